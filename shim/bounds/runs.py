@@ -1,0 +1,46 @@
+"""Which run a call belongs to.
+
+A run is a bounded episode of an agent's reasoning. It is named by the first that there is of: the run that the token
+was issued for; the session (the one process of `mcp-shim stdio`, or a legacy session); the W3C trace id; else the
+identity's calls since it was last idle for 30 minutes. Every name is used under its identity, so that naming
+another's run enters nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shim.model import Caller
+
+IDLE = timedelta(minutes=30)
+
+
+@dataclass(slots=True)
+class _Episode:
+    name: str
+    last: datetime
+
+
+class Runs:
+    """Names runs. Owns the idle episodes of this process, one for each identity that needs one."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._episodes: dict[str, _Episode] = {}
+
+    def name(self, caller: Caller, now: datetime) -> str:
+        """The run of a call that begins now: `token:…`, `session:…`, `trace:…` or `idle:…`."""
+        if caller.credential.run is not None:
+            return f"token:{caller.credential.run}"
+        if caller.session is not None:
+            return f"session:{caller.session}"
+        if caller.trace is not None and caller.identity.runs == "auto":
+            return f"trace:{caller.trace}"
+        episode = self._episodes.get(caller.identity.name)
+        if episode is None or now - episode.last >= IDLE:
+            episode = _Episode(f"idle:{self._new_id()}", now)
+            self._episodes[caller.identity.name] = episode
+        episode.last = now
+        return episode.name

@@ -1,0 +1,93 @@
+"""One small tree of exceptions. What refuses a call carries its reason code; all are answered in one place.
+
+Raised where the fault is known; turned into an answer by the gateway (a call) or by a face (a request).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shim.model import Json, Problem, Reason
+
+
+class ShimError(Exception):
+    """The root. `str()` is one sentence for the caller: it never names what the caller may not know."""
+
+
+class ConfigurationError(ShimError):
+    """A configuration cannot be used: all its faults at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class Unauthenticated(ShimError):
+    """No credential, or one that is not known, expired or revoked. `why` is for the record, not for the caller."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("authentication required")
+        self.why = why
+
+
+class ProtocolError(ShimError):
+    """A JSON-RPC error that the caller gets as it stands."""
+
+    def __init__(self, code: int, message: str, data: Json = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class InvalidText(ShimError):
+    """A body that is not one strictly read JSON text; `str()` says what and where."""
+
+
+class Refusal(ShimError):
+    """A call that is not made, or whose answer is not delivered, with the reason code of the record.
+
+    `reached` tells whether the upstream may have seen the call: only then may its effects exist.
+    """
+
+    reason: Reason
+    reached: bool = False
+
+
+class RecordUnavailable(Refusal):
+    """The store could not commit in time; nothing that depended on it happened."""
+
+    reason = Reason.RECORD_UNAVAILABLE
+
+
+class UpstreamUnavailable(Refusal):
+    """The upstream could not be reached: it has not seen the call."""
+
+    reason = Reason.UPSTREAM_UNAVAILABLE
+
+
+class UpstreamTimeout(Refusal):
+    """The upstream did not answer in time. It may have seen the call, and has been told that it is cancelled."""
+
+    reason = Reason.UPSTREAM_TIMEOUT
+    reached = True
+
+
+class UpstreamFault(Refusal):
+    """The upstream answered something that is not an answer (garbage, another shape, a broken message)."""
+
+    reason = Reason.UPSTREAM_ERROR
+    reached = True
+
+
+class ResultTooLarge(Refusal):
+    """The answer exceeds the bound; reading stopped there."""
+
+    reason = Reason.RESULT_TOO_LARGE
+    reached = True
+
+
+class OutcomeUnknown(Refusal):
+    """The connection ended after the call may have been sent and before an answer: it is not sent again."""
+
+    reason = Reason.OUTCOME_UNKNOWN
+    reached = True

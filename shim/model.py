@@ -1,0 +1,259 @@
+"""The values that travel between the parts: frozen, without I/O and without any framework.
+
+The words are those of the project (identity, credential, upstream, tool, grant, decision, invocation, event, run);
+MCP messages themselves travel as plain `JsonObject`s and are looked into only as far as policy and record need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, Protocol, TypeAlias
+
+Json: TypeAlias = Any
+"""Any JSON value as `shim.jsontext` reads it. The one name under which an unchecked value crosses a module boundary."""
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A JSON object as `shim.jsontext` reads it."""
+
+Era: TypeAlias = Literal["legacy", "modern"]
+"""`legacy`: 2025-11-25 and earlier, with a handshake. `modern`: 2026-07-28, stateless."""
+
+Transport: TypeAlias = Literal["http", "stdio", "cli"]
+
+META_PREFIX = "io.github.mcp-shim/"
+"""Members of `_meta` under this prefix are the shim's own; upstreams cannot set them."""
+
+
+class Reason(StrEnum):
+    """Why a decision or an outcome is what it is. These codes are a contract: they stand in records and on the wire."""
+
+    GRANTED = "granted"
+    NO_GRANT = "no-grant"
+    DENIED_BY_GRANT = "denied-by-grant"
+    UNKNOWN_TOOL = "unknown-tool"
+    INVALID_REQUEST = "invalid-request"
+    INVALID_ARGUMENTS = "invalid-arguments"
+    INSUFFICIENT_SCOPE = "insufficient-scope"
+    CONDITION_FALSE = "condition-false"
+    CONDITION_ERROR = "condition-error"
+    LIMIT_REACHED = "limit-reached"
+    APPROVAL_REQUIRED = "approval-required"
+    APPROVAL_DENIED = "approval-denied"
+    APPROVAL_EXPIRED = "approval-expired"
+    PIN_CHANGED = "pin-changed"
+    FROZEN = "frozen"
+    SECRET_UNAVAILABLE = "secret-unavailable"
+    RECORD_UNAVAILABLE = "record-unavailable"
+    UPSTREAM_UNAVAILABLE = "upstream-unavailable"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+    UPSTREAM_ERROR = "upstream-error"
+    RESULT_TOO_LARGE = "result-too-large"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    CANCELLED = "cancelled"
+
+
+class Status(StrEnum):
+    """How an invocation stands (RECORD contract, "Exported")."""
+
+    OK = "ok"
+    ERROR = "error"
+    DENIED = "denied"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The agent or person that calls. Authentication yields one; nothing in a request body ever changes it."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    runs: Literal["auto", "idle"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What authentication yields: who calls, what proved it, and the run that the token was issued for, if any.
+
+    `id` is a token's id, `local` or `anonymous`: never the credential itself.
+    """
+
+    identity: Identity
+    id: str
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The program that speaks, by its own account. For the record only: never for identity."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Everything a face knows of the sender of one request.
+
+    `protocol` is the revision spoken (`2026-07-28`); `session` names the legacy session or the one process of
+    `mcp-shim stdio`; `trace` is the W3C trace id of the request, 32 hex digits, chosen by the client program.
+    """
+
+    credential: Credential
+    transport: Transport
+    protocol: str
+    client: Client | None = None
+    address: str | None = None
+    session: str | None = None
+    trace: str | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return self.credential.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something an upstream offers.
+
+    `name` is the upstream's own, `wire` what clients see, `definition` the upstream's object as it came (with the
+    upstream's own `name`), `digest` the SHA-256 of its canonical text, lower-case hex.
+    """
+
+    upstream: str
+    name: str
+    wire: str
+    definition: JsonObject
+    digest: str
+
+    @property
+    def ref(self) -> str:
+        """`upstream/tool`, the name in policy and record."""
+        return f"{self.upstream}/{self.name}"
+
+
+Effect: TypeAlias = Literal["allow", "deny", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What policy says to one call: the effect, the reason code, and the grant that made it (None: none matched)."""
+
+    effect: Effect
+    reason: Reason
+    grant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One invocation as it is known when its intent is written.
+
+    `tool` is the real `upstream/tool`, or the name as the caller spelled it when nothing there has that name (then
+    `upstream` is None). `arguments` are the caller's, untouched; `schema` is the tool's input schema, for redaction.
+    `policy` is the digest of the configuration that decides.
+    """
+
+    id: str
+    caller: Caller
+    run: str
+    method: str
+    tool: str
+    upstream: str | None
+    arguments: JsonObject | None
+    began: datetime
+    policy: str
+    schema: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one invocation ended. `result` is what the caller gets (None: nothing), `size` the bytes the upstream sent.
+
+    `error` is for people and machines: `reason-code: sentence`, or None.
+    """
+
+    status: Status
+    duration_ms: float
+    result: JsonObject | None = None
+    size: int | None = None
+    error: str | None = None
+    redactions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an upstream answered: exactly one of `result` and `error` (a JSON-RPC error object), both as they came.
+
+    `size` is the number of bytes of the whole answer on the wire.
+    """
+
+    result: JsonObject | None
+    error: JsonObject | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller gets: exactly one of `result` and `error` (a JSON-RPC error object)."""
+
+    result: JsonObject | None = None
+    error: JsonObject | None = None
+
+
+class Listener(Protocol):
+    """Hears from a call while it runs. Both take a notification's params as the upstream sent them.
+
+    In `progress`, `progressToken` is the upstream's side of it and is replaced by whoever delivers to the client.
+    """
+
+    async def progress(self, params: JsonObject) -> None: ...
+
+    async def log(self, params: JsonObject) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One reading of an upstream's catalog: all its tools, all pages, definitions as they came.
+
+    `ttl` is the number of seconds after which the upstream wants to be read again, None where it does not say.
+    """
+
+    upstream: str
+    era: Era
+    protocol: str
+    server: JsonObject
+    capabilities: JsonObject
+    instructions: str | None
+    tools: tuple[JsonObject, ...]
+    ttl: float | None = None
+
+
+UpstreamState: TypeAlias = Literal["up", "connecting", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """How an upstream stands now; `error` says why it is down, in one line that a person can act on."""
+
+    state: UpstreamState
+    era: Era | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a configuration, or a lint finding, with the place to mend. `line` counts from 1."""
+
+    file: str
+    line: int
+    level: Literal["error", "warning"]
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"

@@ -1,0 +1,24 @@
+"""`grants:` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from shim.units import Block
+
+GrantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class GrantBlock(Block):
+    """One rule: whom it is for, what it allows or denies, and on which condition (CEL).
+
+    `to` holds identities, `group:NAME`, or `*`; `allow` and `deny` hold patterns on `upstream/tool`.
+    """
+
+    name: GrantName
+    to: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    when: str | None = None

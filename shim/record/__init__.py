@@ -1,0 +1,7 @@
+"""The record: nothing happens that is not first, durably, here."""
+
+from __future__ import annotations
+
+from shim.record.recorder import Record
+
+__all__ = ["Record"]

@@ -1,0 +1,7 @@
+"""Existing sources of tools behind the shim, their sessions and who shares them."""
+
+from __future__ import annotations
+
+from shim.upstream.supervisor import Upstreams
+
+__all__ = ["Upstreams"]

@@ -1,0 +1,62 @@
+"""`upstreams:` of the configuration: MCP servers over stdio (`command`) or streamable HTTP (`url`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shim.units import Block, Duration, Size
+
+UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]|_(?!_))*$", max_length=64)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+
+
+class PoolBlock(Block):
+    """How many sessions an upstream may have at once, and after how many idle seconds one ends."""
+
+    max: Annotated[int, Field(ge=1, le=1000)] = 16
+    idle: Duration = 600.0
+
+
+class TlsBlock(Block):
+    """Paths: the authorities that are believed, and the certificate with which the shim proves itself."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+class UpstreamBlock(Block):
+    """One existing source of tools. Exactly one of `command` and `url`; seconds and bytes as numbers."""
+
+    command: tuple[str, ...] | None = None
+    env: dict[EnvName, str] = Field(default_factory=dict)
+    cwd: str | None = None
+    url: str | None = None
+    headers: dict[HeaderName, str] = Field(default_factory=dict)
+    tls: TlsBlock | None = None
+    isolation: Literal["identity", "shared"] = "identity"
+    pool: PoolBlock = PoolBlock()
+    era: Literal["auto", "2025-11-25", "2026-07-28"] = "auto"
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]*$", max_length=40)] | None = None
+    timeout: Annotated[Duration, Field(gt=0)] = 120.0
+    max_result: Annotated[Size, Field(gt=0)] = 10 * 2**20
+    required: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> UpstreamBlock:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("write exactly one of `command` (a stdio MCP server) and `url` (an HTTP MCP server)")
+        if self.command is not None:
+            if not self.command:
+                raise ValueError("`command` is empty; write the program and its arguments as a list")
+            for key in ("headers", "tls"):
+                if getattr(self, key):
+                    raise ValueError(f"`{key}` belongs to an upstream with `url`")
+        else:
+            for key in ("env", "cwd"):
+                if getattr(self, key):
+                    raise ValueError(f"`{key}` belongs to an upstream with `command`")
+        return self
