@@ -1,0 +1,1 @@
+"""One file a promise: what the README says, held against real parts."""
