@@ -26,7 +26,13 @@ async def test_each_identity_sees_what_its_grants_name(era: Era, git_config: Pat
             more = names(await writer.request("tools/list"))
         async with http(shim.url, era, token=token("nobody")) as nobody:
             none = names(await nobody.request("tools/list"))
-    assert seen == ["git__git_diff", "git__git_diff_staged", "git__git_diff_unstaged", "git__git_log", "git__git_status"]
+    assert seen == [
+        "git__git_diff",
+        "git__git_diff_staged",
+        "git__git_diff_unstaged",
+        "git__git_log",
+        "git__git_status",
+    ]
     assert set(more) - set(seen) == {"git__git_add", "git__git_commit"}
     assert none == []
 
