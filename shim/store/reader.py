@@ -1,0 +1,278 @@
+"""Reads a store, beside the processes that write to it. Opens it read-only; all SQL that lists and verifies is here.
+
+Every row comes with text as stored bytes: what is free text in an event need not be text that Python can hold.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shim import jsontext
+from shim.errors import RecordUnavailable
+from shim.model import Offer
+from shim.store.database import unavailable
+from shim.store.files import refuse_link
+from shim.store.liveness import is_alive
+from shim.store.schema import EVENTS, version
+from shim.store.tx import Head
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One stored event: `text` is the bytes that were hashed."""
+
+    seq: int
+    text: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What hangs on an event: `content` is None where only the digest was to be kept."""
+
+    salt: bytes
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One invocation: its last event's seq and hash, the texts of its intent and outcome, and its payloads."""
+
+    seq: int
+    hash: bytes
+    intent: bytes
+    outcome: bytes | None
+    arguments: Payload | None
+    result: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which invocations: `since` (inclusive) and `until` (exclusive) bound their beginning, in stamps; `after` a seq."""
+
+    since: str | None = None
+    until: str | None = None
+    after: int = 0
+    identity: str | None = None
+    decision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A row of `checkpoints`."""
+
+    seq: int
+    hash: bytes
+    time: str
+    signature: bytes
+
+
+_ROWS = """SELECT e.seq, e.hash, i.event, o.event, a.salt, a.content, r.salt, r.content
+FROM events e
+JOIN events i ON i.seq = (SELECT min(x.seq) FROM events x WHERE x.invocation = e.invocation AND x.kind = 'intent')
+LEFT JOIN events o ON o.seq = (SELECT max(x.seq) FROM events x WHERE x.invocation = e.invocation AND x.kind = 'outcome')
+LEFT JOIN payloads a ON a.invocation = e.invocation AND a.part = 'arguments'
+LEFT JOIN payloads r ON r.invocation = e.invocation AND r.part = 'result'
+WHERE e.invocation IS NOT NULL AND e.kind <> 'payload.blanked' AND NOT EXISTS (
+  SELECT 1 FROM events l
+  WHERE l.invocation = e.invocation AND l.kind <> 'payload.blanked' AND l.seq > e.seq)"""
+
+
+class Reader:
+    """One read-only connection, for one thread. Use as a context manager. Raises RecordUnavailable."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        if not refuse_link(self.path):
+            raise RecordUnavailable(f"there is no record at {self.path}")
+        try:
+            self._raw = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
+            )
+            self._raw.text_factory = bytes
+            if version(self._raw) == 0:
+                raise RecordUnavailable(f"the record is empty: {self.path}")
+        except sqlite3.Error as error:
+            raise unavailable(error, self.path) from error
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End reading."""
+        self._raw.close()
+
+    def is_alive(self, instance: str) -> bool:
+        """Whether the process with this instance id lives."""
+        return is_alive(self.path, instance)
+
+    def _all(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._raw.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise unavailable(error, self.path) from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside shows one moment."""
+        self._all("BEGIN")
+        try:
+            yield
+        finally:
+            self._raw.rollback()
+
+    def head(self) -> Head | None:
+        """The newest event."""
+        rows = self._raw.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchall()
+        return Head(rows[0][0], rows[0][1]) if rows else None
+
+    def changes(self) -> int:
+        """A number that differs once another connection has committed."""
+        return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """All events with a higher seq, in order; by pages, so that no long reading holds up the log's recycling."""
+        while True:
+            page = self._all("SELECT seq, event, hash FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, PAGE))
+            for seq, text, digest in page:
+                yield _event(seq, text, digest)
+            if len(page) < PAGE:
+                return
+            after = page[-1][0]
+
+    def events_of(self, invocation: str) -> list[Event]:
+        """The events of one invocation, in order."""
+        rows = self._all("SELECT seq, event, hash FROM events WHERE invocation = ? ORDER BY seq", (invocation,))
+        return [_event(*row) for row in rows]
+
+    def rows(self, selection: Selection, *, newest_first: bool = False) -> Iterator[Row]:
+        """Invocations in order of their last event's seq, by pages; none twice for what is there when it begins."""
+        head = self.head()
+        low, high = selection.after, (head.seq if head is not None else 0) + 1
+        if selection.since is not None:
+            low = max(low, self._first_intent(selection.since) - 1)
+        conditions, values = _conditions(selection)
+        order = "DESC" if newest_first else "ASC"
+        sql = f"{_ROWS} AND e.seq > ? AND e.seq < ?{conditions} ORDER BY e.seq {order} LIMIT {PAGE}"
+        while True:
+            page = [_row(row) for row in self._all(sql, (low, high, *values))]
+            yield from page
+            if len(page) < PAGE:
+                return
+            low, high = (low, page[-1].seq) if newest_first else (page[-1].seq, high)
+
+    def _first_intent(self, since: str) -> int:
+        # No last event comes before its intent: the first intent in question bounds the search from below.
+        rows = self._all("SELECT coalesce(min(seq), 1) FROM events WHERE kind = 'intent' AND time >= ?", (since,))
+        return int(rows[0][0])
+
+    def row(self, invocation: str) -> Row | None:
+        """One invocation."""
+        rows = self._all(f"{_ROWS} AND e.invocation = ?", (invocation,))
+        return _row(rows[0]) if rows else None
+
+    def payload(self, invocation: str, part: str) -> Payload | None:
+        """What hangs on an invocation's event, if it is still there."""
+        sql = "SELECT salt, content FROM payloads WHERE invocation = ? AND part = ?"
+        rows = self._all(sql, (invocation, part))
+        return Payload(*rows[0]) if rows else None
+
+    def payload_names(self) -> Iterator[tuple[str, str]]:
+        """The invocation and part of each payload."""
+        for invocation, part in self._raw.execute("SELECT invocation, part FROM payloads"):
+            yield invocation.decode("utf-8", "surrogatepass"), part.decode("utf-8", "surrogatepass")
+
+    def count(self, table: str) -> int:
+        """How many rows `events`, `payloads` or `checkpoints` has."""
+        if table not in ("events", "payloads", "checkpoints"):
+            raise ValueError(table)
+        return int(self._all(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608 - one of three words
+
+    def checkpoints(self) -> Iterator[StoredCheckpoint]:
+        """All rows of `checkpoints`, in order."""
+        for seq, digest, time, signature in self._all(
+            "SELECT seq, hash, time, signature FROM checkpoints ORDER BY seq"
+        ):
+            yield StoredCheckpoint(seq, digest, time.decode(), signature)
+
+    def policy(self, digest: str) -> list[tuple[str, bytes]]:
+        """The texts of a configuration, by name, in order; empty when it is not kept."""
+        rows = self._all("SELECT name, content FROM policies WHERE digest = ? ORDER BY position", (digest,))
+        return [(name.decode("utf-8", "surrogatepass"), content) for name, content in rows]
+
+    def offers(self) -> dict[str, Offer]:
+        """The last catalog of each upstream."""
+        found: dict[str, Offer] = {}
+        for upstream, content in self._all("SELECT upstream, content FROM offers"):
+            value = jsontext.parse_object(content)
+            found[upstream.decode()] = Offer(**{**value, "tools": tuple(value["tools"])})
+        return found
+
+    def totals(self, selection: Selection) -> Iterator[tuple[str, str, str, str | None, str, int]]:
+        """Counts of invocations by identity, tool, decision, status (None: no outcome) and process."""
+        conditions, values = _conditions(selection)
+        sql = f"""SELECT i.identity, i.tool, i.decision,
+  (SELECT o.status FROM events o WHERE o.invocation = i.invocation AND o.kind = 'outcome' ORDER BY o.seq DESC LIMIT 1),
+  json_extract(i.event, '$.body.process'), count(*)
+FROM events i WHERE i.kind = 'intent'{conditions}
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - the conditions are constants
+        for *texts, count in self._all(sql, tuple(values)):
+            identity, tool, decision, status, process = (
+                text.decode("utf-8", "surrogatepass") if text is not None else None for text in texts
+            )
+            yield identity or "", tool or "", decision or "", status, process or "", count
+
+    def kinds(self) -> dict[str, int]:
+        """How many events there are of each kind."""
+        rows = self._all("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind")
+        return {kind.decode("utf-8", "surrogatepass"): count for kind, count in rows}
+
+    def changed_columns(self) -> str | None:
+        """What is wrong with the columns beside the hashed text, or None: they must be computed, and indexed truly."""
+        rows = self._all("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'events'")
+        if not rows or rows[0][0].decode("utf-8", "replace") != EVENTS:
+            return "the columns of the table of events are not the computed ones"
+        try:
+            found = self._raw.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        except sqlite3.Error as error:
+            return f"the database is damaged: {error}"
+        return None if found == b"ok" else f"the database is damaged: {found.decode('utf-8', 'replace')}"
+
+
+def _event(seq: int, text: bytes, digest: bytes) -> Event:
+    return Event(seq, text, digest)
+
+
+def _row(row: tuple[Any, ...]) -> Row:
+    seq, digest, intent, outcome, salt_a, content_a, salt_r, content_r = row
+    arguments = Payload(salt_a, content_a) if salt_a is not None else None
+    result = Payload(salt_r, content_r) if salt_r is not None else None
+    return Row(seq, digest, intent, outcome, arguments, result)
+
+
+def _conditions(selection: Selection) -> tuple[str, list[object]]:
+    conditions = ""
+    values: list[object] = []
+    if selection.since is not None:
+        conditions += " AND i.time >= ?"
+        values.append(selection.since)
+    if selection.until is not None:
+        conditions += " AND i.time < ?"
+        values.append(selection.until)
+    if selection.identity is not None:
+        conditions += " AND i.invocation IN (SELECT invocation FROM events WHERE kind = 'intent' AND identity = ?)"
+        values.append(selection.identity)
+    if selection.decision is not None:
+        conditions += " AND i.decision = ?"
+        values.append(selection.decision)
+    return conditions, values

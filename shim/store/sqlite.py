@@ -1,0 +1,134 @@
+"""The store in one SQLite file, which several processes may share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+import anyio
+
+from shim import jsontext
+from shim.errors import RecordUnavailable
+from shim.model import Offer
+from shim.store.database import Database
+from shim.store.files import private_folder
+from shim.store.liveness import is_alive, living, sweep
+from shim.store.lock import FileLock
+from shim.store.tx import Tx, Unit
+from shim.store.writer import Writer
+
+T = TypeVar("T")
+
+_PROBE_EVERY = 1.0
+
+
+class _Probe:
+    def apply(self, tx: Tx) -> None:
+        tx.probe()
+
+
+class _KeepOffer:
+    def __init__(self, offer: Offer) -> None:
+        self._upstream = offer.upstream
+        self._content = jsontext.dump(asdict(offer))
+
+    def apply(self, tx: Tx) -> None:
+        tx.keep_offer(self._upstream, self._content)
+
+
+class SqliteStore:
+    """Commits units of work. Made by `SqliteStore.open`; all waiting is bounded by its timeout."""
+
+    def __init__(self, path: Path, instance: str, connection: aiosqlite.Connection, writer: Writer) -> None:
+        self.path = path
+        self.instance = instance
+        self._connection = connection
+        self._writer = writer
+        self._probed = 0.0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path, instance: str, timeout: float = 5.0) -> AsyncIterator[SqliteStore]:
+        """The store at `path`, made when missing (0600, in folders 0700), until the block ends.
+
+        `instance` is the random id under which this process is seen as alive meanwhile; `timeout` in seconds.
+        Raises RecordUnavailable when the store cannot be opened.
+        """
+        path = Path(os.path.abspath(path))  # noqa: PTH100 - lexical: a link must be seen as the link it is
+        private_folder(path.parent)
+        lock = FileLock(path)
+        database = Database(path, lock)
+        # The class behind `aiosqlite.connect`, because that one cannot be told how to open. It serves as the thread.
+        connection = aiosqlite.Connection(lambda: database.open(_until(timeout)), iter_chunk_size=64)
+        try:
+            with living(path, instance):
+                await connection
+                writer = Writer(database, lock, lambda function: _hand_over(connection, function), timeout)
+                store = cls(path, instance, connection, writer)
+                # A task of this block: started here, and awaited before the block ends. Not in a task group, whose
+                # cancellation would take the writer from those who must still record how their calls ended.
+                task = asyncio.create_task(writer.run(), name="store-writer")
+                try:
+                    yield store
+                finally:
+                    writer.stop()
+                    with anyio.CancelScope(shield=True):
+                        await task
+                        await _hand_over(connection, lambda: database.close(_until(timeout)))
+                        await connection.close()
+        finally:
+            lock.close()
+
+    async def commit(self, unit: Unit[T]) -> T:
+        """Apply a unit in the transaction of its group, committed and synced; see `Writer.commit`."""
+        return await self._writer.commit(unit)
+
+    @property
+    def head_seq(self) -> int:
+        """The seq of the newest event that this process knows of."""
+        return self._writer.head_seq
+
+    async def trouble(self) -> str | None:
+        """Why nothing can be committed now, or None. Tries it, at most once a second."""
+        now = time.monotonic()
+        if self._writer.trouble is not None or now - self._probed >= _PROBE_EVERY:
+            self._probed = now
+            try:
+                await self.commit(_Probe())
+            except RecordUnavailable as error:
+                return str(error)
+        return self._writer.trouble
+
+    async def keep_offer(self, offer: Offer) -> None:
+        """Keep the last catalog of an upstream beyond this process. Raises RecordUnavailable."""
+        await self.commit(_KeepOffer(offer))
+
+    def is_alive(self, instance: str) -> bool:
+        """Whether the process with this instance id lives."""
+        return instance == self.instance or is_alive(self.path, instance)
+
+    def sweep(self) -> None:
+        """Remove what processes that are gone left behind."""
+        sweep(self.path)
+
+
+def _until(timeout: float) -> Callable[[], bool]:
+    deadline = time.monotonic() + timeout
+    return lambda: time.monotonic() < deadline
+
+
+async def _hand_over(connection: aiosqlite.Connection, function: Callable[[], T]) -> T:
+    """Run a function on the thread of an aiosqlite connection.
+
+    Its public methods hand over one statement each; a transaction would go back and forth four times. `_execute` is
+    private: aiosqlite's minor version is pinned, and this is the only place that knows it.
+    """
+    execute: Callable[[Callable[[], T]], Awaitable[T]] = connection._execute
+    return await execute(function)

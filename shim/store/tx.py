@@ -1,0 +1,146 @@
+"""What a unit of work can do inside the transaction of its group."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias, TypeVar
+
+from shim.model import JsonObject
+from shim.store.chain import GENESIS, encode, link, stamp
+
+Part: TypeAlias = Literal["arguments", "result"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest event: its seq (0: there is none) and its hash (32 bytes)."""
+
+    seq: int
+    hash: bytes
+
+
+class Unit(Protocol[T_co]):
+    """Work that happens wholly or not at all."""
+
+    def apply(self, tx: Tx) -> T_co:
+        """Do it through `tx`, on the writer's thread. Quick, and without effects elsewhere: it may run again.
+
+        What it raises undoes this unit alone and reaches its waiter.
+        """
+        ...
+
+
+class Tx:
+    """One transaction, shared by the units of a group, one after the other.
+
+    Rows that no unit reads back are gathered and written together; anything that reads writes them first.
+    """
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+        row = raw.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        self.head = Head(int(row[0]), bytes(row[1])) if row is not None else Head(0, GENESIS)
+        self._events: list[tuple[int, str, bytes]] = []
+        self._payloads: list[tuple[str, Part, bytes, bytes | None]] = []
+        self._running: list[tuple[str, str]] = []
+        self._ended: list[tuple[str]] = []
+
+    def append(self, kind: str, body: JsonObject, invocation: str | None, time: datetime) -> int:
+        """Add an event to the chain; its seq."""
+        seq = self.head.seq + 1
+        text = encode(seq, stamp(time), kind, invocation, body)
+        self.head = Head(seq, link(self.head.hash, text))
+        self._events.append((seq, text.decode("utf-8"), self.head.hash))
+        return seq
+
+    def put_payload(self, invocation: str, part: Part, salt: bytes, content: bytes | None) -> None:
+        """Keep what hangs on an event by its digest; without content, the salt alone. Once for each part."""
+        self._payloads.append((invocation, part, salt, content))
+
+    def began(self, invocation: str, process: str) -> None:
+        """Remember that this process owes the invocation an outcome."""
+        self._running.append((invocation, process))
+
+    def ended(self, invocation: str) -> None:
+        """The invocation has its outcome."""
+        self._ended.append((invocation,))
+
+    def is_running(self, invocation: str) -> bool:
+        """Whether the invocation began and has no outcome."""
+        self.flush()
+        return self._raw.execute("SELECT 1 FROM running WHERE invocation = ?", (invocation,)).fetchone() is not None
+
+    def running(self) -> list[tuple[str, str]]:
+        """All invocations that began and have no outcome, each with its process."""
+        self.flush()
+        return [(str(row[0]), str(row[1])) for row in self._raw.execute("SELECT invocation, process FROM running")]
+
+    def show(self, version: str) -> bool:
+        """Note that this version was shown. False when it already was."""
+        return self._raw.execute("INSERT OR IGNORE INTO shown(version) VALUES (?)", (version,)).rowcount == 1
+
+    def keep_policy(self, digest: str, texts: Iterable[tuple[str, bytes]]) -> None:
+        """Keep the named texts of a configuration under its digest; those of a digest that is there stay."""
+        rows = [(digest, position, name, content) for position, (name, content) in enumerate(texts)]
+        self._raw.executemany(
+            "INSERT OR IGNORE INTO policies(digest, position, name, content) VALUES (?, ?, ?, ?)", rows
+        )
+
+    def keep_offer(self, upstream: str, content: bytes) -> None:
+        """Keep the last catalog of an upstream, in place of the one before."""
+        self._raw.execute("INSERT OR REPLACE INTO offers(upstream, content) VALUES (?, ?)", (upstream, content))
+
+    def last_checkpoint(self) -> int:
+        """The seq up to which the newest checkpoint vouches; 0 when there is none."""
+        return int(self._raw.execute("SELECT coalesce(max(seq), 0) FROM checkpoints").fetchone()[0])
+
+    def put_checkpoint(self, head: Head, time: str, signature: bytes) -> None:
+        """Keep a signed checkpoint."""
+        self._raw.execute(
+            "INSERT INTO checkpoints(seq, hash, time, signature) VALUES (?, ?, ?, ?)",
+            (head.seq, head.hash, time, signature),
+        )
+
+    def probe(self) -> None:
+        """Change something, to see whether anything can be changed."""
+        self._raw.execute("INSERT INTO probe VALUES (1, 1) ON CONFLICT DO UPDATE SET count = (count + 1) % 1000000")
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if self._events:
+            self._raw.executemany("INSERT INTO events(seq, event, hash) VALUES (?, ?, ?)", self._events)
+            self._events.clear()
+        if self._payloads:
+            self._raw.executemany(
+                "INSERT INTO payloads(invocation, part, salt, content) VALUES (?, ?, ?, ?)", self._payloads
+            )
+            self._payloads.clear()
+        if self._running:
+            self._raw.executemany("INSERT INTO running(invocation, process) VALUES (?, ?)", self._running)
+            self._running.clear()
+        if self._ended:
+            self._raw.executemany("DELETE FROM running WHERE invocation = ?", self._ended)
+            self._ended.clear()
+
+    def apply_alone(self, unit: Unit[object]) -> object:
+        """Apply one unit so that what it raises leaves no trace of it in this transaction."""
+        before = self.head
+        self._raw.execute("SAVEPOINT unit")
+        try:
+            value = unit.apply(self)
+            self.flush()
+        except BaseException:
+            self.head = before
+            for gathered in (self._events, self._payloads, self._running, self._ended):
+                gathered.clear()
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK TO unit")
+                self._raw.execute("RELEASE unit")
+            raise
+        self._raw.execute("RELEASE unit")
+        return value
