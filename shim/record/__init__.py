@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shim.record.keeper import Process, recording
 from shim.record.recorder import Record
 
-__all__ = ["Record"]
+__all__ = ["Process", "Record", "recording"]

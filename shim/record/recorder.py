@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from shim.model import Call, Decision, JsonObject, Outcome, Tool
+from shim import jsontext
+from shim.errors import RecordUnavailable
+from shim.model import Call, Caller, Decision, JsonObject, Outcome, Reason, Status, Tool
+from shim.record.config import RecordBlock
+from shim.record.payloads import Kept, Payloads
+from shim.record.work import Append, SettleLost, SettleOrphans, WriteIntent, WriteLoaded, WriteOutcome, WriteShown
+from shim.store.sqlite import SqliteStore
+
+_MOST_LOST = 100_000
+_MOST_REFUSED = 4096
+_SHOWN_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    tools: Sequence[Tool]
+    policy: str
 
 
 class Record:
@@ -13,18 +32,158 @@ class Record:
     Raises RecordUnavailable when that could not be done in time; then nothing was written.
     """
 
+    def __init__(
+        self,
+        store: SqliteStore,
+        block: RecordBlock,
+        *,
+        random: Callable[[int], bytes],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`random` gives that many unpredictable bytes (salts); `store.instance` names this process."""
+        self._store = store
+        self._block = block
+        self._clock = clock
+        self._payloads = Payloads(random)
+        self._shown: dict[str, _Shown] = {}
+        self._lost: dict[str, tuple[Status, str]] = {}
+        self._refused: dict[tuple[datetime, str | None, str], int] = {}
+
     async def intent(self, call: Call, decision: Decision) -> None:
         """What is about to happen, or was denied (a denial has no outcome)."""
-        raise NotImplementedError
+        kept = None
+        if call.arguments is not None:
+            kept = await self._payloads.keep(call.arguments, self._block.arguments, call.schema)
+        denied = decision.effect == "deny"
+        body = _intent_body(call, decision, kept, self._store.instance)
+        process = None if denied else self._store.instance
+        try:
+            await self._store.commit(WriteIntent(call.id, body, call.began, kept, process))
+        except RecordUnavailable:
+            if not denied:
+                # If only the answer of the store was lost, the row must not seem to run for ever.
+                self._lose(call.id, Status.FAILED, "the intent could not be recorded; the call was refused")
+            raise
 
     async def outcome(self, call: Call, outcome: Outcome) -> None:
         """How an invocation ended."""
-        raise NotImplementedError
+        kept = None
+        if outcome.result is not None:
+            kept = await self._payloads.keep(outcome.result, self._block.results, size=outcome.size or 0)
+        body: JsonObject = {
+            "status": outcome.status,
+            "duration_ms": round(outcome.duration_ms, 3),
+            "result_bytes": outcome.size,
+            "result_sha256": kept.sha256 if kept is not None else None,
+            "result_kept": kept.keep if kept is not None else None,
+            "redactions": outcome.redactions + (kept.redactions if kept is not None else 0),
+            "error": outcome.error,
+        }
+        try:
+            await self._store.commit(WriteOutcome(call.id, body, self._clock(), kept))
+        except RecordUnavailable:
+            self._lose(call.id, Status.UNKNOWN, "it ran, but its outcome could not be recorded")
+            raise
 
     async def shown(self, identity: str, policy: str, tools: Sequence[Tool]) -> None:
         """That an identity was shown these tools: once for each version of policy and catalog."""
-        raise NotImplementedError
+        last = self._shown.get(identity)
+        if last is not None and last.tools is tools and last.policy == policy:
+            return
+        body: JsonObject = {
+            "identity": identity,
+            "policy": policy,
+            "tools": [{"tool": tool.ref, "name": tool.wire, "digest": tool.digest} for tool in tools],
+        }
+        await self._store.commit(WriteShown(jsontext.digest(body), body, self._clock()))
+        if len(self._shown) >= _SHOWN_KEPT:
+            self._shown.clear()
+        self._shown[identity] = _Shown(tools, policy)
 
     async def event(self, kind: str, body: JsonObject, invocation: str | None = None) -> None:
         """Any other event."""
-        raise NotImplementedError
+        await self._store.commit(Append(kind, body, invocation, self._clock()))
+
+    async def loaded(self, digest: str, texts: Sequence[tuple[str, str]]) -> None:
+        """That the configuration with this digest was loaded; its texts (name, text) are kept."""
+        contents = [(name, text.encode("utf-8", "surrogatepass")) for name, text in texts]
+        files = [{"name": name, "sha256": hashlib.sha256(content).hexdigest()} for name, content in contents]
+        body: JsonObject = {"policy": digest, "files": files}
+        await self._store.commit(WriteLoaded(digest, contents, body, self._clock()))
+
+    def auth_refused(self, address: str | None, reason: str) -> None:
+        """Count a request without a valid credential; one event a minute, address and reason follows."""
+        minute = self._clock().replace(second=0, microsecond=0)
+        key = (minute, address, reason)
+        if key not in self._refused and len(self._refused) >= _MOST_REFUSED:
+            # A flood from everywhere is one line, not one for each address.
+            key = (minute, "other", reason)
+        self._refused[key] = self._refused.get(key, 0) + 1
+
+    async def settle_orphans(self) -> int:
+        """Give invocations whose process is gone the outcome `unknown`; how many there were."""
+        count = await self._store.commit(SettleOrphans(self._store.is_alive, self._clock()))
+        self._store.sweep()
+        return count
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether there are invocations whose outcome could not be recorded yet."""
+        return bool(self._lost)
+
+    async def catch_up(self, *, everything: bool = False) -> None:
+        """Write what had to wait: lost outcomes, and refusals of minutes that are over (or all)."""
+        if self._lost:
+            lost = dict(self._lost)
+            await self._store.commit(SettleLost(lost, self._clock()))
+            for invocation in lost:
+                del self._lost[invocation]
+        now = self._clock()
+        for key, count in list(self._refused.items()):
+            minute, address, reason = key
+            if not everything and now - minute < timedelta(minutes=1):
+                continue
+            body: JsonObject = {
+                "minute": minute.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+                "address": address,
+                "reason": reason,
+                "count": count,
+            }
+            del self._refused[key]
+            try:
+                await self.event("auth.refused", body)
+            except RecordUnavailable:
+                self._refused[key] = self._refused.get(key, 0) + count
+                raise
+
+    def _lose(self, invocation: str, status: Status, error: str) -> None:
+        if len(self._lost) < _MOST_LOST:
+            self._lost[invocation] = (status, f"{Reason.RECORD_UNAVAILABLE}: {error}")
+
+
+def _intent_body(call: Call, decision: Decision, kept: Kept | None, process: str) -> JsonObject:
+    caller: Caller = call.caller
+    client = caller.client
+    return {
+        "identity": caller.identity.name,
+        "credential": caller.credential.id,
+        "address": caller.address,
+        "groups": list(caller.identity.groups),
+        "client": {"name": client.name, "version": client.version} if client is not None else None,
+        "transport": caller.transport,
+        "protocol": caller.protocol,
+        "process": process,
+        "run": call.run,
+        "trace": caller.trace,
+        "method": call.method,
+        "upstream": call.upstream,
+        "tool": call.tool,
+        "arguments_sha256": kept.sha256 if kept is not None else None,
+        "arguments_kept": kept.keep if kept is not None else None,
+        "redactions": kept.redactions if kept is not None else 0,
+        "decision": decision.effect,
+        "reason": decision.reason,
+        "grant": decision.grant,
+        "enforced": True,
+        "policy": call.policy,
+    }

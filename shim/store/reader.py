@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which invocations: `since` (inclusive) and `until` (exclusive) bound their beginning, in stamps; `after` a seq."""
+    """Which invocations: begun from the stamp `since` on and before `until`; whose last event's seq is over `after`."""
 
     since: str | None = None
     until: str | None = None

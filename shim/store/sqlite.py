@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -61,9 +60,7 @@ class SqliteStore:
         `instance` is the random id under which this process is seen as alive meanwhile; `timeout` in seconds.
         Raises RecordUnavailable when the store cannot be opened.
         """
-        path = Path(os.path.abspath(path))  # noqa: PTH100 - lexical: a link must be seen as the link it is
-        private_folder(path.parent)
-        lock = FileLock(path)
+        path, lock = _prepare(path)
         database = Database(path, lock)
         # The class behind `aiosqlite.connect`, because that one cannot be told how to open. It serves as the thread.
         connection = aiosqlite.Connection(lambda: database.open(_until(timeout)), iter_chunk_size=64)
@@ -95,6 +92,10 @@ class SqliteStore:
         """The seq of the newest event that this process knows of."""
         return self._writer.head_seq
 
+    def watch(self, watcher: Callable[[int], None] | None) -> None:
+        """Have `watcher`, the only one, told the seq of the newest event after each group; None ends that."""
+        self._writer.watcher = watcher
+
     async def trouble(self) -> str | None:
         """Why nothing can be committed now, or None. Tries it, at most once a second."""
         now = time.monotonic()
@@ -117,6 +118,12 @@ class SqliteStore:
     def sweep(self) -> None:
         """Remove what processes that are gone left behind."""
         sweep(self.path)
+
+
+def _prepare(path: Path) -> tuple[Path, FileLock]:
+    path = path.absolute()
+    private_folder(path.parent)
+    return path, FileLock(path)
 
 
 def _until(timeout: float) -> Callable[[], bool]:

@@ -60,6 +60,7 @@ class Writer:
         self._stopping = False
         self._obstacle = ""
         self.head_seq = 0
+        self.watcher: Callable[[int], None] | None = None
         self.trouble: str | None = None
 
     async def commit(self, unit: Unit[T]) -> T:
@@ -110,6 +111,8 @@ class Writer:
                     waiting.future.set_exception(error)
                 else:
                     waiting.future.set_result(value)
+            if self.watcher is not None:
+                self.watcher(self.head_seq)
 
     def stop(self) -> None:
         """Take nothing more."""

@@ -1,0 +1,54 @@
+"""The form in which arguments and results are kept, and the digest by which they hang on the chain."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shim import jsontext
+from shim.model import JsonObject
+from shim.record.config import Keep
+from shim.record.redact import Redactor
+
+SALT_BYTES = 16
+_LARGE = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """`content` is None under `digest`; `sha256` is over salt and content as it would have been, lower-case hex."""
+
+    salt: bytes
+    content: bytes | None
+    sha256: str
+    keep: Keep
+    redactions: int
+
+
+def digest(salt: bytes, content: bytes) -> str:
+    """SHA-256(salt, content), lower-case hex."""
+    return hashlib.sha256(salt + content).hexdigest()
+
+
+class Payloads:
+    """Prepares what is kept."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self._redactor = Redactor()
+
+    async def keep(self, value: JsonObject, keep: Keep, schema: JsonObject | None = None, size: int = 0) -> Kept:
+        """The kept form of arguments or a result; `size` is about how many bytes it is, so that others can go on."""
+        if size > _LARGE:
+            return await asyncio.to_thread(self._keep, value, keep, schema)
+        return self._keep(value, keep, schema)
+
+    def _keep(self, value: JsonObject, keep: Keep, schema: JsonObject | None) -> Kept:
+        count = 0
+        if keep != "full":
+            value, count = self._redactor.redact(value, schema)
+        content = jsontext.dump(value)
+        salt = self._random(SALT_BYTES)
+        return Kept(salt, content if keep != "digest" else None, digest(salt, content), keep, count)

@@ -1,0 +1,99 @@
+"""What of arguments and results does not go into the record (RECORD contract, "Redaction")."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+from shim import jsontext
+from shim.errors import InvalidText
+from shim.model import Json, JsonObject
+from shim.record.known import REDACTED, without_credentials
+from shim.record.marked import Marks, Schemas
+
+_NAMES = ("password", "passwd", "token", "secret", "authorization", "apikey", "cookie", "privatekey", "credential")
+_ENDINGS = (*_NAMES, "passwords", "secrets", "apikeys", "cookies", "privatekeys", "credentials")
+_SPEAKS_OF = re.compile(
+    r"passw|token|secret|authorization|api[-_]?key|cookie|private[-_]?key|credential", re.IGNORECASE
+)
+_KEPT = 1024
+_TEXTS_IN_TEXTS = 3
+
+
+def names_secret(name: str) -> bool:
+    """Whether a member with this name is secret: one of the names, or a longer one whose last words are one of them.
+
+    Case, `-` and `_` apart; so `access_token`, `clientSecret` and `X-API-Key` are, `max_tokens` and `tokenize` are not.
+    """
+    if _SPEAKS_OF.search(name) is None:
+        return False
+    plain = name.lower().replace("-", "").replace("_", "")
+    return plain.endswith(_ENDINGS)
+
+
+class Redactor:
+    """Redacts values. Remembers the schemas it was last given, because one serves many calls."""
+
+    def __init__(self) -> None:
+        self._marks: OrderedDict[int, Marks] = OrderedDict()
+
+    def redact(self, value: Json, schema: JsonObject | None = None) -> tuple[Json, int]:
+        """The value without what is secret, and how many places were replaced. The value itself is not changed."""
+        marks = self._prepared(schema) if schema is not None else None
+        walk = _Walk(marks)
+        redacted = walk.value(value, marks.root() if marks is not None else (), 0)
+        return redacted, walk.count
+
+    def _prepared(self, schema: JsonObject) -> Marks | None:
+        marks = self._marks.get(id(schema))
+        if marks is None:
+            # Holds the schema itself, so that its id cannot become another's meanwhile.
+            marks = self._marks[id(schema)] = Marks(schema)
+            if len(self._marks) > _KEPT:
+                self._marks.popitem(last=False)
+        return marks if marks.any else None
+
+
+class _Walk:
+    def __init__(self, marks: Marks | None) -> None:
+        self._marks = marks
+        self.count = 0
+
+    def value(self, value: Json, schemas: Schemas, inside: int) -> Json:
+        marks = self._marks
+        if schemas and marks is not None and marks.marked(schemas) and value is not None:
+            self.count += 1
+            return REDACTED
+        if isinstance(value, str):
+            return self._text(value, inside)
+        if isinstance(value, dict):
+            return {key: self._member(key, member, schemas, inside) for key, member in value.items()}
+        if isinstance(value, list):
+            if not schemas or marks is None:
+                return [self.value(item, (), inside) for item in value]
+            return [self.value(item, marks.item(schemas, index), inside) for index, item in enumerate(value)]
+        return value
+
+    def _member(self, key: str, member: Json, schemas: Schemas, inside: int) -> Json:
+        if member is not None and names_secret(key):
+            self.count += 1
+            return REDACTED
+        marks = self._marks
+        return self.value(member, marks.member(schemas, key) if schemas and marks is not None else (), inside)
+
+    def _text(self, text: str, inside: int) -> str:
+        if len(text) < 8:
+            return text
+        if inside < _TEXTS_IN_TEXTS and text[0] in "{[ \n\t\r" and _SPEAKS_OF.search(text) is not None:
+            # Results often carry one object twice, once as text: what is hidden here must not stand there.
+            try:
+                parsed = jsontext.parse(text.encode("utf-8"))
+            except (InvalidText, UnicodeEncodeError):
+                parsed = None
+            if isinstance(parsed, dict | list):
+                before = self.count
+                redacted = self.value(parsed, (), inside + 1)
+                return jsontext.dump(redacted).decode("utf-8") if self.count != before else text
+        text, count = without_credentials(text)
+        self.count += count
+        return text
