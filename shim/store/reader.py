@@ -21,7 +21,7 @@ from shim.store.liveness import is_alive
 from shim.store.schema import EVENTS, version
 from shim.store.tx import Head
 
-PAGE = 1000
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,12 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One invocation: its last event's seq and hash, the texts of its intent and outcome, and its payloads."""
+    """One invocation: its last event's seq and hash, and the texts of its intent and outcome."""
 
     seq: int
     hash: bytes
     intent: bytes
     outcome: bytes | None
-    arguments: Payload | None
-    result: Payload | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +72,10 @@ class StoredCheckpoint:
     signature: bytes
 
 
-_ROWS = """SELECT e.seq, e.hash, i.event, o.event, a.salt, a.content, r.salt, r.content
+_ROWS = """SELECT e.seq, e.hash, i.event, o.event
 FROM events e
 JOIN events i ON i.seq = (SELECT min(x.seq) FROM events x WHERE x.invocation = e.invocation AND x.kind = 'intent')
 LEFT JOIN events o ON o.seq = (SELECT max(x.seq) FROM events x WHERE x.invocation = e.invocation AND x.kind = 'outcome')
-LEFT JOIN payloads a ON a.invocation = e.invocation AND a.part = 'arguments'
-LEFT JOIN payloads r ON r.invocation = e.invocation AND r.part = 'result'
 WHERE e.invocation IS NOT NULL AND e.kind <> 'payload.blanked' AND NOT EXISTS (
   SELECT 1 FROM events l
   WHERE l.invocation = e.invocation AND l.kind <> 'payload.blanked' AND l.seq > e.seq)"""
@@ -133,19 +129,19 @@ class Reader:
 
     def head(self) -> Head | None:
         """The newest event."""
-        rows = self._raw.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchall()
+        rows = self._all("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
         return Head(rows[0][0], rows[0][1]) if rows else None
 
     def changes(self) -> int:
         """A number that differs once another connection has committed."""
-        return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+        return int(self._all("PRAGMA data_version")[0][0])
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """All events with a higher seq, in order; by pages, so that no long reading holds up the log's recycling."""
         while True:
             page = self._all("SELECT seq, event, hash FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, PAGE))
             for seq, text, digest in page:
-                yield _event(seq, text, digest)
+                yield Event(seq, text, digest)
             if len(page) < PAGE:
                 return
             after = page[-1][0]
@@ -153,7 +149,7 @@ class Reader:
     def events_of(self, invocation: str) -> list[Event]:
         """The events of one invocation, in order."""
         rows = self._all("SELECT seq, event, hash FROM events WHERE invocation = ? ORDER BY seq", (invocation,))
-        return [_event(*row) for row in rows]
+        return [Event(*row) for row in rows]
 
     def rows(self, selection: Selection, *, newest_first: bool = False) -> Iterator[Row]:
         """Invocations in order of their last event's seq, by pages; none twice for what is there when it begins."""
@@ -165,7 +161,7 @@ class Reader:
         order = "DESC" if newest_first else "ASC"
         sql = f"{_ROWS} AND e.seq > ? AND e.seq < ?{conditions} ORDER BY e.seq {order} LIMIT {PAGE}"
         while True:
-            page = [_row(row) for row in self._all(sql, (low, high, *values))]
+            page = [Row(*row) for row in self._all(sql, (low, high, *values))]
             yield from page
             if len(page) < PAGE:
                 return
@@ -179,18 +175,13 @@ class Reader:
     def row(self, invocation: str) -> Row | None:
         """One invocation."""
         rows = self._all(f"{_ROWS} AND e.invocation = ?", (invocation,))
-        return _row(rows[0]) if rows else None
+        return Row(*rows[0]) if rows else None
 
     def payload(self, invocation: str, part: str) -> Payload | None:
         """What hangs on an invocation's event, if it is still there."""
         sql = "SELECT salt, content FROM payloads WHERE invocation = ? AND part = ?"
         rows = self._all(sql, (invocation, part))
         return Payload(*rows[0]) if rows else None
-
-    def payload_names(self) -> Iterator[tuple[str, str]]:
-        """The invocation and part of each payload."""
-        for invocation, part in self._raw.execute("SELECT invocation, part FROM payloads"):
-            yield invocation.decode("utf-8", "surrogatepass"), part.decode("utf-8", "surrogatepass")
 
     def count(self, table: str) -> int:
         """How many rows `events`, `payloads` or `checkpoints` has."""
@@ -242,22 +233,8 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - the conditions 
         rows = self._all("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'events'")
         if not rows or rows[0][0].decode("utf-8", "replace") != EVENTS:
             return "the columns of the table of events are not the computed ones"
-        try:
-            found = self._raw.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        except sqlite3.Error as error:
-            return f"the database is damaged: {error}"
+        found = self._all("PRAGMA integrity_check(1)")[0][0]
         return None if found == b"ok" else f"the database is damaged: {found.decode('utf-8', 'replace')}"
-
-
-def _event(seq: int, text: bytes, digest: bytes) -> Event:
-    return Event(seq, text, digest)
-
-
-def _row(row: tuple[Any, ...]) -> Row:
-    seq, digest, intent, outcome, salt_a, content_a, salt_r, content_r = row
-    arguments = Payload(salt_a, content_a) if salt_a is not None else None
-    result = Payload(salt_r, content_r) if salt_r is not None else None
-    return Row(seq, digest, intent, outcome, arguments, result)
 
 
 def _conditions(selection: Selection) -> tuple[str, list[object]]:
