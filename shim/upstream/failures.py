@@ -1,0 +1,71 @@
+"""How an upstream fails, in the words that reach the caller.
+
+The text of these exceptions is read by a model: one sentence that helps, the upstream's name and nothing else of the
+place where it lives. Which exception it is decides what the caller may believe: only `UpstreamUnavailable` says that
+the upstream has not seen the call.
+"""
+
+from __future__ import annotations
+
+from shim.errors import OutcomeUnknown, ResultTooLarge, UpstreamFault, UpstreamTimeout, UpstreamUnavailable
+
+
+class Rejected(UpstreamFault):
+    """An HTTP status that is not an answer. `status` is the code; its headers are never passed on."""
+
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(f"The upstream {name} refused the request with {_describe(status)}.")
+        self.status = status
+
+
+_MEANING = {
+    401: "it does not accept the shim's credential",
+    403: "it forbids this to the shim's credential",
+    404: "nothing answers at the configured address",
+    408: "it did not wait for the request",
+    413: "the request is too large for it",
+    429: "it is asked too often; try again later",
+    502: "something in front of it cannot reach it",
+    503: "it is overloaded or in maintenance; try again later",
+    504: "something in front of it got no answer in time",
+}
+
+
+def _describe(status: int) -> str:
+    if 300 <= status < 400:
+        return f"HTTP status {status} (a redirect, which is never followed)"
+    meaning = _MEANING.get(status)
+    return f"HTTP status {status} ({meaning})" if meaning else f"HTTP status {status}"
+
+
+def unavailable(name: str, why: str) -> UpstreamUnavailable:
+    """The upstream has not seen the call. `why` completes "The upstream X is not available: ..."."""
+    return UpstreamUnavailable(f"The upstream {name} is not available: {why}.")
+
+
+def unknown(name: str) -> OutcomeUnknown:
+    """The connection ended after the call may have been sent."""
+    return OutcomeUnknown(
+        f"The connection to the upstream {name} ended before it answered; the call may or may not have taken effect, "
+        "and was not sent again."
+    )
+
+
+def timed_out(name: str, waited: float) -> UpstreamTimeout:
+    """No answer after `waited` seconds of silence."""
+    return UpstreamTimeout(
+        f"The upstream {name} did not answer within {waited:g} s and was told to stop; the call may have taken effect."
+    )
+
+
+def fault(name: str, what: str) -> UpstreamFault:
+    """The upstream's answer cannot be used. `what` completes "The upstream X ..."."""
+    return UpstreamFault(f"The upstream {name} {what}.")
+
+
+def too_large(name: str, limit: int) -> ResultTooLarge:
+    """The answer is over `limit` bytes."""
+    return ResultTooLarge(
+        f"The answer of the upstream {name} is larger than {limit} bytes; the call has run, but its result was not "
+        "read: ask for less."
+    )

@@ -1,0 +1,140 @@
+"""What comes from an upstream, sorted: answers to their calls, notices to those they belong to, questions refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from shim.model import Era, Json, JsonObject, Reply
+from shim.upstream.exchange import Allowance, Exchange
+from shim.upstream.failures import fault
+
+_ASKED_BURST, _ASKED_PER_SECOND = 100.0, 10.0
+_ODD_BURST, _ODD_PER_SECOND = 20.0, 1.0
+
+
+class Watcher(Protocol):
+    """Hears what an upstream says outside of calls. Both return at once."""
+
+    def tools_changed(self) -> None:
+        """The upstream's list of tools is not what it was."""
+
+    def refused(self, method: str, invocation: str | None) -> None:
+        """The upstream asked something of the client, and was refused."""
+
+
+class Inbox:
+    """Takes every message of one session. `say` sends a message upstream without waiting (a legacy upstream only)."""
+
+    def __init__(self, name: str, watcher: Watcher, say: Callable[[JsonObject], None]) -> None:
+        time = asyncio.get_running_loop().time
+        self.waiting: dict[int, Exchange] = {}
+        self.era: Era = "legacy"
+        self._name = name
+        self._watcher = watcher
+        self._say = say
+        self._log = logging.getLogger(f"shim.upstream.{name}")
+        self._questions = Allowance(_ASKED_BURST, _ASKED_PER_SECOND, time)
+        self._oddities = Allowance(_ODD_BURST, _ODD_PER_SECOND, time)
+
+    def take(self, message: Json, size: int, heard: Exchange | None = None) -> None:
+        """Sort one message of `size` bytes. `heard` is the exchange on whose own stream it came, if it has one."""
+        if not isinstance(message, dict):
+            self.odd("a message that is not an object")
+        elif "method" in message:
+            self._said(message, heard)
+        elif "id" in message:
+            self._answered(message, size)
+        else:
+            self.odd("a message that is neither request, notice nor answer")
+
+    def odd(self, what: str) -> None:
+        """Log something strange that is ignored; a flood of it is not logged."""
+        if self._oddities.spend():
+            self._log.warning("ignored %s", what)
+
+    def _answered(self, message: JsonObject, size: int) -> None:
+        id_ = message["id"]
+        exchange = self.waiting.get(id_) if type(id_) is int else None
+        if exchange is None or exchange.over:
+            self.odd("an answer to nothing that waits for one")
+            return
+        exchange_fault = _unusable(message)
+        if exchange_fault is not None:
+            exchange.fail(fault(self._name, exchange_fault))
+            return
+        error = message.get("error")
+        if error is not None:
+            exchange.answer(Reply(None, error, size))
+        elif message["result"].get("resultType") == "input_required":
+            self._refuse_inputs(exchange, message["result"])
+        else:
+            exchange.answer(Reply(message["result"], None, size))
+
+    def _refuse_inputs(self, exchange: Exchange, result: JsonObject) -> None:
+        requests = result.get("inputRequests")
+        methods = (
+            {str(request.get("method")) for request in (requests or {}).values() if isinstance(request, dict)}
+            if isinstance(requests, dict)
+            else set()
+        )
+        for method in sorted(methods)[:10] or ["input_required"]:
+            self._watcher.refused(method[:100], exchange.ask.invocation)
+        exchange.fail(fault(self._name, "asked for input from the client, which this version does not pass on"))
+
+    def _said(self, message: JsonObject, heard: Exchange | None) -> None:
+        method, params = message["method"], message.get("params")
+        if not isinstance(method, str):
+            self.odd("a message whose method is not text")
+        elif "id" in message:
+            self._asked(method, message["id"], heard)
+        elif method == "notifications/progress":
+            self._progressed(params)
+        elif method == "notifications/message":
+            self._logged(params, heard)
+        elif method == "notifications/tools/list_changed":
+            self._watcher.tools_changed()
+
+    def _asked(self, method: str, id_: Json, heard: Exchange | None) -> None:
+        if not self._questions.spend():
+            self.odd("a flood of requests")
+            return
+        if method != "ping":
+            exchange = heard or self._only()
+            self._watcher.refused(method[:100], exchange.ask.invocation if exchange is not None else None)
+        if self.era == "modern" or not isinstance(id_, str | int):
+            return
+        if method == "ping":
+            self._say({"jsonrpc": "2.0", "id": id_, "result": {}})
+        else:
+            error = {"code": -32601, "message": f"{method[:100]} is not allowed here"}
+            self._say({"jsonrpc": "2.0", "id": id_, "error": error})
+
+    def _progressed(self, params: Json) -> None:
+        token = params.get("progressToken") if isinstance(params, dict) else None
+        exchange = self.waiting.get(token) if type(token) is int else None
+        if exchange is not None:
+            exchange.progress(params)
+
+    def _logged(self, params: Json, heard: Exchange | None) -> None:
+        # A log message names no call: where it did not come on a call's own stream it is one's only if one is alone.
+        exchange = heard or self._only()
+        if exchange is not None and isinstance(params, dict):
+            exchange.log(params)
+
+    def _only(self) -> Exchange | None:
+        calls = [exchange for exchange in self.waiting.values() if exchange.ask.invocation is not None]
+        return calls[0] if len(calls) == 1 else None
+
+
+def _unusable(message: JsonObject) -> str | None:
+    if "error" in message and message["error"] is not None:
+        error = message["error"]
+        if message.get("result") is not None:
+            return "sent both a result and an error"
+        if not isinstance(error, dict) or type(error.get("code")) is not int:
+            return "sent an error that is not one"
+        return None if isinstance(error.get("message"), str) else "sent an error without a message"
+    return None if isinstance(message.get("result"), dict) else "sent a result that is not an object"

@@ -1,0 +1,145 @@
+"""The sessions of one upstream: one for each key, made on first use, capped, ended when idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shim.errors import Refusal
+from shim.upstream.failures import unavailable
+from shim.upstream.session import Session, Spawn
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    key: str
+    ready: asyncio.Future[Session]
+    users: int = 0
+    last: float = 0.0
+
+    @property
+    def session(self) -> Session | None:
+        """The session, once it is open."""
+        if self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None:
+            return self.ready.result()
+        return None
+
+    @property
+    def usable(self) -> bool:
+        """Open and alive, or still being opened."""
+        session = self.session
+        return session.alive if session is not None else not self.ready.done()
+
+
+class Pool:
+    """Lends sessions. Owns them all; `make` opens one, and raises a Refusal when it cannot.
+
+    At most `limit` at once. Who needs one more takes the place of the one that was idle longest, or waits its turn
+    for at most `patience` seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Awaitable[Session]],
+        spawn: Spawn,
+        *,
+        limit: int,
+        idle: float,
+        patience: float,
+    ) -> None:
+        self._name = name
+        self._make = make
+        self._spawn = spawn
+        self._limit = limit
+        self._idle = idle
+        self._patience = patience
+        self._entries: dict[str, _Entry] = {}
+        self._queue = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @asynccontextmanager
+    async def session(self, key: str) -> AsyncIterator[Session]:
+        """Lend the session of this key. Raises UpstreamUnavailable, or what `make` raised: no call was sent then."""
+        entry = await self._entry(key)
+        entry.users += 1
+        try:
+            # Shielded: the session is opened for all that wait for it, whoever leaves.
+            yield await asyncio.shield(entry.ready)
+        finally:
+            entry.users -= 1
+            entry.last = asyncio.get_running_loop().time()
+            if not entry.usable:
+                self._drop(entry)
+            self._changed.set()
+
+    async def tend(self) -> None:
+        """End idle sessions, for ever. To be run beside the pool."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(0.05, min(30.0, self._idle / 4)))
+            for entry in list(self._entries.values()):
+                if entry.users == 0 and (not entry.usable or entry.last + self._idle <= loop.time()):
+                    self._drop(entry)
+            self._changed.set()
+
+    async def _entry(self, key: str) -> _Entry:
+        entry = self._entries.get(key)
+        if entry is not None and entry.usable:
+            return entry
+        try:
+            async with asyncio.timeout(self._patience), self._queue:
+                while True:
+                    entry = self._entries.get(key)
+                    if entry is not None and entry.usable:
+                        return entry
+                    if self._vacancy(entry):
+                        return self._add(key)
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise unavailable(self._name, f"all of its {self._limit} sessions are in use") from None
+
+    def _vacancy(self, replaced: _Entry | None) -> bool:
+        if replaced is not None:
+            self._drop(replaced)
+        if len(self._entries) < self._limit:
+            return True
+        idle = [entry for entry in self._entries.values() if entry.users == 0 and entry.ready.done()]
+        if not idle:
+            return False
+        self._drop(min(idle, key=lambda entry: entry.last))
+        return True
+
+    def _add(self, key: str) -> _Entry:
+        loop = asyncio.get_running_loop()
+        entry = _Entry(key, loop.create_future(), last=loop.time())
+        self._entries[key] = entry
+        self._spawn(self._open, entry)
+        return entry
+
+    async def _open(self, entry: _Entry) -> None:
+        try:
+            session = await self._make()
+        except Refusal as refusal:
+            entry.ready.set_exception(refusal)
+        else:
+            entry.ready.set_result(session)
+        finally:
+            if not entry.ready.done():
+                entry.ready.set_exception(unavailable(self._name, "its session could not be opened"))
+            if entry.session is None:
+                self._drop(entry)
+
+    def _drop(self, entry: _Entry) -> None:
+        if self._entries.get(entry.key) is entry:
+            del self._entries[entry.key]
+            session = entry.session
+            if session is not None:
+                self._spawn(session.close)
+        self._changed.set()

@@ -1,0 +1,86 @@
+"""Reading what an upstream offers: all pages, each bounded, and never round in circles."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from mcp.shared.inbound import find_invalid_x_mcp_header
+
+from shim.model import JsonObject
+from shim.upstream import modern
+from shim.upstream.exchange import Ask
+from shim.upstream.failures import fault
+from shim.upstream.session import Me, Peer, Session
+
+_MAX_PAGES = 500
+_MAX_TOOLS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All tools as they came, and the seconds they may be believed (the least of all pages; None: not said)."""
+
+    tools: tuple[JsonObject, ...]
+    ttl: float | None
+
+
+async def read_tools(
+    name: str, session: Session, peer: Peer, me: Me, *, timeout: float, limit: int, headers: bool
+) -> Reading:
+    """Read `tools/list` to its end.
+
+    `timeout` and `limit` hold for each page. `headers`: leave out tools whose `x-mcp-header` is invalid, as clients
+    over HTTP must (specification 2026-07-28, streamable-http, "Schema Extension"). Raises the Refusals.
+    """
+    if not peer.can("tools"):
+        return Reading((), None)
+    tools: list[JsonObject] = []
+    ttls: list[float] = []
+    cursor: str | None = None
+    seen: set[str] = set()
+    for _ in range(_MAX_PAGES):
+        page = await _page(name, session, peer, me, cursor, timeout, limit)
+        tools.extend(_usable(name, page, headers=headers))
+        ttl = page.get("ttlMs")
+        if isinstance(ttl, int | float) and not isinstance(ttl, bool):
+            ttls.append(max(0.0, ttl / 1000))
+        if len(tools) > _MAX_TOOLS:
+            raise fault(name, f"offers more than {_MAX_TOOLS} tools")
+        cursor = page.get("nextCursor")
+        if cursor is None:
+            return Reading(tuple(tools), min(ttls, default=None))
+        if not isinstance(cursor, str) or cursor in seen:
+            raise fault(name, "sent its list of tools in pages that lead round in a circle")
+        seen.add(cursor)
+    raise fault(name, f"sent its list of tools in more than {_MAX_PAGES} pages")
+
+
+async def _page(
+    name: str, session: Session, peer: Peer, me: Me, cursor: str | None, timeout: float, limit: int
+) -> JsonObject:
+    params: JsonObject = {} if cursor is None else {"cursor": cursor}
+    if peer.era == "modern":
+        params = modern.envelope(params, me, peer.protocol)
+    reply = await session.request(Ask("tools/list", params, timeout, limit))
+    if reply.error is not None:
+        raise fault(name, f"refused to list its tools (error {reply.error.get('code')})")
+    page = reply.result or {}
+    if not isinstance(page.get("tools"), list):
+        raise fault(name, "sent a list of tools that is not one")
+    return page
+
+
+def _usable(name: str, page: JsonObject, *, headers: bool) -> list[JsonObject]:
+    log = logging.getLogger(f"shim.upstream.{name}")
+    usable: list[JsonObject] = []
+    for tool in page["tools"]:
+        if not isinstance(tool, dict):
+            log.warning("left out a tool whose definition is not an object")
+            continue
+        why = find_invalid_x_mcp_header(tool.get("inputSchema")) if headers else None
+        if why is not None:
+            log.warning("left out the tool %.100r: %.200r", tool.get("name"), why)
+            continue
+        usable.append(tool)
+    return usable

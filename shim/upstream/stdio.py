@@ -1,0 +1,185 @@
+"""One session with an MCP server over the standard streams of a child process; both eras use the same lines."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+
+import anyio
+
+from shim.errors import InvalidText, Refusal
+from shim.jsontext import dump, parse
+from shim.model import JsonObject, Reply
+from shim.upstream.child import CannotStart, Child, Program
+from shim.upstream.exchange import Allowance, Ask, Exchange
+from shim.upstream.failures import fault, too_large, unavailable, unknown
+from shim.upstream.inbox import Inbox, Watcher
+from shim.upstream.lines import Lines, TooLong
+from shim.upstream.session import Peer, Spawn
+from shim.upstream.watchdog import Watchdog
+
+_LARGE = 1024 * 1024
+_DISCARDED = 256 * 1024 * 1024
+_UNREAD = 1024 * 1024
+_BURST, _PER_SECOND, _PAUSE = 10_000.0, 2_000.0, 0.05
+
+# Where servers write the id: right after the version, or at the end of the line.
+_ID_FIRST = re.compile(rb'\A\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*,')
+_ID_LAST = re.compile(
+    rb'[}\]]\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z'
+)
+
+
+class StdioSession:
+    """Many calls at once over one child. None waits for another; a child that reads or writes no more delays nobody.
+
+    `limit` bounds a line: what is longer is skipped as it comes, and the call it answers gets ResultTooLarge.
+    """
+
+    def __init__(self, name: str, child: Child, watcher: Watcher, limit: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.peer: Peer | None = None
+        self.ended = asyncio.Event()
+        self._name = name
+        self._child = child
+        self._limit = limit
+        self._log = logging.getLogger(f"shim.upstream.{name}")
+        self._ids = itertools.count(1)
+        self._writing = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._lines = Lines(limit)
+        self._pace = Allowance(_BURST, _PER_SECOND, loop.time)
+        self.inbox = Inbox(name, watcher, self._say)
+
+    @classmethod
+    async def start(
+        cls, name: str, what: Program, watcher: Watcher, limit: int, watchdog: Watchdog, spawn: Spawn
+    ) -> StdioSession:
+        """Start the program; nothing has been said to it yet. Raises UpstreamUnavailable."""
+        try:
+            child = await Child.start(name, what, watchdog)
+        except CannotStart as error:
+            raise unavailable(name, str(error)) from None
+        session = cls(name, child, watcher, limit)
+        spawn(session._run, watchdog)
+        return session
+
+    @property
+    def alive(self) -> bool:
+        return not self._stopping.is_set() and not self._child.exited.done()
+
+    async def request(self, ask: Ask) -> Reply:
+        """Send one request and await its answer. Raises the Refusals; when left early, the upstream is told."""
+        exchange = Exchange(self._name, next(self._ids), ask)
+        if self.ended.is_set() or self._stopping.is_set():
+            raise self._gone(sent=False)
+        self.inbox.waiting[exchange.id] = exchange
+        try:
+            return await exchange.within(self._exchange)
+        finally:
+            del self.inbox.waiting[exchange.id]
+            if exchange.sent and not exchange.over and ask.method != "initialize":
+                self._say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": exchange.id}})
+
+    async def _exchange(self, exchange: Exchange) -> Reply:
+        line = exchange.ask.line(exchange.id) + b"\n"
+        async with self._writing:
+            try:
+                await self._child.writable()
+            except BrokenPipeError:
+                raise self._gone(sent=False) from None
+            if exchange.over:
+                return await exchange.arrived()
+            exchange.sent = True
+            self._child.write(line)
+        return await exchange.arrived()
+
+    async def notify(self, method: str) -> None:
+        """Send a notice that has no params."""
+        self._say({"jsonrpc": "2.0", "method": method})
+
+    async def opened(self) -> None:
+        """Nothing more to prepare over stdio once the handshake is done."""
+
+    async def close(self) -> None:
+        """End the child and all that it started. Bounded in time; calls still in flight fail."""
+        self._stopping.set()
+        await self.ended.wait()
+
+    def _say(self, message: JsonObject) -> None:
+        # Without waiting, so also on the way out of a cancelled call; what a child does not read stays bounded.
+        if self._child.unread < _UNREAD and not self.ended.is_set():
+            self._child.write(dump(message) + b"\n")
+
+    async def _run(self, watchdog: Watchdog) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._until_stopped, group.cancel_scope)
+                await self._read()
+                group.cancel_scope.cancel()
+        finally:
+            self._stopping.set()
+            self._fail_all()
+            with anyio.CancelScope(shield=True):
+                await self._child.stop(watchdog)
+            self.ended.set()
+
+    async def _until_stopped(self, scope: anyio.CancelScope) -> None:
+        await self._stopping.wait()
+        scope.cancel()
+
+    async def _read(self) -> None:
+        while chunk := await self._child.read():
+            for line in self._lines.feed(chunk):
+                if isinstance(line, TooLong):
+                    self._skipped(line)
+                elif line:
+                    await self._take(line)
+            if self._lines.pending > _DISCARDED:
+                self._log.error("the upstream writes one endless line; its session is ended")
+                return
+
+    async def _take(self, line: bytes) -> None:
+        if not self._pace.spend():
+            # A flood: read on slowly, so that the rest of the process goes on.
+            await asyncio.sleep(_PAUSE)
+        try:
+            message = parse(line) if len(line) < _LARGE else await asyncio.to_thread(parse, line)
+        except InvalidText as error:
+            if not self._blame(line[:4096], line[-4096:], fault(self._name, "sent an answer that is not valid JSON")):
+                self.inbox.odd(f"a line that is not a message: {error}")
+            return
+        for one in message if isinstance(message, list) else [message]:
+            self.inbox.take(one, len(line))
+
+    def _skipped(self, line: TooLong) -> None:
+        if not self._blame(line.head, line.tail, too_large(self._name, self._limit)):
+            self.inbox.odd(f"a line of {line.length} bytes that answers no call by its looks")
+
+    def _blame(self, head: bytes, tail: bytes, failure: Refusal) -> bool:
+        """Fail the call that an unreadable line seems to answer."""
+        if not head.lstrip().startswith(b"{"):
+            return False
+        match = _ID_FIRST.search(head) or _ID_LAST.search(tail)
+        exchange = self.inbox.waiting.get(int(match[1])) if match is not None else None
+        if exchange is None:
+            return False
+        exchange.fail(failure)
+        return True
+
+    def _fail_all(self) -> None:
+        for exchange in list(self.inbox.waiting.values()):
+            exchange.fail(self._gone(sent=exchange.sent))
+
+    def _gone(self, *, sent: bool) -> Refusal:
+        if sent:
+            return unknown(self._name)
+        return unavailable(self._name, self.why)
+
+    @property
+    def why(self) -> str:
+        """Why the session is over."""
+        code = self._child.code
+        return "its process ended" if code is None else f"its process ended with status {code}"
