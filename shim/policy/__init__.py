@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from shim.policy.engine import Facts, Policy
+from shim.policy.conditions import Facts
+from shim.policy.engine import Policy
+from shim.policy.explanation import Explanation, Step
 
-__all__ = ["Facts", "Policy"]
+__all__ = ["Explanation", "Facts", "Policy", "Step"]

@@ -1,35 +1,179 @@
-"""Grants compiled once and indexed; the interface that the gateway relies on."""
+"""Grants compiled once and indexed, and the decision on one call.
+
+Grants count in file order. Any matching deny wins; one with a condition denies unless that is false, so that an error
+in it denies. Of the matching allows the first whose condition is true decides. Where none is, reason and grant are
+those of the first allow that matched; where none matched, the reason is `no-grant`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Literal
 
-from shim.model import Client, Decision, Identity, JsonObject
+from shim.model import Decision, Identity, Reason
+from shim.policy.conditions import Condition, Facts, Scope, Verdict
 from shim.policy.config import GrantBlock
+from shim.policy.explanation import Explanation, Step
+from shim.policy.globs import Glob
+from shim.policy.index import PatternIndex
+
+MAX_NAME = 1024
+"""A longer `upstream/tool` is matched by nothing, so that deciding on a name of megabytes costs nothing."""
+
+_MEMO_NAME = 256
+_MEMO_SIZE = 32_768
+
+_NO_GRANT = Decision("deny", Reason.NO_GRANT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One effect of one grant. `order` is its place among all rules, which is file order."""
+
+    order: int
+    grant: str
+    to: frozenset[str]
+    effect: Literal["allow", "deny"]
+    globs: tuple[Glob, ...]
+    condition: Condition | None
+
+    def matches(self, principals: frozenset[str], ref: str) -> bool:
+        return not self.to.isdisjoint(principals) and any(glob.matches(ref) for glob in self.globs)
+
+    def decision(self, verdict: Verdict) -> Decision:
+        """What this rule alone makes of a call that it matches, when its condition says `verdict`."""
+        if self.effect == "deny":
+            if verdict is False:
+                return Decision("deny", Reason.CONDITION_FALSE, self.grant)
+            return Decision("deny", Reason.DENIED_BY_GRANT, self.grant)
+        if verdict is True:
+            return Decision("allow", Reason.GRANTED, self.grant)
+        return Decision("deny", Reason.CONDITION_FALSE if verdict is False else Reason.CONDITION_ERROR, self.grant)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a condition may look at, beside the identity and the tool."""
+class _Resolved:
+    """The rules that match one identity and one name, in file order; `fixed` where no condition can change anything."""
 
-    args: JsonObject
-    run: str
-    client: Client | None
-    now: datetime
+    denies: tuple[Rule, ...]
+    allows: tuple[Rule, ...]
+    fixed: Decision | None
+    visible: bool
+
+
+_NOTHING = _Resolved((), (), _NO_GRANT, visible=False)
+
+
+def compile_rules(grants: Iterable[GrantBlock]) -> tuple[Rule, ...]:
+    """The rules of all grants, in file order. Raises ValueError for a pattern or a condition that cannot be used."""
+    conditions: dict[str, Condition] = {}
+    rules: list[Rule] = []
+    for grant in grants:
+        condition = None
+        if grant.when is not None:
+            condition = conditions.get(grant.when) or conditions.setdefault(grant.when, Condition.of(grant.when))
+        effects: tuple[tuple[Literal["allow", "deny"], tuple[str, ...]], ...]
+        effects = (("allow", grant.allow), ("deny", grant.deny))
+        for effect, patterns in effects:
+            if patterns:
+                globs = tuple(map(Glob, patterns))
+                rules.append(Rule(len(rules), grant.name, frozenset(grant.to), effect, globs, condition))
+    return tuple(rules)
+
+
+def _principals(identity: Identity) -> tuple[str, ...]:
+    return (identity.name, *(f"group:{group}" for group in identity.groups), "*")
+
+
+def _resolve(rules: Iterable[Rule]) -> _Resolved:
+    ordered = sorted(rules, key=lambda rule: rule.order)
+    denies = tuple(rule for rule in ordered if rule.effect == "deny")
+    allows = tuple(rule for rule in ordered if rule.effect == "allow")
+    fixed = None
+    if denies:
+        if denies[0].condition is None:
+            fixed = denies[0].decision(verdict=True)
+    elif not allows:
+        fixed = _NO_GRANT
+    elif allows[0].condition is None:
+        fixed = allows[0].decision(verdict=True)
+    visible = bool(allows) and all(rule.condition is not None for rule in denies)
+    return _Resolved(denies, allows, fixed, visible)
 
 
 class Policy:
-    """Decides. Immutable once compiled."""
+    """Decides. Immutable once compiled, but for a bounded memory of what it has looked up."""
 
     def __init__(self, grants: Sequence[GrantBlock]) -> None:
-        raise NotImplementedError
+        """Raises ValueError for grants in which `shim.policy.check.faults` finds an error."""
+        self._rules = compile_rules(grants)
+        entries: dict[str, list[tuple[Glob, Rule]]] = {}
+        for rule in self._rules:
+            for principal in rule.to:
+                entries.setdefault(principal, []).extend((glob, rule) for glob in rule.globs)
+        self._index = {principal: PatternIndex(own) for principal, own in entries.items()}
+        self._memo: dict[tuple[str, tuple[str, ...], str], _Resolved] = {}
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule, in file order."""
+        return self._rules
 
     def decide(self, identity: Identity, ref: str, facts: Facts) -> Decision:
         """The decision on one call of `upstream/tool`, whether or not any upstream has that tool."""
-        raise NotImplementedError
+        found = self._find(identity, ref)
+        if found.fixed is not None:
+            return found.fixed
+        scope = Scope(identity, ref, facts)
+        for rule in found.denies:
+            if rule.condition is None or rule.condition.test(scope) is not False:
+                return rule.decision(verdict=True)
+        first = None
+        for rule in found.allows:
+            decision = rule.decision(verdict=True if rule.condition is None else rule.condition.test(scope))
+            if decision.effect == "allow":
+                return decision
+            first = first or decision
+        return first or _NO_GRANT
 
     def visible(self, identity: Identity, ref: str) -> bool:
         """Whether some grant allows the tool and no unconditional deny matches; arguments are not looked at."""
-        raise NotImplementedError
+        return self._find(identity, ref).visible
+
+    def matching_grants(self, identity: Identity, ref: str) -> tuple[str, ...]:
+        """The grants that allow the tool to the identity under some arguments, in file order."""
+        found = self._find(identity, ref)
+        return tuple(rule.grant for rule in found.allows) if found.visible else ()
+
+    def explain(self, identity: Identity, ref: str, facts: Facts) -> Explanation:
+        """The decision, as `decide` makes it, and what every rule had to say on the way."""
+        principals = frozenset(_principals(identity))
+        scope = Scope(identity, ref, facts)
+        trail = []
+        for rule in self._rules:
+            matched = len(ref) <= MAX_NAME and rule.matches(principals, ref)
+            verdict = rule.condition.test(scope) if matched and rule.condition is not None else None
+            alone = rule.decision(verdict=True if verdict is None else verdict) if matched else _NO_GRANT
+            trail.append(Step(rule.grant, matched, rule.effect, verdict, alone.reason))
+        return Explanation(self.decide(identity, ref, facts), tuple(trail))
+
+    def _find(self, identity: Identity, ref: str) -> _Resolved:
+        key = (identity.name, identity.groups, ref)
+        found = self._memo.get(key)
+        if found is not None:
+            return found
+        if len(ref) > MAX_NAME:
+            return _NOTHING
+        rules: set[Rule] = set()
+        for principal in _principals(identity):
+            index = self._index.get(principal)
+            if index is not None:
+                rules.update(index.find(ref))
+        found = _resolve(rules) if rules else _NOTHING
+        if len(ref) <= _MEMO_NAME:
+            # Callers choose the names: what is remembered is bounded, in number and in size; the oldest goes first.
+            if len(self._memo) >= _MEMO_SIZE:
+                del self._memo[next(iter(self._memo))]
+            self._memo[key] = found
+        return found
