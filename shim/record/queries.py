@@ -156,7 +156,7 @@ def stats(reader: Reader, query: Query) -> JsonObject:
         if query.status is not None and status != query.status:
             continue
         total += count
-        for name, value in zip(names, (status, decision, identity, tool), strict=True):
+        for name, value in zip(names, (status.value, decision, identity, tool), strict=True):
             counts[name][value] += count
     return {
         "events": sum(reader.kinds().values()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -45,10 +46,9 @@ class _KeepOffer:
 class SqliteStore:
     """Commits units of work. Made by `SqliteStore.open`; all waiting is bounded by its timeout."""
 
-    def __init__(self, path: Path, instance: str, connection: aiosqlite.Connection, writer: Writer) -> None:
+    def __init__(self, path: Path, instance: str, writer: Writer) -> None:
         self.path = path
         self.instance = instance
-        self._connection = connection
         self._writer = writer
         self._probed = 0.0
 
@@ -62,24 +62,19 @@ class SqliteStore:
         """
         path, lock = _prepare(path)
         database = Database(path, lock)
-        # The class behind `aiosqlite.connect`, because that one cannot be told how to open. It serves as the thread.
-        connection = aiosqlite.Connection(lambda: database.open(_until(timeout)), iter_chunk_size=64)
         try:
             with living(path, instance):
-                await connection
-                writer = Writer(database, lock, lambda function: _hand_over(connection, function), timeout)
-                store = cls(path, instance, connection, writer)
-                # A task of this block: started here, and awaited before the block ends. Not in a task group, whose
-                # cancellation would take the writer from those who must still record how their calls ended.
-                task = asyncio.create_task(writer.run(), name="store-writer")
-                try:
-                    yield store
-                finally:
-                    writer.stop()
-                    with anyio.CancelScope(shield=True):
-                        await task
-                        await _hand_over(connection, lambda: database.close(_until(timeout)))
-                        await connection.close()
+                async with _connected(database, timeout) as connection:
+                    writer = Writer(database, lock, lambda function: _hand_over(connection, function), timeout)
+                    # A task of this block: started here, and awaited before the block ends. Not in a task group, whose
+                    # cancellation would take the writer from those who must still record how their calls ended.
+                    task = asyncio.create_task(writer.run(), name="store-writer")
+                    try:
+                        yield cls(path, instance, writer)
+                    finally:
+                        writer.stop()
+                        with anyio.CancelScope(shield=True):
+                            await task
         finally:
             lock.close()
 
@@ -129,6 +124,32 @@ def _prepare(path: Path) -> tuple[Path, FileLock]:
 def _until(timeout: float) -> Callable[[], bool]:
     deadline = time.monotonic() + timeout
     return lambda: time.monotonic() < deadline
+
+
+@asynccontextmanager
+async def _connected(database: Database, timeout: float) -> AsyncIterator[aiosqlite.Connection]:
+    failed: list[RecordUnavailable] = []
+
+    def connector() -> sqlite3.Connection:
+        try:
+            return database.open(_until(timeout))
+        except RecordUnavailable as error:
+            # Kept for later: aiosqlite leaves its thread behind when connecting raises.
+            failed.append(error)
+            return sqlite3.connect(":memory:", check_same_thread=False)
+
+    # The class behind `aiosqlite.connect`, because that function cannot be told how to open.
+    connection = aiosqlite.Connection(connector, iter_chunk_size=64)
+    with anyio.CancelScope(shield=True):
+        await connection
+    try:
+        if failed:
+            raise failed[0]
+        yield connection
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _hand_over(connection, lambda: database.close(_until(timeout)))
+            await connection.close()
 
 
 async def _hand_over(connection: aiosqlite.Connection, function: Callable[[], T]) -> T:

@@ -127,9 +127,10 @@ class Writer:
 
     def _group(self) -> _Settled:
         while self.wanted():
+            self._obstacle = "another process holds the lock of the store"
             if not self._lock.acquire(self.wanted):
-                self._obstacle = "another process holds the lock of the store"
                 break
+            self._obstacle = ""
             try:
                 tx = self._database.begin()
             except Busy:
@@ -145,7 +146,7 @@ class Writer:
                     results, head = self._database.run(tx, [waiting.unit for waiting in group])
                 except RecordUnavailable as error:
                     return self._failed(group, error)
-                self.head_seq, self.trouble, self._obstacle = head.seq, None, ""
+                self.head_seq, self.trouble = head.seq, None
                 return list(zip(group, results, strict=True))
             finally:
                 self._lock.release()

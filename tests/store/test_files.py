@@ -1,0 +1,103 @@
+"""Where the store lies: private, never through a link, never another program's file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from shim.errors import RecordUnavailable
+from shim.model import Offer
+from shim.store import Reader, SqliteStore
+from shim.store.files import beside
+from shim.store.liveness import is_alive
+from tests.store.units import Add
+
+
+async def refusal(path: Path) -> str:
+    with pytest.raises(RecordUnavailable) as caught:
+        async with SqliteStore.open(path, "p", timeout=0.5):
+            pass
+    return str(caught.value)
+
+
+async def test_everything_it_makes_is_for_its_owner_alone(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        async with SqliteStore.open(tmp_path / "a" / "b" / "shim.db", "p") as store:
+            await store.commit(Add("x"))
+            made = [tmp_path / "a", *(tmp_path / "a").rglob("*")]
+            assert {path.name for path in made} >= {"b", "shim.db", "shim.db-wal", "shim.db.lock", "p"}
+            for path in made:
+                wanted = 0o700 if path.is_dir() else 0o600
+                assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+    finally:
+        os.umask(old)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", ".lock", ".turn"])
+async def test_a_planted_link_is_not_followed(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "shim.db"
+    aim = tmp_path / "aim"
+    beside(path, suffix).symlink_to(aim)
+    said = await refusal(path)
+    assert str(beside(path, suffix)) in said
+    assert not aim.exists()
+
+
+async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs(x)")
+    other.close()
+    before = path.read_bytes()
+    assert "another program" in await refusal(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    async with SqliteStore.open(path, "p"):
+        pass
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA user_version = 999")
+    raw.close()
+    assert "newer version" in await refusal(path)
+
+
+async def test_what_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    path.write_bytes(b"not a database at all" * 100)
+    assert "damaged" in await refusal(path)
+
+
+def test_a_reader_says_where_there_is_no_record(tmp_path: Path) -> None:
+    with pytest.raises(RecordUnavailable, match=r"no record at .*nothing\.db"):
+        Reader(tmp_path / "nothing.db")
+
+
+async def test_a_process_is_alive_while_its_store_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    async with SqliteStore.open(path, "me"):
+        assert is_alive(path, "me")
+        assert not is_alive(path, "another")
+        assert not is_alive(path, "../me")
+        (beside(path, ".alive") / "gone").touch()
+        assert not is_alive(path, "gone")
+    assert not is_alive(path, "me")
+
+
+async def test_the_last_offer_of_an_upstream_outlives_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    first = Offer("git", "modern", "2026-07-28", {"name": "s"}, {}, None, ({"name": "a", "n": 2**70},), 5.0)
+    last = Offer("git", "legacy", "2025-11-25", {"name": "\ud800"}, {"tools": {}}, "hi", ({"name": "b"},))
+    async with SqliteStore.open(path, "p") as store:
+        await store.keep_offer(first)
+        with Reader(path) as reader:
+            assert reader.offers() == {"git": first}
+        await store.keep_offer(last)
+    with Reader(path) as reader:
+        assert reader.offers() == {"git": last}
