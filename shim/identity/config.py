@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
+from shim.identity.expiry import instant
 from shim.units import Block
+
+
+def _expiry(text: str) -> str:
+    instant(text)
+    return text
+
+
+def _token_id(text: str) -> str:
+    if text in ("local", "anonymous"):
+        raise ValueError(f"a token cannot have the id {text!r}: records name other credentials so; choose another")
+    return text
+
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$")]
+TokenId = Annotated[Name, AfterValidator(_token_id)]
+RunName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,128}$")]
+Expiry = Annotated[str, AfterValidator(_expiry)]
 
 
 class TokenBlock(Block):
@@ -18,10 +34,10 @@ class TokenBlock(Block):
     `expires` is RFC 3339, or a date (the end of that day, UTC); None: never. `run`: the run it was issued for.
     """
 
-    id: Name
+    id: TokenId
     sha256: Sha256
-    expires: str | None = None
-    run: str | None = None
+    expires: Expiry | None = None
+    run: RunName | None = None
     created: str | None = None
 
 

@@ -1,0 +1,171 @@
+"""What a caller showed, turned into who calls.
+
+Only a credential makes an identity: nothing of a request's body, of client information or of other headers does.
+Tokens are random, so their SHA-256 is looked up as it stands: to learn from timing how much of a digest is right does
+not help to find a token that has it. The comparison that decides is made in constant time all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hmac import compare_digest
+from pathlib import Path
+
+from shim.errors import Unauthenticated
+from shim.identity import tokenfile
+from shim.identity.config import IdentityBlock, TokenBlock
+from shim.identity.expiry import instant
+from shim.identity.tokenfile import Entries, Stamp, TokenFileError
+from shim.identity.yamltext import Flaw
+from shim.model import Credential, Identity
+
+_log = logging.getLogger("shim.identity")
+
+_MAX_TOKEN = 1024
+_SETTLED = 2.0
+"""Seconds after which a file's stamp can be trusted: within the clock tick of a write another could go unseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    digest: str
+    credential: Credential
+    ends: datetime | None
+
+
+def identity_of(name: str, block: IdentityBlock) -> Identity:
+    """The identity that a block of the configuration describes."""
+    return Identity(name=name, groups=block.groups, runs=block.runs)
+
+
+class Authenticator:
+    """Proves identities against the configuration and `tokens.yaml`, whose stamp is looked at on each request.
+
+    When the file changes and cannot be believed, none of its tokens holds until it is mended: what changed may have
+    been a revocation. Tokens of the configuration, and `local` identities, are not touched by that.
+    """
+
+    def __init__(
+        self,
+        identities: Mapping[str, IdentityBlock],
+        tokens: Path,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._blocks = dict(identities)
+        self.identities: Mapping[str, Identity] = {n: identity_of(n, block) for n, block in identities.items()}
+        self._path = tokens
+        self._clock = clock
+        self._configured = self._index({name: block.tokens for name, block in identities.items()})
+        anonymous = next((name for name, block in identities.items() if block.anonymous), None)
+        self._anonymous = Credential(self.identities[anonymous], "anonymous") if anonymous is not None else None
+        self._stamp: Stamp = None
+        self._settled = False
+        self._broken: str | None = None
+        self._known: dict[str, _Known] = dict(self._configured)
+        self._refresh()
+
+    def bearer(self, token: str) -> Credential:
+        """Who a token proves, the token being all that stood after `Bearer `.
+
+        Raises Unauthenticated for one that is not known, revoked, or past its end.
+        """
+        self._refresh()
+        if len(token) > _MAX_TOKEN:
+            raise Unauthenticated("a bearer that is no token")
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        known = self._known.get(digest)
+        if known is None or not compare_digest(known.digest, digest):
+            raise Unauthenticated(self._unknown())
+        self._not_over(known)
+        return known.credential
+
+    def local(self, name: str) -> Credential:
+        """The credential of an identity that needs no token on this machine. Raises Unauthenticated for any other."""
+        block = self._blocks.get(name)
+        if block is None:
+            raise Unauthenticated(f"no identity is named {name}")
+        if not block.local:
+            raise Unauthenticated(f"the identity {name} is not local: it needs a token")
+        return Credential(self.identities[name], "local")
+
+    def anonymous(self, *, forwarded: bool = False) -> Credential | None:
+        """Who a request without any credential is; None: nobody.
+
+        `forwarded`: the request came with `Forwarded` or `X-Forwarded-*`. Something then stands between, and what
+        looks local is not. Never to be asked for a request that showed a credential, least of all a bad one.
+        """
+        return None if forwarded else self._anonymous
+
+    def confirm(self, credential: Credential) -> None:
+        """Hold a credential that was accepted earlier to what is true now, for connections that show it once.
+
+        Raises Unauthenticated when its token has been revoked or is past its end.
+        """
+        if credential.id in ("local", "anonymous"):
+            return
+        self._refresh()
+        for known in self._known.values():
+            if known.credential == credential:
+                self._not_over(known)
+                return
+        raise Unauthenticated(self._unknown())
+
+    def _unknown(self) -> str:
+        return (
+            "unknown or revoked token"
+            if self._broken is None
+            else "a token that is unknown while the token file is broken"
+        )
+
+    def _not_over(self, known: _Known) -> None:
+        if known.ends is not None and self._clock() >= known.ends:
+            raise Unauthenticated(f"the token {known.credential.id} has expired")
+
+    def _refresh(self) -> None:
+        try:
+            stamp = tokenfile.stamp(self._path)
+            if stamp == self._stamp and self._settled:
+                return
+            file = tokenfile.read(self._path)
+            self._believe(file.entries)
+        except TokenFileError as error:
+            self._doubt(str(error))
+            return
+        if self._broken is not None:
+            _log.warning("%s is mended: its tokens hold again", self._path)
+        self._broken = None
+        self._stamp = file.stamp
+        self._settled = file.stamp is None or self._clock().timestamp() - file.stamp[3] / 1e9 > _SETTLED
+
+    def _believe(self, entries: Entries) -> None:
+        found = self._index({name: tokens for name, tokens in entries.items() if name in self._blocks})
+        configured = {known.credential.id for known in self._configured.values()}
+        for known in found.values():
+            if known.credential.id in configured or known.digest in self._configured:
+                message = f"the token {known.credential.id} stands in the configuration as well; keep one of them"
+                raise TokenFileError(self._path, [Flaw(1, message)])
+        self._known = {**self._configured, **found}
+
+    def _doubt(self, why: str) -> None:
+        # Looked at again with every request, so that a mended file holds at once; said once for each fault.
+        self._settled = False
+        self._known = dict(self._configured)
+        if self._broken != why:
+            self._broken = why
+            _log.error("no token of this file holds until it is mended: %s", why)
+
+    def _index(self, tokens: Mapping[str, Iterable[TokenBlock]]) -> dict[str, _Known]:
+        return {
+            token.sha256: _Known(
+                token.sha256,
+                Credential(self.identities[name], token.id, token.run),
+                instant(token.expires) if token.expires is not None else None,
+            )
+            for name, blocks in tokens.items()
+            for token in blocks
+        }
