@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shim.model import Decision, Identity, Reason
+from shim.model import Decision, Identity, Reason, Tool
+from shim.policy.check import Fault
 from shim.policy.conditions import Condition, Facts, Scope, Verdict
 from shim.policy.config import GrantBlock
 from shim.policy.explanation import Explanation, Step
 from shim.policy.globs import Glob
 from shim.policy.index import PatternIndex
+from shim.policy.lint import lint
 
 MAX_NAME = 1024
 """A longer `upstream/tool` is matched by nothing, so that deciding on a name of megabytes costs nothing."""
@@ -107,7 +109,8 @@ class Policy:
 
     def __init__(self, grants: Sequence[GrantBlock]) -> None:
         """Raises ValueError for grants in which `shim.policy.check.faults` finds an error."""
-        self._rules = compile_rules(grants)
+        self._grants = tuple(grants)
+        self._rules = compile_rules(self._grants)
         entries: dict[str, list[tuple[Glob, Rule]]] = {}
         for rule in self._rules:
             for principal in rule.to:
@@ -157,6 +160,10 @@ class Policy:
             alone = rule.decision(verdict=True if verdict is None else verdict) if matched else _NO_GRANT
             trail.append(Step(rule.grant, matched, rule.effect, verdict, alone.reason))
         return Explanation(self.decide(identity, ref, facts), tuple(trail))
+
+    def lint(self, tools: Iterable[Tool]) -> list[tuple[str, Fault]]:
+        """What is questionable in the grants beside these tools, each with its grant's name, in file order."""
+        return lint(self._grants, tools)
 
     def _find(self, identity: Identity, ref: str) -> _Resolved:
         key = (identity.name, identity.groups, ref)

@@ -1,0 +1,89 @@
+"""What is wrong with a grant as it is written, before any upstream is known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from shim.policy.conditions import Condition, ConditionError
+from shim.policy.config import GrantBlock
+from shim.policy.globs import Glob, PatternError
+
+MAX_PATTERN = 1024
+
+_KIND = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):")
+_LATER = {"resource": "patterns on resources", "prompt": "patterns on prompts"}
+_BRACE = re.compile(r"(?<!\\)(?:\\\\)*\{[^}]*,")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a grant.
+
+    `path` leads to the faulty value from the grant's block, such as `("allow", 0)` or `("when",)`; `offset` counts
+    characters within the text of `when` (None where no place can be named). An error makes the grant unusable.
+    """
+
+    path: tuple[str | int, ...]
+    offset: int | None
+    message: str
+    level: Literal["error", "warning"]
+
+
+def faults(grant: GrantBlock) -> list[Fault]:
+    """All faults of the grant's patterns, of whom it is for, and of its condition; none: `Policy` takes it."""
+    found: list[Fault] = []
+    for place, name in enumerate(grant.to):
+        if name == "group:":
+            found.append(Fault(("to", place), None, "names no group; write `group:NAME`", "error"))
+    for effect, patterns in (("allow", grant.allow), ("deny", grant.deny)):
+        for place, pattern in enumerate(patterns):
+            found += _pattern_faults((effect, place), pattern)
+    if grant.when is not None:
+        try:
+            Condition.of(grant.when)
+        except ConditionError as error:
+            found += [Fault(("when",), one.offset, one.message, "error") for one in error.faults]
+    return found
+
+
+def upstream_of(pattern: str) -> str | None:
+    """The one upstream whose tools the pattern can match; None where it may match several, or cannot be read."""
+    try:
+        prefix = Glob(pattern).prefix
+    except PatternError:
+        return None
+    return prefix.partition("/")[0] if "/" in prefix else None
+
+
+def _pattern_faults(path: tuple[str | int, ...], pattern: str) -> list[Fault]:
+    wrong = _what_is_wrong(pattern)
+    if wrong is not None:
+        return [Fault(path, None, wrong, "error")]
+    if _BRACE.search(pattern):
+        message = f"`{pattern}`: braces stand for themselves; write one pattern for each alternative"
+        return [Fault(path, None, message, "warning")]
+    return []
+
+
+def _what_is_wrong(pattern: str) -> str | None:
+    if not pattern:
+        return "an empty pattern matches nothing; write `upstream/tool`"
+    if len(pattern) > MAX_PATTERN:
+        return f"a pattern has at most {MAX_PATTERN:,} characters"
+    kind = _KIND.match(pattern)
+    if kind is not None:
+        later = _LATER.get(kind[1])
+        if later is not None:
+            return f"not supported by this version: {later} (`{pattern}`)"
+        return f"`{pattern}`: there is no kind `{kind[1]}:`; tools are written without a kind, as `upstream/tool`"
+    try:
+        glob = Glob(pattern)
+    except PatternError as error:
+        return f"`{pattern}`, character {error.offset + 1}: {error}"
+    if pattern.startswith("/"):
+        return f"`{pattern}` names no upstream before its `/`; write `upstream/tool`, or `*/tool` for any upstream"
+    if not glob.spans:
+        return f"`{pattern}` matches no tool: names are `upstream/tool` and `*` does not cross `/`; write `*/*` or `**`"
+    return None

@@ -1,0 +1,200 @@
+"""What is questionable in grants, seen beside the tools that are known now.
+
+What depends on an upstream's schema never stops a start: it is reported, and fails closed at the call.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cel_expr_python import cel
+
+from shim.model import Json, Tool
+from shim.policy.check import Fault
+from shim.policy.conditions import VARIABLES, Condition, ConditionError, compile_in
+from shim.policy.config import GrantBlock
+from shim.policy.globs import Glob
+from shim.policy.tree import ArgUse
+
+_T = cel.Type
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_NAMED = 3
+
+
+def lint(grants: Iterable[GrantBlock], tools: Iterable[Tool]) -> list[tuple[str, Fault]]:
+    """Faults of usable grants beside the tools that are known, each with its grant's name, in file order.
+
+    A tool's schema is as its upstream wrote it: nothing of its shape is taken for granted.
+    """
+    known = tuple(tools)
+    conditions: dict[str, Condition] = {}
+    found: list[tuple[str, Fault]] = []
+    seen = _Seen(known)
+    for grant in grants:
+        faults = _of_patterns(grant, seen)
+        if grant.when is not None:
+            condition = conditions.get(grant.when) or conditions.setdefault(grant.when, Condition.of(grant.when))
+            globs = [Glob(pattern) for pattern in (*grant.allow, *grant.deny)]
+            matching = [tool for tool in known if any(glob.matches(tool.ref) for glob in globs)]
+            faults += _undeclared(condition, matching)
+            faults += _mistyped(condition, matching)
+        found += [(grant.name, fault) for fault in faults]
+    return found
+
+
+class _Seen:
+    """What is known now, by name."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._refs = dict.fromkeys(tool.ref for tool in tools)
+        self._upstreams = frozenset(tool.upstream for tool in tools)
+
+    def lacks(self, glob: Glob) -> bool:
+        # Only where the pattern's upstream has shown its tools: one that is down says nothing about a pattern.
+        upstream, slash, _ = glob.prefix.partition("/")
+        if not slash or upstream not in self._upstreams:
+            return False
+        if glob.literal is not None:
+            return glob.literal not in self._refs
+        return not any(map(glob.matches, self._refs))
+
+
+def _of_patterns(grant: GrantBlock, seen: _Seen) -> list[Fault]:
+    if not grant.allow and not grant.deny:
+        return [Fault((), None, "neither allows nor denies anything", "warning")]
+    faults = []
+    if not grant.to:
+        faults.append(Fault((), None, "is for nobody: `to` is empty", "warning"))
+    for effect, patterns in (("allow", grant.allow), ("deny", grant.deny)):
+        for place, pattern in enumerate(patterns):
+            if seen.lacks(Glob(pattern)):
+                message = f"`{pattern}` matches no tool that is known now"
+                faults.append(Fault((effect, place), None, message, "warning"))
+    return faults
+
+
+def _properties(tool: Tool) -> dict[str, Json]:
+    schema = tool.definition.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return properties if isinstance(properties, dict) else {}
+
+
+_ELSEWHERE = ("$ref", "$dynamicRef", "patternProperties")
+_BRANCHES = ("allOf", "anyOf", "oneOf")
+_BRANCH = ("if", "then", "else", "not")
+
+
+def _is_open(schema: Json) -> bool:
+    """Whether arguments may be declared elsewhere than in `properties`, or need not be declared."""
+    if not isinstance(schema, dict):
+        return True
+    if schema.get("additionalProperties", False) is not False or any(schema.get(key) for key in _ELSEWHERE):
+        return True
+    branches = [schema[key] for key in _BRANCH if key in schema]
+    for key in _BRANCHES:
+        branches += schema[key] if isinstance(schema.get(key), list) else []
+    dependent = schema.get("dependentSchemas")
+    branches += dependent.values() if isinstance(dependent, dict) else []
+    return any(isinstance(branch, dict) and ("properties" in branch or _is_open(branch)) for branch in branches)
+
+
+def _names_of(tools: Sequence[Tool]) -> str:
+    more = f" and {len(tools) - _NAMED} more" if len(tools) > _NAMED else ""
+    return ", ".join(tool.ref for tool in tools[:_NAMED]) + more
+
+
+def _undeclared(condition: Condition, matching: Sequence[Tool]) -> list[Fault]:
+    strict = [tool for tool in matching if _properties(tool) and not _is_open(tool.definition.get("inputSchema"))]
+    uses: dict[str, ArgUse] = {}
+    for use in condition.uses.args:
+        uses.setdefault(use.name, use)
+    found = []
+    for name, use in uses.items():
+        lacking = [tool for tool in strict if name not in _properties(tool)]
+        if not lacking:
+            continue
+        if len(lacking) == len(matching):
+            names = sorted({one for tool in lacking for one in _properties(tool) if _NAME.fullmatch(one)})
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean `{close[0]}`?" if close else ""
+            message = f"no tool that this grant matches has an argument `{name}` ({_names_of(lacking)}){hint}"
+            found.append(Fault(("when",), use.offset, message, "error"))
+        else:
+            message = f"only some of the matching tools have an argument `{name}`; not {_names_of(lacking)}"
+            found.append(Fault(("when",), use.offset, message, "warning"))
+    return found
+
+
+def _type_of(schema: Json) -> str | None:
+    """What the values of a property certainly are: `string`, `boolean`, `array`, `array of string`, `object`."""
+    if not isinstance(schema, dict):
+        return None
+    kind = schema.get("type")
+    # A number is left open: CEL's checker keeps whole numbers and fractions apart, its evaluator compares them.
+    if kind == "array":
+        items = schema.get("items")
+        strings = isinstance(items, dict) and items.get("type") == "string"
+        return "array of string" if strings else "array"
+    return kind if kind in ("string", "boolean", "object") else None
+
+
+_CEL_TYPES = {
+    "string": _T.STRING,
+    "boolean": _T.BOOL,
+    "array": _T.List(_T.DYN),
+    "array of string": _T.List(_T.STRING),
+    "object": _T.Map(_T.STRING, _T.DYN),
+}
+
+
+def _typed(condition: Condition, types: dict[str, str]) -> tuple[Any, str]:
+    """An environment in which the arguments have their types, and the text that uses it.
+
+    `args.x` becomes the variable `args_x`, which is as long, so that the compiler's places stay right.
+    """
+    text = list(condition.text)
+    variables = dict(VARIABLES)
+    taken = {name for name, _ in condition.uses.bound}
+    for use in condition.uses.args:
+        kind, dot = types.get(use.name), use.dot
+        if kind is None or dot is None or f"args_{use.name}" in taken:
+            continue
+        if dot == use.offset + 4 and condition.text.startswith(use.name, dot + 1) and _NAME.fullmatch(use.name):
+            text[dot] = "_"
+            variables[f"args_{use.name}"] = _CEL_TYPES[kind]
+    return cel.NewEnv(variables=variables), "".join(text)
+
+
+# Comparing with null and choosing between values of two types have a meaning that the checker denies to typed values.
+_HARMLESS = ("null_type", "'_?_:_'")
+
+
+def _mistyped(condition: Condition, matching: Sequence[Tool]) -> list[Fault]:
+    names = sorted({use.name for use in condition.uses.args})
+    by_types: dict[tuple[tuple[str, str], ...], list[Tool]] = {}
+    for tool in matching:
+        properties = _properties(tool)
+        types = tuple((name, kind) for name in names if (kind := _type_of(properties.get(name))) is not None)
+        by_types.setdefault(types, []).append(tool)
+    wrong: dict[tuple[int | None, str], list[Tool]] = {}
+    for types, tools in by_types.items():
+        if not types:
+            continue
+        try:
+            compile_in(*_typed(condition, dict(types)))
+        except ConditionError as error:
+            for fault in error.faults:
+                if not any(harmless in fault.message for harmless in _HARMLESS):
+                    wrong.setdefault((fault.offset, fault.message), []).extend(tools)
+    return [
+        Fault(
+            ("when",),
+            offset,
+            f"{message}, by the types that the arguments of {_names_of(tools)} have",
+            "error" if len(tools) == len(matching) else "warning",
+        )
+        for (offset, message), tools in wrong.items()
+    ]
