@@ -7,7 +7,9 @@ from pathlib import Path
 
 from shim.upstream.child import CannotStart, program
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.endpoint import CannotTrust, Endpoint, trust
 from shim.upstream.failures import unavailable
+from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
 from shim.upstream.link import Kind
 from shim.upstream.session import Session, Spawn
@@ -50,6 +52,33 @@ class Stdio:
         """Every session ends its own child; nothing is shared."""
 
 
+class Http:
+    """`url`: an MCP server over streamable HTTP. One endpoint, so one TLS context and one set of connections."""
+
+    over_http = True
+
+    def __init__(self, name: str, block: UpstreamBlock, *, folder: Path, spawn: Spawn) -> None:
+        self._name = name
+        self._block = block
+        self._folder = folder
+        self._spawn = spawn
+        self._endpoint: Endpoint | None = None
+
+    async def start(self, watcher: Watcher) -> Session:
+        if self._endpoint is None:
+            url = self._block.url or ""
+            try:
+                self._endpoint = Endpoint(url, self._block.headers, trust(url, self._block.tls, self._folder))
+            except CannotTrust as error:
+                raise unavailable(self._name, str(error)) from None
+        return HttpSession(self._name, self._endpoint, watcher, self._block.max_result, self._spawn)
+
+    async def close(self) -> None:
+        """Cut what is still open; calls that wait for an answer then learn that it is lost."""
+        if self._endpoint is not None:
+            self._endpoint.close()
+
+
 def kind_of(
     name: str,
     block: UpstreamBlock,
@@ -60,4 +89,6 @@ def kind_of(
     spawn: Spawn,
 ) -> Kind:
     """The kind that a block asks for."""
+    if block.url is not None:
+        return Http(name, block, folder=folder, spawn=spawn)
     return Stdio(name, block, folder=folder, environment=environment, watchdog=watchdog, spawn=spawn)

@@ -48,6 +48,9 @@ class Kind(Protocol):
     async def start(self, watcher: Watcher) -> Session:
         """A session to which nothing has been said yet. Raises UpstreamUnavailable."""
 
+    async def close(self) -> None:
+        """Give up what all sessions share, once they are over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -88,6 +91,10 @@ class Link:
             idle=block.pool.idle,
             patience=min(_PATIENCE, block.timeout),
         )
+
+    async def close(self) -> None:
+        """After `run` and all sessions have ended."""
+        await self._kind.close()
 
     def status(self) -> UpstreamStatus:
         return UpstreamStatus(self._state, self._era, self._error)

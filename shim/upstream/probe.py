@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mcp_types import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY, UNSUPPORTED_PROTOCOL_VERSION
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
-from shim.errors import UpstreamFault, UpstreamTimeout
+from shim.errors import OutcomeUnknown, Refusal, UpstreamFault, UpstreamTimeout, UpstreamUnavailable
 from shim.model import Era, Json, JsonObject, Reply
 from shim.upstream import legacy, modern
 from shim.upstream.exchange import Ask
@@ -34,7 +34,19 @@ class Opening:
         self._limit = limit
 
     async def open(self, session: Session, era: Era | None) -> Peer:
-        """Make the session ready for calls. Raises Refusals; nothing of a call has been sent by then."""
+        """Make the session ready for calls. Raises UpstreamUnavailable: nothing of a call has been sent by then."""
+        try:
+            return await self._open(session, era)
+        except UpstreamUnavailable:
+            raise
+        except UpstreamTimeout:
+            raise unavailable(self._name, f"it did not answer within {self._timeout:g} s") from None
+        except OutcomeUnknown:
+            raise unavailable(self._name, "it ended the connection before it was open") from None
+        except Refusal as refusal:
+            raise UpstreamUnavailable(str(refusal)) from None
+
+    async def _open(self, session: Session, era: Era | None) -> Peer:
         if era == "legacy":
             peer = await self._legacy(session)
         else:

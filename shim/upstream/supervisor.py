@@ -91,6 +91,8 @@ class Upstreams:
             await group.__aexit__(None, None, None)
         finally:
             with anyio.CancelScope(shield=True):
+                for link in self._links.values():
+                    await link.close()
                 await self._watchdog.stop()
 
     async def settled(self) -> None:

@@ -1,0 +1,268 @@
+"""HTTP/1.1 towards one origin: kept connections, bounded reading, and exact knowledge of what has been sent.
+
+A gateway must know whether a request may have reached the other side; here a request is "not sent" exactly until the
+first of its bytes was handed to a connection, and nothing is ever sent twice. The parser is llhttp (`httptools`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+_HEAD = 64 * 1024
+_BUFFER = 256 * 1024
+_KEPT = 4.0
+_LINGER = 1.0
+
+
+class NotSent(Exception):
+    """No byte of the request left; `str()` says why, in words that are safe to show."""
+
+
+class Lost(Exception):
+    """The connection ended, or what came was not HTTP, after the request may have been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where connections go. `tls` is None for plain HTTP."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one request at a time. Also the response that is being read from it."""
+
+    def __init__(self, owner: Connections) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.kept_until = 0.0
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._parser: httptools.HttpResponseParser | None = None
+        self._chunks: deque[bytes] = deque()
+        self._buffered = 0
+        self._head = 0
+        self._ready = False
+        self._complete = True
+        self._keep = False
+        self._to_the_end = False
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._poll = select.poll()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._poll.register(sock.fileno(), select.POLLIN)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it can take a request: open, and nothing (an end, above all) has come meanwhile."""
+        idle_too_long = self._loop.time() >= self.kept_until
+        return not (idle_too_long or self._transport.is_closing() or self._poll.poll(0))
+
+    def send(self, request: bytes) -> None:
+        """Begin a request. From here on it may have been sent."""
+        self._parser = httptools.HttpResponseParser(self)
+        self.status, self.headers = 0, {}
+        self._chunks.clear()
+        self._buffered = self._head = 0
+        self._ready = self._complete = self._keep = self._to_the_end = False
+        self._failure = None
+        self._transport.write(request)
+
+    async def head(self) -> None:
+        """Return when `status` and `headers` (names in lower case) are there. Raises Lost."""
+        while not self._ready:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """The next bytes of the body; empty at its end. Raises Lost."""
+        while not self._chunks:
+            if self._complete:
+                return b""
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        if self._buffered > _BUFFER:
+            self._transport.resume_reading()
+        self._buffered = 0
+        return data
+
+    def release(self, *, answered: bool) -> None:
+        """Done with the response. Without an answer the connection is cut, which is also how a call is cancelled.
+
+        With one, what is left of the body (the end of an event stream) is awaited for an instant, so that the
+        connection can be used again.
+        """
+        if self._complete:
+            self._retire()
+        elif answered and self._failure is None and self._buffered <= _BUFFER:
+            self._chunks.clear()
+            self._linger = self._loop.call_later(_LINGER, self.abort)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _retire(self) -> None:
+        if self._keep and not self._transport.is_closing():
+            self._owner.keep(self)
+        else:
+            self._transport.close()
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, why: str) -> None:
+        if self._failure is None and not self._complete:
+            self._failure = Lost(why)
+            self._wake()
+
+    # What asyncio calls.
+
+    def data_received(self, data: bytes) -> None:
+        if self._complete or self._parser is None:
+            self.abort()
+            return
+        if not self._ready:
+            self._head += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail("what came is not HTTP")
+            self.abort()
+            return
+        if not self._ready and self._head > _HEAD:
+            self._fail("the head of the response is too large")
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner.gone(self)
+        if self._linger is not None:
+            self._linger.cancel()
+        if self._to_the_end and exc is None and self._ready:
+            self._complete = True
+            self._wake()
+        self._fail("the connection ended")
+
+    # What the parser calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        parser = cast(httptools.HttpResponseParser, self._parser)
+        self.status = parser.get_status_code()
+        if self.status >= 200:
+            self._to_the_end = "content-length" not in self.headers and "transfer-encoding" not in self.headers
+            self._ready = True
+            self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        if self._linger is not None:
+            return
+        self._chunks.append(body)
+        self._buffered += len(body)
+        if self._buffered > _BUFFER:
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        if self.status < 200:
+            self.headers = {}
+            return
+        self._complete = True
+        self._keep = cast(httptools.HttpResponseParser, self._parser).should_keep_alive()
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+            self._retire()
+        self._wake()
+
+
+class Connections:
+    """All connections to one origin, at most `limit`; each is awaited for `patience` seconds at most."""
+
+    def __init__(self, origin: Origin, *, limit: int, patience: float) -> None:
+        self._origin = origin
+        self._patience = patience
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._limit = limit
+
+    async def acquire(self) -> Connection:
+        """A connection for one request: a kept one that is fresh, or a new one. Raises NotSent."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.fresh:
+                return connection
+            connection.abort()
+        if len(self._all) >= self._limit:
+            raise NotSent("too many requests to it are running")
+        try:
+            async with asyncio.timeout(self._patience):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self),
+                    self._origin.host,
+                    self._origin.port,
+                    ssl=self._origin.tls,
+                )
+        except ssl.SSLCertVerificationError:
+            raise NotSent("its TLS certificate is not valid") from None
+        except ssl.SSLError:
+            raise NotSent("TLS with it failed") from None
+        except TimeoutError:
+            raise NotSent("it does not accept connections in time") from None
+        except socket.gaierror:
+            raise NotSent("its host name does not resolve") from None
+        except ConnectionRefusedError:
+            raise NotSent("it refuses connections") from None
+        except (OSError, UnicodeError):
+            raise NotSent("it cannot be reached") from None
+        self._all.add(connection)
+        return connection
+
+    def keep(self, connection: Connection) -> None:
+        """Take back a connection. It is used again within seconds or not at all: less than servers keep theirs."""
+        now = asyncio.get_running_loop().time()
+        while self._idle and self._idle[0].kept_until <= now:
+            self._idle.pop(0).abort()
+        connection.kept_until = now + _KEPT
+        self._idle.append(connection)
+
+    def gone(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close(self) -> None:
+        """Cut every connection."""
+        for connection in list(self._all):
+            connection.abort()
+        self._idle.clear()
