@@ -1,5 +1,7 @@
-"""The command line."""
+"""The command line: a thin skin over functions of the parts, one file a group of verbs."""
 
+from __future__ import annotations
 
-def main() -> None:
-    raise SystemExit("not built yet")
+from shim.cli.main import main
+
+__all__ = ["main"]

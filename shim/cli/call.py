@@ -1,0 +1,96 @@
+"""`call`: one real call through the whole path, recorded as such."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shim import __version__
+from shim.cli import knowing, output
+from shim.cli.acting import credential
+from shim.cli.errors import PROBLEM
+from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
+from shim.cli.text import json_text, visible
+from shim.cli.tools import arguments
+from shim.model import Answer, Caller, Client, Json, JsonObject
+
+if TYPE_CHECKING:
+    from shim.config import Configuration
+
+_PROTOCOL = "2026-07-28"
+
+
+def call(
+    identity: Annotated[str, typer.Option("--identity", metavar="NAME", help="Who calls.")],
+    tool: Annotated[str, typer.Argument(metavar="UP/TOOL")],
+    args: Annotated[str, typer.Argument(metavar="[JSON]", help="The arguments, an object.")] = "{}",
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """One real call, decided, recorded and answered as any other; 0 only if the tool answered without an error."""
+    from shim.cli.running import run
+
+    loaded = configuration(config)
+    answer = run(_call(loaded, identity, tool, arguments(args, "JSON")))
+    if as_json:
+        output.json_object({"result": answer.result} if answer.result is not None else {"error": answer.error})
+    elif answer.result is not None:
+        _show(answer.result)
+    else:
+        output.say(f"mcp-shim: {visible(str((answer.error or {}).get('message')))}")
+    if answer.result is None or answer.result.get("isError") is True:
+        raise typer.Exit(PROBLEM)
+
+
+class _Aloud:
+    """Says what a call tells while it runs."""
+
+    async def progress(self, params: JsonObject) -> None:
+        self._say(params.get("message"))
+
+    async def log(self, params: JsonObject) -> None:
+        self._say(params.get("data"))
+
+    def _say(self, what: Json) -> None:
+        if what is not None and sys.stderr.isatty():
+            output.say(visible(what if isinstance(what, str) else json_text(what)))
+
+
+async def _call(loaded: Configuration, identity: str, tool: str, args: JsonObject) -> Answer:
+    from shim.app import open_app
+
+    async with open_app(loaded) as app:
+        caller = Caller(
+            credential(loaded, app.authenticator, identity), "cli", _PROTOCOL, Client("mcp-shim", __version__)
+        )
+        # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
+        await app.upstreams.settled()
+        known = app.catalog.now.by_ref.get(tool)
+        name = known.wire if known is not None else _wire(loaded, tool)
+        return await app.gateway.call_tool(caller, {"name": name, "arguments": args}, _Aloud())
+
+
+def _wire(loaded: Configuration, tool: str) -> str:
+    from shim.catalog import wire_name
+
+    upstream, _, name = tool.partition("/")
+    prefix = dict(knowing.prefixes(loaded)).get(upstream)
+    return tool if prefix is None or not name else wire_name(prefix, upstream, name)
+
+
+def _show(result: JsonObject) -> None:
+    content = result.get("content")
+    for block in content if isinstance(content, list) else []:
+        if isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str):
+            output.line(visible(block["text"], lines=True))
+        else:
+            output.json_object(block)
+    if not content and result.get("structuredContent") is not None:
+        output.json_object(result["structuredContent"])
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(call)

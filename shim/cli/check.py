@@ -1,0 +1,99 @@
+"""`check`: whether the configuration holds, and whether everything behind it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shim.cli import knowing, output
+from shim.cli.errors import PROBLEM
+from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
+from shim.cli.text import visible
+from shim.errors import ConfigurationError, RecordUnavailable
+from shim.model import JsonObject, Offer, Problem, UpstreamStatus
+
+if TYPE_CHECKING:
+    from shim.config import Configuration
+
+
+def check(
+    config: Config = DEFAULT_CONFIG,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not reach upstreams.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Configuration, conditions against the tools' schemas, and every upstream reached."""
+    from shim.cli.reaching import reach
+
+    try:
+        loaded = configuration(config, expand=not offline)
+    except ConfigurationError as error:
+        if as_json:
+            faults = [asdict(problem) for problem in error.problems]
+            output.json_object({"ok": False, "problems": faults, "upstreams": []})
+        raise
+    status: Mapping[str, UpstreamStatus] = {}
+    offers = _kept(loaded)
+    if not offline:
+        found = reach(loaded)
+        status, offers = found.status, {**offers, **found.offers}
+    problems = _problems(loaded, offers)
+    upstreams = [_upstream(name, status.get(name), offers.get(name)) for name in loaded.upstreams]
+    down = [name for name, stands in status.items() if stands.state != "up"]
+    ok = not down and all(problem.level != "error" for problem in problems)
+    if as_json:
+        output.json_object({"ok": ok, "problems": [asdict(problem) for problem in problems], "upstreams": upstreams})
+    else:
+        _show(problems, upstreams, ok, len(loaded.grants))
+    if not ok:
+        raise typer.Exit(PROBLEM)
+
+
+def _kept(loaded: Configuration) -> Mapping[str, Offer]:
+    # Conditions are also held against what an upstream offered when it was last up.
+    try:
+        return knowing.remembered(loaded)
+    except RecordUnavailable:
+        return {}
+
+
+def _problems(loaded: Configuration, offers: Mapping[str, Offer]) -> list[Problem]:
+    from shim.policy import Policy
+
+    contents = knowing.catalog(loaded, offers).now
+    found = [loaded.problem(grant, fault) for grant, fault in Policy(loaded.grants).lint(contents.tools)]
+    for out in contents.left_out:
+        file, line = loaded.upstream_at(out.upstream)
+        found.append(Problem(file, line, "warning", f"left out {out.upstream}/{out.name}: {out.why}"))
+    return sorted(found, key=lambda problem: (problem.file, problem.line))
+
+
+def _upstream(name: str, status: UpstreamStatus | None, offer: Offer | None) -> JsonObject:
+    # Where upstreams were not reached there is no state to tell, only what was offered last.
+    return {
+        "name": name,
+        "state": status.state if status is not None else None,
+        "era": status.era if status is not None else (offer.era if offer is not None else None),
+        "error": status.error if status is not None else None,
+        "tools": len(offer.tools) if offer is not None else None,
+    }
+
+
+def _show(problems: list[Problem], upstreams: list[JsonObject], ok: bool, grants: int) -> None:
+    for problem in problems:
+        output.say(f"{visible(f'{problem.file}:{problem.line}')}: {problem.level}: {visible(problem.message)}")
+    cells = (
+        tuple(
+            "-" if upstream[key] is None else str(upstream[key]) for key in ("name", "state", "era", "tools", "error")
+        )
+        for upstream in upstreams
+    )
+    output.table(("upstream", "state", "era", "tools", "error"), cells, "no upstreams are configured")
+    output.line(f"ok: {grants} grants, {len(upstreams)} upstreams" if ok else "not ok")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(check)

@@ -1,0 +1,56 @@
+"""What the verbs that only look need to know: who there is, and what upstreams offered when they were last read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from shim.cli.errors import usage
+from shim.cli.reading import store_path
+from shim.cli.text import visible
+from shim.model import Identity
+
+if TYPE_CHECKING:
+    from shim.catalog import Catalog
+    from shim.config import Configuration
+    from shim.model import Offer
+
+
+def identities(configuration: Configuration) -> list[Identity]:
+    """Every identity of the configuration, in its order."""
+    return [Identity(name, block.groups, runs=block.runs) for name, block in configuration.identities.items()]
+
+
+def identity(configuration: Configuration, name: str) -> Identity:
+    """One identity of the configuration. Raises Stop for a name that it does not have."""
+    block = configuration.identities.get(name)
+    if block is None:
+        known = ", ".join(configuration.identities) or "there are none"
+        raise usage(f"{visible(name)!r} is not an identity of this configuration ({known})")
+    return Identity(name, block.groups, runs=block.runs)
+
+
+def prefixes(configuration: Configuration) -> list[tuple[str, str]]:
+    """Each upstream with the prefix of its tools on the wire, in order."""
+    return [
+        (name, block.prefix if block.prefix is not None else f"{name}__")
+        for name, block in configuration.upstreams.items()
+    ]
+
+
+def remembered(configuration: Configuration) -> Mapping[str, Offer]:
+    """The last catalog of each upstream that the store keeps; empty where there is no store yet."""
+    from shim.store import Reader
+
+    path = store_path(configuration)
+    if not path.exists():
+        return {}
+    with Reader(path) as record:
+        return record.offers()
+
+
+def catalog(configuration: Configuration, offers: Mapping[str, Offer]) -> Catalog:
+    """The catalog that these offers make."""
+    from shim.catalog import Catalog
+
+    return Catalog(prefixes(configuration), offers)

@@ -1,0 +1,45 @@
+"""The log of the process (not the record): on standard error, JSON lines unless a person is watching."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from shim.cli.text import visible
+
+
+class JsonLines(logging.Formatter):
+    """`{"time", "level", "logger", "message"}`, and `"trace"` where there is one; ASCII, one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["trace"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+class Readable(logging.Formatter):
+    """`12:00:00 warning shim.upstream: …`, with what could disturb a terminal escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        text = f"{time} {record.levelname.lower()} {record.name}: {record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return visible(text, lines=True)
+
+
+def configure(level: int, *, debug: bool) -> None:
+    """Send the log of the whole process to standard error; `debug` lowers the level to everything of ours."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Readable() if sys.stderr.isatty() else JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    if debug:
+        logging.getLogger("shim").setLevel(logging.DEBUG)

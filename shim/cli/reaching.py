@@ -1,0 +1,52 @@
+"""Reaching every upstream once, for verbs that want to know what is there and change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shim import __version__
+from shim.model import JsonObject, Offer, UpstreamStatus
+
+if TYPE_CHECKING:
+    from shim.config import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How each upstream answered, and the catalogs of those that did."""
+
+    status: Mapping[str, UpstreamStatus]
+    offers: Mapping[str, Offer]
+
+
+def reach(configuration: Configuration) -> Reached:
+    """Connect to all upstreams at once and read their catalogs; 10 s at most. Nothing is recorded or kept."""
+    return asyncio.run(_reach(configuration))
+
+
+async def _reach(configuration: Configuration) -> Reached:
+    from shim.upstream import Upstreams
+
+    offers: dict[str, Offer] = {}
+
+    async def on_offer(offer: Offer) -> None:
+        offers[offer.upstream] = offer
+
+    async def on_event(_kind: str, _body: JsonObject, _invocation: str | None) -> None:
+        pass
+
+    upstreams = Upstreams(
+        configuration.upstreams,
+        on_offer=on_offer,
+        on_event=on_event,
+        environment=os.environ,
+        folder=configuration.folder,
+        version=__version__,
+    )
+    async with upstreams:
+        await upstreams.settled()
+        return Reached(dict(upstreams.status()), offers)

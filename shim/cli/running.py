@@ -1,0 +1,44 @@
+"""Running what is asynchronous from a verb."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import TypeVar
+
+import uvloop
+
+T = TypeVar("T")
+
+
+class Terminated(Exception):
+    """SIGTERM came, and everything that ran has been ended in good order."""
+
+
+def run(main: Coroutine[object, object, T]) -> T:
+    """Run to the end. Ctrl-C and SIGTERM cancel, so that outcomes are recorded and children ended before we leave.
+
+    Raises KeyboardInterrupt and Terminated then.
+    """
+
+    async def supervised() -> T:
+        task = asyncio.current_task()
+        terminated = False
+
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            if task is not None:
+                task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        try:
+            return await main
+        except asyncio.CancelledError:
+            if terminated:
+                raise Terminated from None
+            raise
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(supervised())

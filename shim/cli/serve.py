@@ -1,0 +1,50 @@
+"""`serve` and `stdio`: being the MCP server."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Annotated
+
+import typer
+
+from shim.cli import knowing, logs, output
+from shim.cli.acting import credential
+from shim.cli.errors import usage
+from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, Config, configuration
+
+
+def serve(
+    config: Config = DEFAULT_CONFIG,
+    listen: Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Instead of `listen`.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", hidden=True)] = None,
+) -> None:
+    """The HTTP server."""
+    from shim import app
+    from shim.cli.running import run
+
+    if workers is not None:
+        raise usage("--workers: not supported by this version")
+    logs.configure(logging.INFO, debug=bool(os.environ.get(DEBUG_VARIABLE)))
+    loaded = configuration(config)
+    run(app.serve(loaded, listen=listen, on_listening=lambda url: output.say(f"listening on {url}")))
+
+
+def stdio(
+    identity: Annotated[str, typer.Option("--identity", metavar="NAME", help="Who the client is.")],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """One client over standard input and output."""
+    from shim import app
+    from shim.cli.running import run
+
+    logs.configure(logging.WARNING, debug=bool(os.environ.get(DEBUG_VARIABLE)))
+    loaded = configuration(config)
+    knowing.identity(loaded, identity)
+    run(app.stdio(loaded, credential(loaded, app.authenticator(loaded), identity)))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(serve)
+    app.command()(stdio)

@@ -1,0 +1,172 @@
+"""`tools` and `explain`: who sees what, and why a call would be decided so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from shim import jsontext
+from shim.cli import knowing, output
+from shim.cli.errors import PROBLEM, Stop, usage
+from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
+from shim.cli.text import visible
+from shim.errors import InvalidText, RecordUnavailable
+from shim.model import Identity, JsonObject
+
+if TYPE_CHECKING:
+    from shim.catalog import Catalog
+    from shim.config import Configuration
+    from shim.policy import Policy
+
+
+def tools(
+    config: Config = DEFAULT_CONFIG,
+    identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="What this one sees.")] = None,
+    tool: Annotated[str | None, typer.Option("--tool", metavar="UP/TOOL", help="Who can call this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who sees what, by the catalog that was read last; upstreams are reached only if they never were."""
+    from shim.policy import Policy
+
+    loaded = configuration(config)
+    who = [knowing.identity(loaded, identity)] if identity is not None else knowing.identities(loaded)
+    rows = _rows(who, Policy(loaded.grants), _catalog(loaded), tool)
+    if as_json:
+        output.json_array(rows)
+        return
+    cells = ((row["identity"], row["tool"], row["name"], ", ".join(row["grants"])) for row in rows)
+    output.table(("identity", "tool", "name", "grants"), cells, "nobody sees anything that matches")
+
+
+def _catalog(loaded: Configuration) -> Catalog:
+    from shim.cli.reaching import reach
+
+    try:
+        offers = dict(knowing.remembered(loaded))
+    except RecordUnavailable:
+        offers = {}
+    if any(name not in offers for name in loaded.upstreams):
+        # A fresh installation has read nothing yet, and an empty answer would look like a policy that grants nothing.
+        found = reach(loaded)
+        offers |= found.offers
+        for name, status in found.status.items():
+            if name not in offers:
+                output.say(
+                    f"{name} could not be reached, its tools are not shown: {visible(status.error or 'no answer')}"
+                )
+    return knowing.catalog(loaded, offers)
+
+
+def _rows(who: list[Identity], policy: Policy, catalog: Catalog, wanted: str | None) -> Iterator[JsonObject]:
+    for identity in who:
+        for tool in catalog.now.tools:
+            if (wanted is None or tool.ref == wanted) and policy.visible(identity, tool.ref):
+                yield {
+                    "identity": identity.name,
+                    "tool": tool.ref,
+                    "name": tool.wire,
+                    "kind": "tool",
+                    "upstream": tool.upstream,
+                    "grants": list(policy.matching_grants(identity, tool.ref)),
+                    "approval": None,
+                }
+
+
+def explain(
+    config: Config = DEFAULT_CONFIG,
+    identity: Annotated[str | None, typer.Option("--identity", metavar="NAME")] = None,
+    tool: Annotated[str | None, typer.Option("--tool", metavar="UP/TOOL")] = None,
+    args: Annotated[str, typer.Option("--args", metavar="JSON", help="The arguments, an object.")] = "{}",
+    batch: Annotated[
+        Path | None, typer.Option("--batch", metavar="FILE", help="A line each: {identity, tool, args}; - is stdin.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The decision on one call, and why; nothing is called and nothing is counted."""
+    from shim.policy import Policy
+
+    if (batch is None) == (identity is None) or (batch is None) == (tool is None):
+        raise usage("write either --identity NAME --tool UP/TOOL, or --batch FILE")
+    loaded = configuration(config, expand=False)
+    policy = Policy(loaded.grants)
+    if batch is not None:
+        if not _explain_batch(loaded, policy, batch):
+            raise typer.Exit(PROBLEM)
+        return
+    who = knowing.identity(loaded, identity or "")
+    found = _explain(policy, who, tool or "", arguments(args, "--args"))
+    if as_json:
+        output.json_object(found)
+        return
+    by = f", by {found['grant']}" if found["grant"] is not None else ""
+    output.line(f"{found['decision']}: {found['reason']}{by}")
+    cells = (
+        (step["grant"], step["effect"], _condition(step["condition"]), step["reason"])
+        for step in found["trail"]
+        if step["matched"]
+    )
+    output.table(("grant", "effect", "condition", "reason"), cells, "no grant is about this")
+
+
+def _condition(value: bool | str | None) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
+def arguments(text: str, what: str) -> JsonObject:
+    """The arguments of a call, from the command line. Raises Stop naming `what` they stand in."""
+    try:
+        return jsontext.parse_object(text.encode("utf-8", "surrogateescape"))
+    except InvalidText as error:
+        raise usage(f"{what}: {error}") from None
+
+
+def _explain(policy: Policy, identity: Identity, tool: str, args: JsonObject) -> JsonObject:
+    from shim.policy import Facts
+
+    # A fresh run, no client, now: what is asked is what policy says, not what a session has come to.
+    return policy.explain(identity, tool, Facts(args, "", None, datetime.now(UTC))).to_json()
+
+
+def _explain_batch(loaded: Configuration, policy: Policy, batch: Path) -> bool:
+    if str(batch) == "-":
+        return _explain_lines(loaded, policy, sys.stdin.buffer)
+    try:
+        with batch.open("rb") as lines:
+            return _explain_lines(loaded, policy, lines)
+    except OSError as error:
+        raise usage(f"--batch {batch}: {error.strerror}") from None
+
+
+def _explain_lines(loaded: Configuration, policy: Policy, lines: BinaryIO) -> bool:
+    fine = True
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            output.json_object(_explain_line(loaded, policy, line))
+        except (Stop, InvalidText) as error:
+            fine = False
+            output.json_object({"error": str(error)})
+    return fine
+
+
+def _explain_line(loaded: Configuration, policy: Policy, line: bytes) -> JsonObject:
+    asked = jsontext.parse_object(line)
+    unknown = asked.keys() - {"identity", "tool", "args"}
+    if unknown:
+        raise usage(f"unknown members: {', '.join(sorted(unknown))}; a line is {{identity, tool, args}}")
+    name, tool, args = asked.get("identity"), asked.get("tool"), asked.get("args", {})
+    if not isinstance(name, str) or not isinstance(tool, str) or not isinstance(args, dict):
+        raise usage("a line is {identity, tool, args}: two texts and an object")
+    return _explain(policy, knowing.identity(loaded, name), tool, args)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(tools)
+    app.command()(explain)
