@@ -1,0 +1,213 @@
+"""The HTTP face: what is asked of a request before anyone looks at what it says, and which face then answers it.
+
+In this order: Host, path, Origin, credential, media types, size, strict parsing, era. A body is not read before its
+sender is known.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PROTOCOL_VERSION_META_KEY
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
+from shim import jsontext
+from shim.errors import ProtocolError, Unauthenticated
+from shim.model import Caller, Credential
+from shim.server.authentication import Authenticator, AuthRefused, authenticate
+from shim.server.config import ServerBlock
+from shim.server.exchange import Exchange, Gone, Receive, Scope, Send, TooLarge, encode_error, read_body
+from shim.server.face import Face
+from shim.server.headers import Authorities, Headers, accepts, forwarded_address, is_json
+from shim.server.legacy import LegacyFace
+from shim.server.message import BadMessage, Message, read
+from shim.server.modern import PING_SECONDS, ModernFace
+from shim.server.shapes import error_object
+
+_log = logging.getLogger("shim.server")
+
+Ready: TypeAlias = Callable[[], tuple[bool, dict[str, str]]]
+"""Whether this process can do its work, and how each upstream stands."""
+
+_CHALLENGE = [(b"www-authenticate", b"Bearer")]
+_ALLOW_POST = [(b"allow", b"POST")]
+_VERSION = b"mcp-protocol-version"
+_SESSION = b"mcp-session-id"
+
+
+class HttpFace:
+    """The ASGI application. Enter `running` around serving, and name the port with `bound` before the first request."""
+
+    def __init__(
+        self,
+        face: Face,
+        block: ServerBlock,
+        *,
+        authenticator: Authenticator,
+        auth_refused: AuthRefused,
+        ready: Ready,
+        ping: float = PING_SECONDS,
+        max_sessions: int = 10_000,
+        session_idle: float = 1800.0,
+    ) -> None:
+        self._face = face
+        self._block = block
+        self._authenticator = authenticator
+        self._auth_refused = auth_refused
+        self._ready = ready
+        self._modern = ModernFace(face, ping=ping)
+        self._legacy = LegacyFace(face, block.max_request, max_sessions=max_sessions, idle=session_idle)
+        self._authorities = Authorities(0, url=block.url, allowed=block.allowed_hosts)
+
+    @property
+    def face(self) -> Face:
+        return self._face
+
+    def bound(self, port: int) -> None:
+        """Learn the port that is listened on: Host must name it."""
+        self._authorities = Authorities(port, url=self._block.url, allowed=self._block.allowed_hosts)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps the sessions of legacy clients; leaving ends them."""
+        async with self._legacy.running():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(receive, send)
+        try:
+            await self._respond(scope, receive, send, exchange)
+        except Exception:  # noqa: BLE001 (the boundary of a request: it answers, logs, and the process lives on)
+            _log.exception("a request failed")
+            if not exchange.started:
+                body = encode_error(None, error_object(INTERNAL_ERROR, "Internal error"))
+                await exchange.plain(500, body, [(b"connection", b"close")])
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
+        headers = Headers(scope["headers"])
+        host = headers.get(b"host")
+        if host is None or b"host" in headers.repeated:
+            await exchange.early(400)
+            return
+        if not self._authorities.host(host):
+            await exchange.early(421)
+            return
+        path = scope["raw_path"]
+        if path == b"/mcp":
+            await self._mcp(scope, receive, send, exchange, headers)
+        elif path in (b"/healthz", b"/readyz"):
+            await self._health(scope["method"], path, exchange)
+        else:
+            await exchange.early(404)
+
+    async def _health(self, method: str, path: bytes, exchange: Exchange) -> None:
+        if method not in ("GET", "HEAD"):
+            await exchange.early(405, headers=[(b"allow", b"GET, HEAD")])
+            return
+        ready, upstreams = (True, None) if path == b"/healthz" else self._ready()
+        body = {"ok": True} if upstreams is None else {"ready": ready, "upstreams": upstreams}
+        await exchange.plain(200 if ready else 503, jsontext.dump(body), [(b"cache-control", b"no-store")])
+
+    async def _mcp(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, headers: Headers) -> None:
+        origin = headers.get(b"origin")
+        if origin is not None and (b"origin" in headers.repeated or not self._authorities.origin(origin)):
+            await exchange.early(403)
+            return
+        address = self._address(scope, headers)
+        try:
+            credential = authenticate(headers, self._authenticator)
+        except Unauthenticated as error:
+            self._auth_refused(address, error.why)
+            body = encode_error(None, error_object(INVALID_REQUEST, "Authentication required"))
+            await exchange.early(401, body, _CHALLENGE)
+            return
+        method = scope["method"]
+        if method == "POST":
+            await self._post(scope, receive, send, exchange, headers, credential, address)
+        elif method in ("GET", "DELETE") and _SESSION in headers and not _is_modern(headers):
+            await self._legacy.stream(scope, receive, send, exchange, headers, credential)
+        else:
+            await exchange.early(405, headers=_ALLOW_POST)
+
+    def _address(self, scope: Scope, headers: Headers) -> str | None:
+        if self._block.behind_proxy:
+            forwarded = forwarded_address(headers)
+            if forwarded is not None:
+                return forwarded
+        client = scope.get("client")
+        return client[0] if client else None
+
+    async def _post(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        exchange: Exchange,
+        headers: Headers,
+        credential: Credential,
+        address: str | None,
+    ) -> None:
+        try:
+            self._check_media(headers)
+            message = read(await self._body(receive, headers))
+        except (_Unread, BadMessage, Gone) as error:
+            caller = Caller(credential, "http", headers.text(_VERSION) or "", None, address)
+            await self._refuse(exchange, caller, error)
+            return
+        if _is_modern(headers, message):
+            await self._modern.handle(exchange, credential, address, headers, message)
+        else:
+            await self._legacy.post(scope, receive, send, exchange, headers, credential, address, message)
+
+    def _check_media(self, headers: Headers) -> None:
+        if b"content-type" in headers.repeated or not is_json(headers.text(b"content-type")):
+            raise _Unread(415, "Content-Type must be application/json, in UTF-8")
+        if accepts(headers.text(b"accept")) != (True, True):
+            raise _Unread(406, "Accept must list both application/json and text/event-stream")
+
+    async def _body(self, receive: Receive, headers: Headers) -> bytes:
+        bound = self._block.max_request
+        declared = headers.get(b"content-length")
+        too_large = _Unread(413, f"the body is larger than {bound} bytes")
+        if declared is not None and declared.isdigit() and int(declared) > bound:
+            raise too_large
+        try:
+            return await read_body(receive, bound)
+        except TooLarge:
+            raise too_large from None
+
+    async def _refuse(self, exchange: Exchange, caller: Caller, error: _Unread | BadMessage | Gone) -> None:
+        gateway = self._face.gateway
+        if isinstance(error, Gone):
+            await gateway.refuse(caller, None, ProtocolError(INVALID_REQUEST, "the body did not arrive"))
+        elif isinstance(error, BadMessage):
+            await gateway.refuse(caller, error.method, error)
+            await exchange.plain(400, encode_error(error.id, error_object(error.code, str(error))))
+        else:
+            refusal = ProtocolError(INVALID_REQUEST, f"Invalid Request: {error}")
+            await gateway.refuse(caller, None, refusal)
+            await exchange.early(error.status, encode_error(None, error_object(refusal.code, str(refusal))))
+
+
+class _Unread(Exception):
+    """A request that is refused before all of its body is read, with its HTTP status."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def _is_modern(headers: Headers, message: Message | None = None) -> bool:
+    """The era of a request: by its version header, as both revisions say; a modern body without one is no legacy one.
+
+    `initialize` exists in earlier revisions alone, whatever a client puts into its `_meta`.
+    """
+    version = headers.text(_VERSION)
+    if version is not None and (version not in HANDSHAKE_PROTOCOL_VERSIONS or _VERSION in headers.repeated):
+        return True
+    return message is not None and PROTOCOL_VERSION_META_KEY in message.meta and message.method != "initialize"

@@ -1,0 +1,154 @@
+"""Sessions of legacy clients over HTTP (revisions up to 2025-11-25), kept by the SDK's session manager.
+
+A session belongs to the identity that opened it; to another it does not exist. The SDK gets a body that says no more
+than it needs to route the message: what the strict reader read goes along beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
+
+from shim import jsontext
+from shim.errors import ProtocolError
+from shim.model import Caller, Credential, JsonObject
+from shim.server import _sdk
+from shim.server.exchange import Event, Exchange, Receive, Scope, Send, encode_error
+from shim.server.face import Face
+from shim.server.headers import Headers
+from shim.server.message import Message, client_of
+from shim.server.middleware import Origin, SdkMiddleware
+from shim.server.shapes import error_object
+
+_SESSION = b"mcp-session-id"
+SESSIONS_PER_IDENTITY = 1000
+
+
+class LegacyFace:
+    """Hands messages of legacy clients to their sessions. Enter `running` first."""
+
+    def __init__(self, face: Face, max_request: int, *, max_sessions: int, idle: float) -> None:
+        self._face = face
+        self._middleware = SdkMiddleware(face)
+        self._most = min(max_sessions, SESSIONS_PER_IDENTITY)
+        server = _sdk.raw_server(face.name, face.version, self._middleware)
+        self._manager = _sdk.session_manager(server, max_request=max_request, max_sessions=max_sessions, idle=idle)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps the sessions; leaving cancels what still runs in them."""
+        async with self._manager.run(), anyio.create_task_group() as group:
+            group.start_soon(self._middleware.announce)
+            yield
+            group.cancel_scope.cancel()
+
+    async def post(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        exchange: Exchange,
+        headers: Headers,
+        credential: Credential,
+        address: str | None,
+        message: Message,
+    ) -> None:
+        """Answer one message, or open a session with it."""
+        fault = self._fault(headers, credential, message)
+        if fault is not None:
+            status, error = fault
+            protocol = headers.text(b"mcp-protocol-version") or ""
+            client = client_of(message.params.get("clientInfo"))
+            caller = Caller(credential, "http", protocol, client, address)
+            await self._face.gateway.refuse(caller, message.method, error)
+            await exchange.plain(status, encode_error(message.id, error_object(error.code, str(error))))
+            return
+        origin = Origin(credential, "http", address, None, message)
+        body = jsontext.dump(_routing(message))
+        exchange.started = True
+        await self._manager.handle_request(
+            _session_scope(scope, headers, credential, origin), _replayed(body, receive), send
+        )
+
+    def _fault(self, headers: Headers, credential: Credential, message: Message) -> tuple[int, ProtocolError] | None:
+        if _SESSION in headers.repeated:
+            return 400, ProtocolError(INVALID_REQUEST, "Bad Request: more than one session ID")
+        if message.method != "initialize":
+            if _SESSION not in headers:
+                return 400, ProtocolError(INVALID_REQUEST, "Bad Request: Missing session ID")
+        elif self._middleware.sessions_of(credential.identity.name) >= self._most:
+            return 503, ProtocolError(INTERNAL_ERROR, "Too many open sessions")
+        return None
+
+    async def stream(
+        self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, headers: Headers, credential: Credential
+    ) -> None:
+        """A session's stream of the server's own messages (GET), or its end (DELETE)."""
+        if _SESSION in headers.repeated:
+            await exchange.early(400)
+            return
+        exchange.started = True
+        sending = _Sending(send)
+        async with anyio.create_task_group() as group:
+            end = self._face.closing.watch(group.cancel_scope.cancel)
+            try:
+                if not self._face.closing.begun:
+                    await self._manager.handle_request(
+                        _session_scope(scope, headers, credential, None), receive, sending
+                    )
+            finally:
+                end()
+        await sending.finish()
+
+
+class _Sending:
+    """Passes a response on, and can end one that was left open."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._open: bool | None = None
+
+    async def __call__(self, event: Event) -> None:
+        self._open = event["type"] == "http.response.start" or bool(event.get("more_body", False))
+        await self._send(event)
+
+    async def finish(self) -> None:
+        if self._open is None:
+            await self._send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
+        if self._open is not False:
+            await self._send({"type": "http.response.body", "body": b""})
+        self._open = False
+
+
+def _session_scope(scope: Scope, headers: Headers, credential: Credential, origin: Origin | None) -> Scope:
+    # The headers as they were when they were checked: trailers of a chunked body must not join them afterwards.
+    user = _sdk.owner(credential.identity.name)
+    return {**scope, "headers": list(headers.raw), "user": user, "shim.origin": origin}
+
+
+def _routing(message: Message) -> JsonObject:
+    """The message without what the SDK has no use for."""
+    body: JsonObject = {"jsonrpc": "2.0"}
+    if message.id is not None:
+        body["id"] = message.id
+    if message.method is None:
+        body["result"] = {}
+        return body
+    body["method"] = message.method
+    if message.method == "initialize":
+        body["params"] = message.params
+    elif message.method == "notifications/cancelled":
+        body["params"] = {"requestId": message.params.get("requestId")}
+    return body
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    pending: list[Event] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Event:
+        return pending.pop() if pending else await receive()
+
+    return again

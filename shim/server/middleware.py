@@ -1,0 +1,217 @@
+"""What answers the requests that come through the SDK's server: legacy sessions, and both eras over stdio.
+
+The SDK keeps the framing, the handshake and cancellation; everything that a client is told comes from here, as it is.
+Params are those that the strict reader read: the SDK itself is shown only what it needs to route.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+from mcp_types import (
+    CLIENT_INFO_META_KEY,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from shim.errors import ProtocolError, RecordUnavailable
+from shim.model import Answer, Caller, Client, Credential, Identity, JsonObject, Transport
+from shim.server import _sdk
+from shim.server.face import Face, log_level
+from shim.server.message import PROGRESS_TOKEN, Message, check_client_info, client_of, trace_of
+from shim.server.notices import LEVELS, Notices
+from shim.server.shapes import error_object, error_of, legacy_result, modern_result
+
+_log = logging.getLogger("shim.server")
+
+DELIVERY_SECONDS = 30.0
+"""How long the last notices of a call, or a list change, wait for a client that does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from, and the message as the strict reader read it."""
+
+    credential: Credential
+    transport: Transport
+    address: str | None
+    session: str | None
+    message: Message
+
+
+@dataclass(slots=True)
+class Session:
+    """What a legacy client said on this connection, and the list it knows."""
+
+    connection: _sdk.Connection
+    identity: Identity
+    client: Client | None
+    digest: str
+    level: str = LEVELS[0]
+
+
+class SdkMiddleware:
+    """The middleware. Owns the legacy sessions that are open."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._sessions: dict[int, Session] = {}
+        self._bell = anyio.Event()
+
+    def sessions_of(self, identity: str) -> int:
+        """How many sessions an identity has open."""
+        return sum(session.identity.name == identity for session in self._sessions.values())
+
+    async def announce(self) -> None:
+        """Tell each legacy session when what its owner may see has changed. Runs until it is cancelled."""
+        end = self._face.gateway.watch(self._ring)
+        try:
+            async with anyio.create_task_group() as group:
+                while True:
+                    await self._bell.wait()
+                    self._bell = anyio.Event()
+                    for session in tuple(self._sessions.values()):
+                        digest = self._face.gateway.view(session.identity).digest
+                        if digest != session.digest:
+                            session.digest = digest
+                            group.start_soon(self._tell, session)
+        finally:
+            end()
+
+    def _ring(self) -> None:
+        self._bell.set()
+
+    async def _tell(self, session: Session) -> None:
+        with anyio.move_on_after(DELIVERY_SECONDS):
+            await session.connection.notify("notifications/tools/list_changed", None)
+
+    async def __call__(self, ctx: _sdk.Context, call_next: _sdk.CallNext) -> _sdk.HandlerResult:
+        if ctx.request_id is None:
+            return await call_next(ctx)
+        origin = _origin(ctx)
+        caller = self._caller(ctx, origin)
+        try:
+            return await self._answer(ctx, call_next, caller, origin.message)
+        except ProtocolError as error:
+            if error.code != METHOD_NOT_FOUND:
+                await self._face.gateway.refuse(caller, ctx.method, error)
+            raise _sdk.error(error_of(error)) from None
+        except RecordUnavailable as error:
+            raise _sdk.error(error_of(error)) from None
+        except _sdk.MCPError:
+            raise
+        except Exception:  # noqa: BLE001 (the boundary of a request)
+            # What else is raised would be sent to the client by the SDK as it stands.
+            _log.exception("a request failed")
+            raise _sdk.error(error_object(INTERNAL_ERROR, "Internal error")) from None
+
+    def _caller(self, context: _sdk.Context, origin: Origin) -> Caller:
+        message = origin.message
+        if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            client = client_of(message.meta.get(CLIENT_INFO_META_KEY))
+        elif context.method == "initialize":
+            client = client_of(message.params.get("clientInfo"))
+        else:
+            session = self._sessions.get(id(_sdk.connection_of(context)))
+            client = session.client if session is not None else None
+        return Caller(
+            origin.credential,
+            origin.transport,
+            context.protocol_version,
+            client,
+            origin.address,
+            origin.session or _sdk.connection_of(context).session_id,
+            trace_of(message.meta),
+        )
+
+    async def _answer(
+        self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, message: Message
+    ) -> _sdk.HandlerResult:
+        if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return await self._modern(context, caller, message)
+        if context.method == "initialize":
+            return await self._initialize(context, call_next, caller, message)
+        if context.method == "ping":
+            return {}
+        if context.method not in ("tools/list", "tools/call", "logging/setLevel"):
+            raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
+        connection = _sdk.connection_of(context)
+        session = self._sessions.get(id(connection))
+        if session is None or not connection.initialize_accepted:
+            raise ProtocolError(INVALID_PARAMS, "Invalid request parameters: the session is not initialized")
+        if context.method == "tools/list":
+            view = await self._face.tools(caller, message)
+            return {"tools": list(view.definitions)}
+        if context.method == "logging/setLevel":
+            level = message.params.get("level")
+            if level not in LEVELS:
+                raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown log level")
+            session.level = level
+            return {}
+        return legacy_result(await self._call(context, caller, message, session.level))
+
+    async def _modern(self, context: _sdk.Context, caller: Caller, message: Message) -> JsonObject:
+        if context.method == "server/discover":
+            return self._face.discover(caller.identity)
+        if context.method == "tools/list":
+            return self._face.tools_result(await self._face.tools(caller, message))
+        if context.method == "tools/call":
+            return modern_result(await self._call(context, caller, message, log_level(message)), self._face.info)
+        if context.method == "subscriptions/listen" and message.id is not None:
+            return await self._face.listen(caller, message.id, message, partial(_sdk.notify, context))
+        raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
+
+    async def _initialize(
+        self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, message: Message
+    ) -> JsonObject:
+        check_client_info(message.params.get("clientInfo"))
+        try:
+            result = await call_next(context)
+        except ValidationError:
+            raise ProtocolError(INVALID_PARAMS, "Invalid request parameters") from None
+        if not isinstance(result, dict):
+            raise TypeError("the handshake's result is not an object")
+        about = self._face.about(caller.identity)
+        connection = _sdk.connection_of(context)
+        digest = self._face.gateway.view(caller.identity).digest
+        if id(connection) not in self._sessions:
+            connection.exit_stack.callback(self._sessions.pop, id(connection), None)
+        self._sessions[id(connection)] = Session(connection, caller.identity, caller.client, digest)
+        result = {**result, "capabilities": about.capabilities, "serverInfo": self._face.info}
+        if about.instructions is not None:
+            result["instructions"] = about.instructions
+        return result
+
+    async def _call(self, context: _sdk.Context, caller: Caller, message: Message, level: str | None) -> JsonObject:
+        answer = Answer()
+        refusal: ProtocolError | None = None
+        async with anyio.create_task_group() as group:
+            deliver = partial(_sdk.notify, context)
+            notices = Notices(group, deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
+            try:
+                answer = await self._face.gateway.call_tool(caller, message.params, notices)
+            except ProtocolError as error:
+                refusal = error
+            with anyio.move_on_after(DELIVERY_SECONDS):
+                await notices.close()
+            group.cancel_scope.cancel()
+        if refusal is not None:
+            raise refusal
+        if answer.result is None:
+            raise _sdk.error(answer.error or error_object(INTERNAL_ERROR, "Internal error"))
+        return answer.result
+
+
+def _origin(context: _sdk.Context) -> Origin:
+    """What the transport handed along: over stdio the origin itself, over HTTP the request whose scope holds it."""
+    request = context.request
+    origin = getattr(request, "scope", {}).get("shim.origin") if not isinstance(request, Origin) else request
+    if not isinstance(origin, Origin):
+        raise TypeError("a request without an origin")
+    return origin

@@ -1,0 +1,226 @@
+"""The modern face over HTTP: revision 2026-07-28, stateless, one POST a request, raw results.
+
+Headers that mirror the body are compared with it at once, save `Mcp-Param-*`: which of those a tool declares is known
+only to callers that may see the tool, so they are compared after that is settled, and a hidden tool answers as an
+unknown one does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    X_MCP_HEADER_KEY,
+    InboundLadderRejection,
+    classify_inbound_request,
+    decode_header_value,
+    find_invalid_x_mcp_header,
+    unsupported_protocol_version_rejection,
+    validate_mcp_param_headers,
+    x_mcp_header_map,
+)
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PROTOCOL_VERSION_META_KEY,
+    UNSUPPORTED_PROTOCOL_VERSION,
+)
+from mcp_types.version import LATEST_MODERN_VERSION
+from starlette.datastructures import Headers as ParameterHeaders
+
+from shim import jsontext
+from shim.errors import ProtocolError, RecordUnavailable
+from shim.model import Answer, Caller, Credential, JsonObject, Tool
+from shim.server.exchange import Exchange, encode_error, encode_result
+from shim.server.face import Face, log_level
+from shim.server.headers import Headers
+from shim.server.message import PROGRESS_TOKEN, Message, RequestId, client_of, trace_of
+from shim.server.notices import Notices
+from shim.server.shapes import error_object, error_of, modern_result
+from shim.views import View
+
+PING_SECONDS = 15.0
+"""After how long a silent response becomes an event stream, and how often that is pinged."""
+
+_ROUTING: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
+_VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
+_NOT_RECORDED = frozenset({METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION})
+"""Errors that well-behaved clients run into while they find out what a server can do."""
+
+_CACHED = 1024
+
+
+class ModernFace:
+    """Answers modern requests. Owns two small caches of what is dear to compute for each call or list."""
+
+    def __init__(self, face: Face, *, ping: float = PING_SECONDS) -> None:
+        self._face = face
+        self._ping = ping
+        self._annotated: dict[str, bool] = {}
+        self._lists: dict[str, bytes] = {}
+        self._methods: dict[str, Callable[[Exchange, Caller, RequestId, Message, Headers], Awaitable[None]]] = {
+            "tools/call": self._call,
+            "tools/list": self._list,
+            "server/discover": self._discover,
+            "subscriptions/listen": self._listen,
+        }
+
+    async def handle(
+        self, exchange: Exchange, credential: Credential, address: str | None, headers: Headers, message: Message
+    ) -> None:
+        """Answer one message of an authenticated sender."""
+        protocol = headers.text(b"mcp-protocol-version") or ""
+        client = client_of(message.meta.get(CLIENT_INFO_META_KEY))
+        caller = Caller(credential, "http", protocol, client, address, None, trace_of(message.meta))
+        try:
+            await self._dispatch(exchange, caller, message, headers)
+        except ProtocolError as error:
+            await self.refuse(exchange, caller, message.id, message.method, error)
+        except RecordUnavailable as error:
+            await exchange.answer(encode_error(message.id, error_of(error)))
+
+    async def _dispatch(self, exchange: Exchange, caller: Caller, message: Message, headers: Headers) -> None:
+        for header in _ROUTING:
+            if header in headers.repeated:
+                raise ProtocolError(HEADER_MISMATCH, f"Header mismatch: {header.decode()} appears more than once")
+        if message.method is None:
+            raise ProtocolError(INVALID_REQUEST, "Invalid Request: a client sends no responses in this revision")
+        if message.id is None:
+            # No notification means anything here: a client cancels by closing the response (MCP, "Sending Messages").
+            rejection = unsupported_protocol_version_rejection(caller.protocol)
+            if rejection is not None:
+                raise _rejected(rejection)
+            await exchange.plain(202)
+            return
+        self._check(message, headers)
+        method = self._methods.get(message.method)
+        if method is None:
+            raise ProtocolError(METHOD_NOT_FOUND, "Method not found", message.method)
+        await method(exchange, caller, message.id, message, headers)
+
+    async def refuse(
+        self, exchange: Exchange, caller: Caller, id_: RequestId | None, method: str | None, error: ProtocolError
+    ) -> None:
+        """Answer a request that is refused as it stands, and put it on the record."""
+        if error.code not in _NOT_RECORDED:
+            await self._face.gateway.refuse(caller, method, error)
+        await exchange.answer(encode_error(id_, error_of(error)), ERROR_CODE_HTTP_STATUS.get(error.code, 200))
+
+    def _check(self, message: Message, headers: Headers) -> None:
+        """Raise ProtocolError where headers and body disagree or the envelope is not whole ("Server Validation")."""
+        meta, name = message.meta, message.params.get("name")
+        sent = headers.get(b"mcp-name")
+        if sent is not None and _VISIBLE.fullmatch(sent) is None:
+            raise ProtocolError(HEADER_MISMATCH, "Header mismatch: mcp-name contains invalid characters")
+        whole = (
+            headers.text(b"mcp-protocol-version") == LATEST_MODERN_VERSION == meta.get(PROTOCOL_VERSION_META_KEY)
+            and headers.text(b"mcp-method") == message.method
+            and CLIENT_CAPABILITIES_META_KEY in meta
+            and (
+                message.method != "tools/call" or name is None or decode_header_value(headers.text(b"mcp-name")) == name
+            )
+        )
+        if not whole:
+            verdict = classify_inbound_request(message.raw, headers=dict(headers.pairs()))
+            if isinstance(verdict, InboundLadderRejection):
+                raise _rejected(verdict)
+        if not isinstance(meta[CLIENT_CAPABILITIES_META_KEY], dict):
+            raise ProtocolError(INVALID_PARAMS, "Invalid params: clientCapabilities must be an object")
+
+    async def _call(
+        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+    ) -> None:
+        level = log_level(message)
+
+        def check(tool: Tool) -> None:
+            self._check_parameters(tool, message.params, headers)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(exchange.watch, group.cancel_scope, self._ping)
+            notices = Notices(group, exchange.notify, token=message.meta.get(PROGRESS_TOKEN), level=level)
+            try:
+                answer = await self._face.gateway.call_tool(caller, message.params, notices, check)
+            except ProtocolError as error:
+                await self._face.gateway.refuse(caller, message.method, error)
+                answer = Answer(error=error_of(error))
+            await notices.close()
+            await self._answer(exchange, id_, answer)
+            group.cancel_scope.cancel()
+
+    async def _answer(self, exchange: Exchange, id_: RequestId, answer: Answer) -> None:
+        if answer.result is not None:
+            result = jsontext.dump(modern_result(answer.result, self._face.info))
+            await exchange.answer(encode_result(id_, result))
+        else:
+            error = answer.error or error_object(-32603, "Internal error")
+            await exchange.answer(encode_error(id_, error), _status(error))
+
+    def _check_parameters(self, tool: Tool, params: JsonObject, headers: Headers) -> None:
+        schema = tool.definition.get("inputSchema")
+        annotated = self._annotated.get(tool.digest)
+        if annotated is None:
+            if len(self._annotated) >= _CACHED:
+                self._annotated.clear()
+            # Once for each definition: walking its schema twice at every call would cost more than all else here.
+            mentioned = X_MCP_HEADER_KEY.encode() in jsontext.dump(schema)
+            annotated = mentioned and find_invalid_x_mcp_header(schema) is None and bool(x_mcp_header_map(schema))
+            self._annotated[tool.digest] = annotated
+        if annotated:
+            sent = ParameterHeaders(raw=list(headers.raw))
+            rejection = validate_mcp_param_headers(schema, params.get("arguments") or {}, sent)
+            if rejection is not None:
+                raise _rejected(rejection)
+
+    async def _list(
+        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+    ) -> None:
+        del headers
+        view = await self._face.tools(caller, message)
+        await exchange.answer(encode_result(id_, self._encoded(view)))
+
+    def _encoded(self, view: View) -> bytes:
+        encoded = self._lists.get(view.digest)
+        if encoded is None:
+            if len(self._lists) >= _CACHED // 16:
+                self._lists.clear()
+            encoded = self._lists[view.digest] = jsontext.dump(self._face.tools_result(view))
+        return encoded
+
+    async def _discover(
+        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+    ) -> None:
+        del message, headers
+        await exchange.answer(encode_result(id_, jsontext.dump(self._face.discover(caller.identity))))
+
+    async def _listen(
+        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+    ) -> None:
+        del headers
+        async with anyio.create_task_group() as group:
+            group.start_soon(exchange.watch, group.cancel_scope, self._ping)
+            try:
+                result = await self._face.listen(caller, id_, message, exchange.notify)
+            except ProtocolError as error:
+                await self.refuse(exchange, caller, id_, message.method, error)
+            except RecordUnavailable as error:
+                await exchange.answer(encode_error(id_, error_of(error)))
+            else:
+                await exchange.answer(encode_result(id_, jsontext.dump(result)))
+            group.cancel_scope.cancel()
+
+
+def _rejected(rejection: InboundLadderRejection) -> ProtocolError:
+    return ProtocolError(rejection.code, rejection.message, rejection.data)
+
+
+def _status(error: JsonObject) -> int:
+    code = error.get("code")
+    return ERROR_CODE_HTTP_STATUS.get(code, 200) if isinstance(code, int) else 200

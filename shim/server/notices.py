@@ -1,0 +1,71 @@
+"""Progress and log messages of one running call, on their way to its client."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, get_args
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp_types import LoggingLevel
+
+from shim.model import Json, JsonObject
+
+LEVELS: tuple[str, ...] = get_args(LoggingLevel)
+"""Log levels, mildest first."""
+
+KEPT = 256
+
+Deliver: TypeAlias = Callable[[str, JsonObject], Awaitable[None]]
+"""Sends one notification (method, params) to the client, however long that takes."""
+
+
+class Notices:
+    """A `Listener` that never makes an upstream wait for a client.
+
+    Notices are delivered in order by a task of the call's own group. A client that reads too slowly misses those that
+    do not fit into a queue of 256. `token` is the client's progress token (None: it asked for none); `level` the
+    mildest log level it wants (None: it wants none).
+    """
+
+    __slots__ = ("_closed", "_deliver", "_group", "_idle", "_levels", "_queue", "_token")
+
+    def __init__(self, group: TaskGroup, deliver: Deliver, *, token: Json, level: str | None) -> None:
+        self._group = group
+        self._deliver = deliver
+        self._token = token
+        self._levels = LEVELS[LEVELS.index(level) :] if level is not None else ()
+        self._queue: deque[tuple[str, JsonObject]] = deque()
+        self._idle: anyio.Event | None = None
+        self._closed = False
+
+    async def progress(self, params: JsonObject) -> None:
+        if self._token is not None:
+            self._put("notifications/progress", {**params, "progressToken": self._token})
+
+    async def log(self, params: JsonObject) -> None:
+        if params.get("level") in self._levels:
+            self._put("notifications/message", params)
+
+    async def close(self) -> None:
+        """Take no more, and return when those that came are delivered."""
+        self._closed = True
+        while self._idle is not None:
+            await self._idle.wait()
+
+    def _put(self, method: str, params: JsonObject) -> None:
+        if self._closed or len(self._queue) >= KEPT:
+            return
+        self._queue.append((method, params))
+        if self._idle is None:
+            self._idle = anyio.Event()
+            self._group.start_soon(self._pump, self._idle)
+
+    async def _pump(self, idle: anyio.Event) -> None:
+        try:
+            while self._queue:
+                await self._deliver(*self._queue.popleft())
+        finally:
+            self._idle = None
+            idle.set()

@@ -1,0 +1,156 @@
+"""HTTP/1.1 on one connection, with the bounds that uvicorn's own protocol does not have.
+
+A header block is bounded in size and time, the pieces of a body in time; what two readers could take for different
+requests (RFC 9112, section 6.1 and 3.2: a length beside chunks, two Hosts, a target that names another host) is refused
+and the connection closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bytes of a header block; seconds for one, between pieces of a body, and until an idle connection is closed."""
+
+    head: int = 64 * 1024
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    idle_seconds: float = 60.0
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. `bounds` is that of the class that `bounded` makes."""
+
+    bounds = Bounds()
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._turned = False
+        self._head_fed = 0
+        self._head_size = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its base class has it
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head and self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            # The first byte after an idle time, be it of a head or a stray line end: the idle timer ends here.
+            self._await_head()
+        self._turned = False
+        super().data_received(data)
+        if self._in_head and not self._turned and not self.transport.is_closing():
+            self._head_fed += len(data)
+            if self._head_fed > self.bounds.head:
+                self._cut(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_fed = self._head_size = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: nothing may join the headers after they were looked at
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > self.bounds.head:
+            self._refuse("header block too large")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._check_head()
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+        if any(name == b"upgrade" for name, _ in self.headers):
+            # Not taken up, as RFC 9110 section 7.8 allows; the parser is of no use after it.
+            self.cycle.keep_alive = False
+        self._start_timer(self.bounds.body_seconds, self._body_late)
+
+    def on_body(self, body: bytes) -> None:
+        self._start_timer(self.bounds.body_seconds, self._body_late)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_timer()
+        super().on_message_complete()
+        # What was fed so far belonged to the message that ended.
+        self._in_head = self._turned = True
+        self._head_fed = 0
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Said by closing the connection after the answer, not in the log."""
+
+    def _check_head(self) -> None:
+        if not self.url.startswith(b"/"):
+            self._refuse("the target is not a path")
+        names = [name for name, _ in self.headers]
+        if names.count(b"host") != 1:
+            self._refuse("not exactly one Host")
+        if b"transfer-encoding" in names and b"content-length" in names:
+            self._refuse("both a length and a transfer coding")
+        if names.count(b"transfer-encoding") > 1 or names.count(b"content-length") > 1:
+            self._refuse("two lengths")
+
+    def _refuse(self, why: str) -> None:
+        # An exception in a callback is how the parser is stopped: its feeder answers 400 and closes.
+        raise httptools.HttpParserError(why)
+
+    def _await_head(self) -> None:
+        self._head_fed = 0
+        self._start_timer(self.bounds.head_seconds, self._head_late)
+
+    def _head_late(self) -> None:
+        self._cut(b"408 Request Timeout")
+
+    def _body_late(self) -> None:
+        self._cut(b"408 Request Timeout")
+
+    def _cut(self, status: bytes) -> None:
+        self._stop_timer()
+        if self.transport.is_closing():
+            return
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if not answering or not self.cycle.response_started:
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        if answering:
+            # Nothing of the answer that is under way may follow what was just written.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _start_timer(self, seconds: float, late: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, late)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def bounded(bounds: Bounds) -> type[BoundedProtocol]:
+    """The protocol with other bounds: uvicorn makes its instances itself, from a class."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"bounds": bounds})
