@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from shim.errors import RecordUnavailable
+from shim.model import JsonObject
 from shim.store.files import beside, open_private, private_folder, sync_folder
 from shim.store.tx import Head
 
@@ -140,7 +141,7 @@ def _line(checkpoint: Checkpoint) -> bytes:
     return orjson.dumps(body(checkpoint), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def body(checkpoint: Checkpoint) -> dict[str, str | int]:
+def body(checkpoint: Checkpoint) -> JsonObject:
     """A checkpoint as the body of its event, and as a line of the file."""
     return {
         "seq": checkpoint.seq,

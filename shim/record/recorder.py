@@ -12,7 +12,16 @@ from shim.errors import RecordUnavailable
 from shim.model import Call, Caller, Decision, JsonObject, Outcome, Reason, Status, Tool
 from shim.record.config import RecordBlock
 from shim.record.payloads import Kept, Payloads
-from shim.record.work import Append, SettleLost, SettleOrphans, WriteIntent, WriteLoaded, WriteOutcome, WriteShown
+from shim.record.work import (
+    Append,
+    AppendAll,
+    SettleLost,
+    SettleOrphans,
+    WriteIntent,
+    WriteLoaded,
+    WriteOutcome,
+    WriteShown,
+)
 from shim.store.sqlite import SqliteStore
 
 _MOST_LOST = 100_000
@@ -139,26 +148,30 @@ class Record:
             for invocation in lost:
                 del self._lost[invocation]
         now = self._clock()
-        for key, count in list(self._refused.items()):
-            minute, address, reason = key
-            if not everything and now - minute < timedelta(minutes=1):
-                continue
-            body: JsonObject = {
-                "minute": minute.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-                "address": address,
-                "reason": reason,
-                "count": count,
-            }
-            del self._refused[key]
-            try:
-                await self.event("auth.refused", body)
-            except RecordUnavailable:
-                self._refused[key] = self._refused.get(key, 0) + count
-                raise
+        over = {
+            key: count for key, count in self._refused.items() if everything or now - key[0] >= timedelta(minutes=1)
+        }
+        if over:
+            await self._store.commit(AppendAll("auth.refused", [_refused_body(*item) for item in over.items()], now))
+            for key, count in over.items():
+                # More may have come meanwhile.
+                self._refused[key] -= count
+                if not self._refused[key]:
+                    del self._refused[key]
 
     def _lose(self, invocation: str, status: Status, error: str) -> None:
         if len(self._lost) < _MOST_LOST:
             self._lost[invocation] = (status, f"{Reason.RECORD_UNAVAILABLE}: {error}")
+
+
+def _refused_body(key: tuple[datetime, str | None, str], count: int) -> JsonObject:
+    minute, address, reason = key
+    return {
+        "minute": minute.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        "address": address,
+        "reason": reason,
+        "count": count,
+    }
 
 
 def _intent_body(call: Call, decision: Decision, kept: Kept | None, process: str) -> JsonObject:

@@ -166,10 +166,7 @@ def _walk_store(reader: Reader, chain: _Chain, progress: Progress | None) -> Non
         elif found["kind"] == "checkpoint":
             row = rows.pop(event.seq - 1, None)
             body = found["body"]
-            if (
-                row is None
-                or {**checkpoints.body(Checkpoint(row.seq, row.hash.hex(), row.time, row.signature))} != body
-            ):
+            if row is None or checkpoints.body(Checkpoint(row.seq, row.hash.hex(), row.time, row.signature)) != body:
                 raise _Broken(event.seq, "the table of checkpoints does not hold this one as it is")
         if progress is not None and event.seq % _PROGRESS_EVERY == 0:
             progress(event.seq, total)

@@ -9,7 +9,8 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shim.model import JsonObject, Status
-from shim.record.checkpoints import Checkpoint, body, sign
+from shim.record import checkpoints
+from shim.record.checkpoints import Checkpoint
 from shim.record.payloads import Kept
 from shim.store.chain import stamp
 from shim.store.tx import Part, Tx
@@ -26,6 +27,19 @@ class Append:
 
     def apply(self, tx: Tx) -> None:
         tx.append(self.kind, self.body, self.invocation, self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class AppendAll:
+    """Several events of one kind, together."""
+
+    kind: str
+    bodies: Sequence[JsonObject]
+    time: datetime
+
+    def apply(self, tx: Tx) -> None:
+        for body in self.bodies:
+            tx.append(self.kind, body, None, self.time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +168,7 @@ class WriteCheckpoint:
         if tx.head.seq - last - (1 if last else 0) < self.news:
             return None
         head, time = tx.head, stamp(self.time)
-        checkpoint = sign(self.key, head, time)
-        tx.append("checkpoint", dict(body(checkpoint)), None, self.time)
+        checkpoint = checkpoints.sign(self.key, head, time)
+        tx.append("checkpoint", checkpoints.body(checkpoint), None, self.time)
         tx.put_checkpoint(head, time, checkpoint.signature)
         return checkpoint
