@@ -1,0 +1,116 @@
+"""What a configuration file may hold: the blocks that the parts own, put together, and what is known but not built."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from shim.identity.config import IdentityBlock, Name
+from shim.identity.yamltext import Path
+from shim.policy.config import GrantBlock
+from shim.record.config import RecordBlock
+from shim.server.config import ServerBlock
+from shim.store.config import StoreUrl
+from shim.units import Block
+from shim.upstream.config import UpstreamBlock
+
+UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
+
+
+class Included(Block):
+    """What a file named by `include` may hold."""
+
+    upstreams: dict[UpstreamName, UpstreamBlock] = Field(default_factory=dict)
+    identities: dict[Name, IdentityBlock] = Field(default_factory=dict)
+    grants: tuple[GrantBlock, ...] = ()
+
+
+class Main(Included):
+    """What the configuration itself may hold."""
+
+    version: Annotated[int, Field(ge=1, le=1)]
+    server: ServerBlock = ServerBlock()
+    store: StoreUrl = StoreUrl("sqlite:var/shim.db")
+    record: RecordBlock = RecordBlock()
+    upstreams: dict[UpstreamName, UpstreamBlock]
+    include: tuple[str, ...] = ()
+
+
+ONLY_MAIN = frozenset({"version", "server", "store", "record", "enforce", "include"})
+
+NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
+    (): frozenset({"tools", "secret_sources", "secrets", "enforce"}),
+    ("server",): frozenset({"metrics", "jwt"}),
+    ("record",): frozenset({"retain"}),
+    ("upstreams", "*"): frozenset(
+        {"answer_within", "catalog", "pins"}
+        | {"program", "path", "files", "args", "tools"}
+        | {"openapi", "base", "operations", "auth", "fixed", "slashes", "response_headers"}
+        | {"python", "interpreter", "inject"}
+    ),
+    ("identities", "*"): frozenset({"jwt", "limits", "name"}),
+    ("grants", "*"): frozenset(
+        {"approval", "limits", "timeout", "max_result", "allow_from_upstream", "bind", "scopes", "enforce"}
+    ),
+}
+"""Keys that are known and not enforced by this version, by where they stand: refused, even with their default."""
+
+
+def is_not_yet(path: Path) -> bool:
+    """Whether the last step of a path is a key that is known and not enforced by this version."""
+    place = tuple("*" if index == 1 else str(step) for index, step in enumerate(path[:-1]))
+    return path[-1] in NOT_YET.get(place, frozenset())
+
+
+Kind: TypeAlias = Literal["list", "map", "scalar"]
+
+
+def kind_of(annotation: Any) -> Kind:
+    """What a value of a type looks like in the text."""
+    bare = _bare(annotation)
+    if get_origin(bare) is tuple:
+        return "list"
+    if get_origin(bare) is dict or _is_model(bare):
+        return "map"
+    return "scalar"
+
+
+def type_at(annotation: Any, path: Path) -> Any:
+    """The type of what stands at a path below a value of a type; None where nothing may stand there."""
+    for step in path:
+        bare = _bare(annotation)
+        arguments = get_args(bare)
+        if _is_model(bare):
+            field = bare.model_fields.get(step)
+            annotation = field.annotation if field is not None else None
+        elif get_origin(bare) is tuple and isinstance(step, int):
+            annotation = arguments[0]
+        elif get_origin(bare) is dict:
+            annotation = arguments[1]
+        else:
+            return None
+    return annotation
+
+
+def keys_at(annotation: Any, path: Path) -> tuple[str, ...]:
+    """The keys that may stand in the mapping at a path."""
+    bare = _bare(type_at(annotation, path))
+    return tuple(bare.model_fields) if _is_model(bare) else ()
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _bare(annotation: Any) -> Any:
+    # `Annotated[X, …]` and `X | None` are X here.
+    while True:
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            annotation = arguments[0]
+        elif origin in (Union, UnionType):
+            annotation = next(argument for argument in arguments if argument is not type(None))
+        else:
+            return annotation

@@ -1,0 +1,73 @@
+"""Paths in a configuration, and what the files there give away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shim.config.source import Source
+from shim.record.config import RecordBlock
+from shim.server.config import ServerBlock
+from shim.store.config import StoreUrl
+from shim.upstream.config import UpstreamBlock
+
+
+def resolved(folder: Path, text: str) -> str:
+    """A path as an absolute one, relative to the folder of the file that names it."""
+    return os.path.normpath(folder / text)
+
+
+def server(block: ServerBlock, source: Source) -> ServerBlock:
+    """The block with absolute paths."""
+    if block.tls is None:
+        return block
+    paths = {key: resolved(source.folder, getattr(block.tls, key)) for key in ("cert", "key")}
+    return block.model_copy(update={"tls": block.tls.model_copy(update=paths)})
+
+
+def store(url: StoreUrl, source: Source) -> StoreUrl:
+    """The store with an absolute path."""
+    return StoreUrl("sqlite:" + resolved(source.folder, url.path))
+
+
+def record(block: RecordBlock, source: Source) -> RecordBlock:
+    """The block with absolute paths."""
+    return block if block.key is None else block.model_copy(update={"key": resolved(source.folder, block.key)})
+
+
+def upstream(block: UpstreamBlock, source: Source, folder: Path) -> UpstreamBlock:
+    """The block with absolute paths; `folder` is the configuration's, where a program runs unless `cwd` says else.
+
+    A program that is named with a slash is a path like any other; without one it is looked up in PATH when it starts.
+    """
+    changes: dict[str, object] = {}
+    if block.command is not None:
+        changes["cwd"] = resolved(source.folder, block.cwd) if block.cwd is not None else str(folder)
+        if "/" in block.command[0]:
+            changes["command"] = (resolved(source.folder, block.command[0]), *block.command[1:])
+    if block.tls is not None:
+        paths = {
+            key: resolved(source.folder, value)
+            for key in ("ca", "cert", "key")
+            if (value := getattr(block.tls, key)) is not None
+        }
+        changes["tls"] = block.tls.model_copy(update=paths)
+    return block.model_copy(update=changes)
+
+
+def missing(path: str) -> str | None:
+    """What is wrong when a file that must be there is not; None: it is there, or cannot be looked at."""
+    try:
+        found = Path(path).is_file()
+    except OSError:
+        return None
+    return None if found else f"there is no file {path}"
+
+
+def exposed(path: str) -> str | None:
+    """What is wrong when group or others can read a file that holds a key; None: they cannot, or it is not there."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return None
+    return f"group or others can read {path}; chmod 600 it" if mode & 0o077 else None

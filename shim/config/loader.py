@@ -1,0 +1,133 @@
+"""Reading a configuration: all its files, all its faults at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from shim.config import checks, files, source
+from shim.config.checks import AnyReading
+from shim.config.configuration import Configuration, GrantPlace, Place
+from shim.config.document import Included, Main
+from shim.config.reading import Reading, Variables, read
+from shim.config.source import Source
+from shim.errors import ConfigurationError
+from shim.identity import tokenfile
+from shim.identity.tokenfile import TokenFile, TokenFileError
+from shim.identity.yamltext import Malformed
+from shim.model import Problem
+
+MAX_PROBLEMS = 1000
+MAX_FILES = 1000
+
+
+def load(path: Path, environ: Mapping[str, str], *, expand: bool = True) -> Configuration:
+    """Read the configuration at a path, and what it includes.
+
+    `environ` gives the values of `${env:NAME}`. Without `expand`, for verbs that reach no upstream, a variable that is
+    not set is no fault: the value stays as it was written (or at its default, where such a text cannot stand).
+
+    Raises ConfigurationError with every fault, and nothing else whatever the files hold.
+    """
+    main = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link away from the folder it stands in
+    variables = Variables(environ, expand)
+    try:
+        first = source.read(main, str(path), main.name)
+    except Malformed as error:
+        raise ConfigurationError([Problem(str(path), error.line, "error", str(error))]) from None
+    reading = read(first, Main, variables)
+    readings: list[AnyReading] = [reading, *(read(included, Included, variables) for included in _included(reading))]
+    problems = [problem for one in readings for problem in one.problems]
+    tokens = main.with_name(tokenfile.NAME)
+    problems += _checked(reading, readings, tokens, str(Path(path).with_name(tokenfile.NAME)))
+    ordered = _ordered(problems, readings)
+    if any(problem.level == "error" for problem in ordered):
+        raise ConfigurationError([problem for problem in ordered if problem.level == "error"][:MAX_PROBLEMS])
+    return _composed(main, reading, readings, tokens, tuple(ordered))
+
+
+def _included(reading: Reading[Main]) -> Iterator[Source]:
+    main = reading.source
+    seen = {main.path, main.folder / tokenfile.NAME}
+    for position, pattern in enumerate(reading.document.include):
+        where = ("include", position)
+        try:
+            paths = source.expand(main.folder, pattern)
+        except ValueError as error:
+            reading.report(where, str(error))
+            continue
+        for found in paths:
+            path = Path(os.path.normpath(found))
+            if path in seen:
+                reading.report(where, f"{pattern!r} names {path.name}, which is read already; write a narrower pattern")
+                continue
+            if len(seen) > MAX_FILES:
+                reading.report(where, f"more than {MAX_FILES} files are included")
+                return
+            seen.add(path)
+            name = os.path.relpath(path, main.folder)
+            file = str(Path(main.file).parent / name)
+            try:
+                yield source.read(path, file, name)
+            except Malformed as error:
+                reading.problems.append(Problem(file, error.line, "error", str(error)))
+
+
+def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, shown: str) -> Iterator[Problem]:
+    names = checks.known(readings)
+    identities = [block for reading in readings for block in reading.document.identities.values()]
+    yield from checks.server(main, identities)
+    yield from checks.doubles(readings)
+    yield from checks.anonymous(readings)
+    for reading in readings:
+        yield from checks.upstreams(reading)
+        yield from checks.grants(reading, names)
+    file = TokenFile({}, {}, None)
+    try:
+        file = tokenfile.read(tokens)
+    except TokenFileError as error:
+        for flaw in error.flaws:
+            yield Problem(shown, flaw.line, "error", flaw.message)
+    yield from checks.tokens(readings, file, shown)
+    yield from checks.orphans(names.identities, file, shown)
+
+
+def _ordered(problems: Sequence[Problem], readings: Sequence[AnyReading]) -> list[Problem]:
+    order = {reading.source.file: number for number, reading in enumerate(readings)}
+    unique = dict.fromkeys(problems)
+    return sorted(unique, key=lambda problem: (order.get(problem.file, len(order)), problem.line))
+
+
+def _composed(
+    path: Path, main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, warnings: tuple[Problem, ...]
+) -> Configuration:
+    sources = [reading.source for reading in readings]
+    return Configuration(
+        path=path,
+        folder=path.parent,
+        digest=source.digest(sources),
+        texts=tuple((one.name, one.text) for one in sources),
+        server=files.server(main.document.server, main.source),
+        store=files.store(main.document.store, main.source),
+        record=files.record(main.document.record, main.source),
+        upstreams={
+            name: files.upstream(block, reading.source, path.parent)
+            for reading in readings
+            for name, block in reading.document.upstreams.items()
+        },
+        identities={name: block for reading in readings for name, block in reading.document.identities.items()},
+        grants=tuple(grant for reading in readings for grant in reading.document.grants),
+        tokens=tokens,
+        warnings=warnings,
+        upstream_places={
+            name: Place(reading.source.file, reading.line(("upstreams", name)))
+            for reading in readings
+            for name in reading.document.upstreams
+        },
+        grant_places={
+            grant.name: GrantPlace(reading.source.file, number, position)
+            for number, reading in enumerate(readings)
+            for position, grant in zip(reading.grants, reading.document.grants, strict=True)
+        },
+    )
