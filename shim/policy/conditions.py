@@ -19,7 +19,7 @@ is exact and cheap; beyond these bounds the condition is an error, not an answer
 - integers from -2^63 to 2^64-1 (CEL has no others);
 - no NUL and no lone surrogate in text or keys: the evaluator would see the text only up to the NUL;
 - at most 1,000 elements in a list or map, 10,000 values in all, 128 levels;
-- 1 MiB characters of text where the expression has a comprehension, 16 KiB where it calls `contains` with anything
+- 256 Ki characters of text where the expression has a comprehension, 16 Ki where it calls `contains` with anything
   but a literal, whose cost is the product of both lengths.
 
 The pattern of `matches` (RE2, hence linear) must be a literal, as a caller's own pattern could take seconds to compile.
@@ -43,7 +43,7 @@ Verdict: TypeAlias = bool | str
 """What a condition says: true, false, or `error: …`."""
 
 MAX_CHARACTERS = 10_000
-_MAX_TEXT_LOOPING = 2**20
+_MAX_TEXT_LOOPING = 2**18
 _MAX_TEXT_SEARCHING = 2**14
 
 _T = cel.Type

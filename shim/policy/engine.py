@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from shim.model import Decision, Identity, Reason, Tool
 from shim.policy.check import Fault
@@ -24,7 +24,7 @@ MAX_NAME = 1024
 """A longer `upstream/tool` is matched by nothing, so that deciding on a name of megabytes costs nothing."""
 
 _MEMO_NAME = 256
-_MEMO_SIZE = 32_768
+_MEMO_SIZE = 16_384
 
 _NO_GRANT = Decision("deny", Reason.NO_GRANT)
 
@@ -64,6 +64,8 @@ class _Resolved:
     visible: bool
 
 
+_Key: TypeAlias = tuple[str, tuple[str, ...], str]
+
 _NOTHING = _Resolved((), (), _NO_GRANT, visible=False)
 
 
@@ -85,7 +87,9 @@ def compile_rules(grants: Iterable[GrantBlock]) -> tuple[Rule, ...]:
 
 
 def _principals(identity: Identity) -> tuple[str, ...]:
-    return (identity.name, *(f"group:{group}" for group in identity.groups), "*")
+    # A name that reads like a group must not enter that group.
+    own = () if identity.name.startswith("group:") else (identity.name,)
+    return (*own, *(f"group:{group}" for group in identity.groups), "*")
 
 
 def _resolve(rules: Iterable[Rule]) -> _Resolved:
@@ -116,7 +120,8 @@ class Policy:
             for principal in rule.to:
                 entries.setdefault(principal, []).extend((glob, rule) for glob in rule.globs)
         self._index = {principal: PatternIndex(own) for principal, own in entries.items()}
-        self._memo: dict[tuple[str, tuple[str, ...], str], _Resolved] = {}
+        self._recent: dict[_Key, _Resolved] = {}
+        self._older: dict[_Key, _Resolved] = {}
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -167,9 +172,19 @@ class Policy:
 
     def _find(self, identity: Identity, ref: str) -> _Resolved:
         key = (identity.name, identity.groups, ref)
-        found = self._memo.get(key)
+        found = self._recent.get(key)
         if found is not None:
             return found
+        found = self._older.get(key) or self._look_up(identity, ref)
+        if len(ref) <= _MEMO_NAME:
+            # Callers choose the names: what is remembered is bounded, in number and in size. What was not asked for
+            # since the last exchange is forgotten, so that made-up names do not push out those in use.
+            if len(self._recent) >= _MEMO_SIZE:
+                self._recent, self._older = {}, self._recent
+            self._recent[key] = found
+        return found
+
+    def _look_up(self, identity: Identity, ref: str) -> _Resolved:
         if len(ref) > MAX_NAME:
             return _NOTHING
         rules: set[Rule] = set()
@@ -177,10 +192,4 @@ class Policy:
             index = self._index.get(principal)
             if index is not None:
                 rules.update(index.find(ref))
-        found = _resolve(rules) if rules else _NOTHING
-        if len(ref) <= _MEMO_NAME:
-            # Callers choose the names: what is remembered is bounded, in number and in size; the oldest goes first.
-            if len(self._memo) >= _MEMO_SIZE:
-                del self._memo[next(iter(self._memo))]
-            self._memo[key] = found
-        return found
+        return _resolve(rules) if rules else _NOTHING
