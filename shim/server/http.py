@@ -7,7 +7,7 @@ sender is known.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -29,7 +29,7 @@ from shim.server.shapes import error_object
 
 _log = logging.getLogger("shim.server")
 
-Ready: TypeAlias = Callable[[], tuple[bool, dict[str, str]]]
+Ready: TypeAlias = Callable[[], Awaitable[tuple[bool, dict[str, str]]]]
 """Whether this process can do its work, and how each upstream stands."""
 
 _CHALLENGE = [(b"www-authenticate", b"Bearer")]
@@ -109,7 +109,7 @@ class HttpFace:
         if method not in ("GET", "HEAD"):
             await exchange.early(405, headers=[(b"allow", b"GET, HEAD")])
             return
-        ready, upstreams = (True, None) if path == b"/healthz" else self._ready()
+        ready, upstreams = (True, None) if path == b"/healthz" else await self._ready()
         body = {"ok": True} if upstreams is None else {"ready": ready, "upstreams": upstreams}
         await exchange.plain(200 if ready else 503, jsontext.dump(body), [(b"cache-control", b"no-store")])
 

@@ -66,12 +66,16 @@ async def serving(
     tokens = tokens or Tokens("alice", "bob")
     stop, ended = asyncio.Event(), asyncio.Event()
     served = Served("", made, face, tokens, [], stop, ended)
+
+    async def ready() -> tuple[bool, dict[str, str]]:
+        return served.ready[0], {"up": "up"}
+
     http = HttpFace(
         face,
         block,
         authenticator=tokens,
         auth_refused=lambda address, why: served.refused.append((address, why)),
-        ready=lambda: (served.ready[0], {"up": "up"}),
+        ready=ready,
         ping=ping,
         max_sessions=max_sessions,
         session_idle=session_idle,

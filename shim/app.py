@@ -1,0 +1,211 @@
+"""The composition root: the only module that knows every part, and hands each what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from shim import __version__, jsontext
+from shim.bounds.runs import Runs
+from shim.catalog import Catalog
+from shim.config import Configuration
+from shim.errors import RecordUnavailable
+from shim.gateway import Gateway
+from shim.identity import Authenticator
+from shim.model import Credential, Identity, JsonObject, Offer
+from shim.policy import Policy
+from shim.record import Record
+from shim.record.checkpoints import key_path, load_key
+from shim.record.keeper import Process, recording
+from shim.server.closing import Closing
+from shim.server.face import About, Face
+from shim.server.http import HttpFace
+from shim.server.listen import serve_http
+from shim.server.stdio import claimed, serve_stdio
+from shim.store.reader import Reader
+from shim.store.sqlite import SqliteStore
+from shim.upstream import Upstreams
+
+_log = logging.getLogger("shim.app")
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of one running process, wired."""
+
+    configuration: Configuration
+    store: SqliteStore
+    record: Record
+    policy: Policy
+    catalog: Catalog
+    upstreams: Upstreams
+    authenticator: Authenticator
+    gateway: Gateway
+
+
+def new_id() -> str:
+    """A fresh id that sorts by the time it was made: UUID version 7 (RFC 9562, section 5.7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | secrets.randbits(80)
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return str(UUID(int=value))
+
+
+def authenticator(configuration: Configuration) -> Authenticator:
+    """Who knows the credentials of this configuration."""
+    return Authenticator(configuration.identities, configuration.tokens)
+
+
+def order(configuration: Configuration) -> Iterable[tuple[str, str]]:
+    """Each upstream with the prefix of its tools' names, as configured."""
+    for name, block in configuration.upstreams.items():
+        yield name, f"{name}__" if block.prefix is None else block.prefix
+
+
+def _process() -> Process:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Process(host=socket.gethostname(), pid=os.getpid(), version=__version__, user=user)
+
+
+def _remembered(path: Path) -> dict[str, Offer]:
+    with Reader(path) as reader:
+        return reader.offers()
+
+
+class _Readings:
+    """Takes every reading of a catalog: into the catalog, into the store, and onto the record when it differs."""
+
+    def __init__(self, catalog: Catalog, store: SqliteStore, record: Record) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._record = record
+        self._last: dict[str, str] = {}
+
+    async def take(self, offer: Offer) -> None:
+        self._catalog.learn(offer)
+        digest = jsontext.digest(list(offer.tools))
+        if self._last.get(offer.upstream) == digest:
+            return
+        body: JsonObject = {
+            "upstream": offer.upstream,
+            "era": offer.era,
+            "protocol": offer.protocol,
+            "tools": len(offer.tools),
+            "digest": digest,
+        }
+        try:
+            await self._store.keep_offer(offer)
+            await self._record.event("server.catalog", body)
+        except RecordUnavailable as error:
+            _log.error("the catalog of %s could not be kept: %s", offer.upstream, error)
+        else:
+            self._last[offer.upstream] = digest
+
+
+@asynccontextmanager
+async def open_app(configuration: Configuration) -> AsyncIterator[App]:
+    """Everything that a process needs to list and call tools, until the block ends.
+
+    Upstreams are still connecting when it is entered. Raises RecordUnavailable when the record cannot begin: the store
+    cannot be opened, or the key that signs checkpoints cannot be used.
+    """
+    path = Path(configuration.store.path)
+    async with SqliteStore.open(path, secrets.token_hex(8)) as store:
+        key_file = Path(configuration.record.key) if configuration.record.key is not None else key_path(path)
+        key = load_key(key_file)
+        async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
+            await record.loaded(configuration.digest, configuration.texts)
+            catalog = Catalog(order(configuration), _remembered(path))
+            readings = _Readings(catalog, store, record)
+            async with Upstreams(
+                configuration.upstreams,
+                on_offer=readings.take,
+                on_event=record.event,
+                environment=os.environ,
+                folder=configuration.folder,
+                version=__version__,
+            ) as upstreams:
+                policy = Policy(configuration.grants)
+                gateway = Gateway(
+                    catalog=catalog,
+                    policy=policy,
+                    runs=Runs(new_id),
+                    record=record,
+                    upstreams=upstreams,
+                    policy_digest=configuration.digest,
+                    new_id=new_id,
+                )
+                who = authenticator(configuration)
+                yield App(configuration, store, record, policy, catalog, upstreams, who, gateway)
+
+
+def _face(app: App) -> Face:
+    def about(identity: Identity) -> About:
+        # Instructions are shown of upstreams of which this identity may see something, and of no others.
+        seen = {tool.upstream for tool in app.gateway.view(identity).tools}
+        offers = app.catalog.now.offers
+        told = [
+            f"{name}: {offer.instructions}" for name, offer in offers.items() if name in seen and offer.instructions
+        ]
+        return About("\n\n".join(told) or None)
+
+    return Face(app.gateway, about, "mcp-shim", __version__, Closing())
+
+
+async def _ready(app: App) -> tuple[bool, dict[str, str]]:
+    """Whether this process can do its work: the store commits, and every required upstream is up."""
+    states = {name: status.state for name, status in app.upstreams.status().items()}
+    missing = [name for name, block in app.configuration.upstreams.items() if block.required and states[name] != "up"]
+    trouble = await app.store.trouble()
+    return not missing and trouble is None, {name: str(state) for name, state in states.items()}
+
+
+async def serve(
+    configuration: Configuration, *, stop: asyncio.Event, on_listening: Callable[[str], None] | None = None
+) -> None:
+    """The HTTP server, until `stop` is set: then running calls may end. `on_listening` gets the URL once it is ready.
+
+    Raises RecordUnavailable when the record cannot begin, and OSError where the address cannot be listened on.
+    """
+    async with open_app(configuration) as app:
+        face = HttpFace(
+            _face(app),
+            configuration.server,
+            authenticator=app.authenticator,
+            auth_refused=app.record.auth_refused,
+            ready=lambda: _ready(app),
+        )
+        block = configuration.server
+        await serve_http(face, listen=block.listen, stop=stop, tls=block.tls, on_listening=on_listening)
+
+
+async def stdio(configuration: Configuration, credential: Credential, *, stop: asyncio.Event) -> None:
+    """One client over standard input and output, until its input ends or `stop` is set.
+
+    Raises RecordUnavailable when the record cannot begin.
+    """
+    with claimed() as (reading, writing):
+        async with open_app(configuration) as app:
+            await serve_stdio(
+                _face(app),
+                credential,
+                session=app.store.instance,
+                reading=reading,
+                writing=writing,
+                max_request=configuration.server.max_request,
+                stop=stop,
+            )
