@@ -46,7 +46,7 @@ def _check_call(params: JsonObject, headers: dict[str, str]) -> None:
     name = params.get("name")
     if _decoded(headers.get("mcp-name")) != name:
         raise RpcError(HEADER_MISMATCH, "Mcp-Name does not match the body")
-    schema = next((tool["inputSchema"] for tool in TOOLS if tool["name"] == name), {})
+    schema: JsonObject = next((tool["inputSchema"] for tool in TOOLS if tool["name"] == name), {})
     for path, header in _mirrored(schema, ()):
         value = _at(params.get("arguments") or {}, path)
         sent = _decoded(headers.get(f"mcp-param-{header}".lower()))

@@ -1,0 +1,33 @@
+"""The installed parts as fixtures: import those that a test module needs. A missing part fails with one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.parts import peers
+from tests.parts.install import MissingPart
+
+T = TypeVar("T")
+
+
+def _or_fail(part: Callable[[], T]) -> T:
+    try:
+        return part()
+    except MissingPart as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def legacy_python() -> Path:
+    """The interpreter of an environment with the SDK 1.x and `mcp-server-sqlite`."""
+    return _or_fail(peers.legacy_python)
+
+
+@pytest.fixture(scope="session")
+def node() -> peers.Node:
+    """Node with the Inspector and `server-everything`."""
+    return _or_fail(peers.node)
