@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 import uvloop
@@ -42,3 +42,23 @@ def run(main: Coroutine[object, object, T]) -> T:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(supervised())
+
+
+def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:
+    """Run a server. The first SIGINT or SIGTERM sets its event, so that running calls may end; a second cancels it."""
+
+    async def supervised() -> None:
+        stop = asyncio.Event()
+        task = asyncio.current_task()
+
+        def asked() -> None:
+            if stop.is_set() and task is not None:
+                task.cancel()
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, asked)
+        await main(stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(supervised())

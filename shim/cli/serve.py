@@ -21,13 +21,17 @@ def serve(
 ) -> None:
     """The HTTP server."""
     from shim import app
-    from shim.cli.running import run
+    from shim.cli.running import run_until_stopped
 
     if workers is not None:
         raise usage("--workers: not supported by this version")
     logs.configure(logging.INFO, debug=bool(os.environ.get(DEBUG_VARIABLE)))
     loaded = configuration(config)
-    run(app.serve(loaded, listen=listen, on_listening=lambda url: output.say(f"listening on {url}")))
+    if listen is not None:
+        loaded = loaded.listening_on(listen)
+    run_until_stopped(
+        lambda stop: app.serve(loaded, stop=stop, on_listening=lambda url: output.say(f"listening on {url}"))
+    )
 
 
 def stdio(
@@ -36,12 +40,13 @@ def stdio(
 ) -> None:
     """One client over standard input and output."""
     from shim import app
-    from shim.cli.running import run
+    from shim.cli.running import run_until_stopped
 
     logs.configure(logging.WARNING, debug=bool(os.environ.get(DEBUG_VARIABLE)))
     loaded = configuration(config)
     knowing.identity(loaded, identity)
-    run(app.stdio(loaded, credential(loaded, app.authenticator(loaded), identity)))
+    proof = credential(loaded, app.authenticator(loaded), identity)
+    run_until_stopped(lambda stop: app.stdio(loaded, proof, stop=stop))
 
 
 def add_to(app: typer.Typer) -> None:
