@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from shim.config import files, placeholders
+from shim.config.configuration import Place
 from shim.config.document import Included, Main
 from shim.config.faults import suggestion
 from shim.config.listening import faults_of
@@ -17,11 +18,11 @@ from shim.identity.tokenfile import TokenFile
 from shim.identity.yamltext import Path
 from shim.model import Problem
 from shim.policy.check import faults as grant_faults
-from shim.policy.check import upstream_of
 from shim.policy.config import GrantBlock
 from shim.upstream.config import UpstreamBlock
 
 AnyReading: TypeAlias = Reading[Main] | Reading[Included]
+_UPSTREAM = re.compile(r"([^*?\[\\/:]+)/")
 Level: TypeAlias = Literal["error", "warning"]
 
 _SECRET_HEADERS = re.compile(
@@ -41,6 +42,36 @@ class Known:
     groups: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where something stands, looked up only when it is asked for: a place, or a path in a file."""
+
+    where: AnyReading | Place
+    path: Path = ()
+
+    @property
+    def place(self) -> Place:
+        if isinstance(self.where, Place):
+            return self.where
+        return Place(self.where.source.file, self.where.line(self.path))
+
+
+@dataclass(slots=True)
+class _Uses:
+    """What may be used once: who came first, and what a second is told."""
+
+    what: str
+    remedy: str
+    first: dict[str, _Spot] = field(default_factory=dict)
+
+    def by(self, key: str, name: str, spot: _Spot) -> Iterator[Problem]:
+        there = self.first.setdefault(key, spot)
+        if there is not spot:
+            first, here = there.place, spot.place
+            message = f"{self.what} {name} is at {first.file}:{first.line} already; {self.remedy}"
+            yield Problem(here.file, here.line, "error", message)
+
+
 def known(readings: Sequence[AnyReading]) -> Known:
     """The names in all files."""
     return Known(
@@ -55,22 +86,14 @@ def known(readings: Sequence[AnyReading]) -> Known:
 def doubles(readings: Sequence[AnyReading]) -> Iterator[Problem]:
     """Names that two things have: both places are named."""
     for section, what in (("upstreams", "upstream"), ("identities", "identity")):
-        first: dict[str, str] = {}
+        named = _Uses(f"the {what}", "rename one")
         for reading in readings:
             for name in reading.names[section]:
-                here = f"{reading.source.file}:{reading.line((section, name))}"
-                if first.setdefault(name, here) != here:
-                    yield reading.problem((section, name), f"the {what} {name} is at {first[name]} already; rename one")
-    seen: dict[str, tuple[AnyReading, Path]] = {}
+                yield from named.by(name, name, _Spot(reading, (section, name)))
+    granted = _Uses("the grant", "rename one")
     for reading in readings:
         for position, grant in zip(reading.grants, reading.document.grants, strict=True):
-            path: Path = ("grants", position, "name")
-            if grant.name in seen:
-                there, where = seen[grant.name]
-                message = f"the grant {grant.name} is at {there.source.file}:{there.line(where)} already; rename one"
-                yield reading.problem(path, message)
-            else:
-                seen[grant.name] = reading, path
+            yield from granted.by(grant.name, grant.name, _Spot(reading, ("grants", position, "name")))
 
 
 def server(reading: Reading[Main], identities: Collection[IdentityBlock]) -> Iterator[Problem]:
@@ -129,28 +152,18 @@ def _tls(reading: AnyReading, path: Path, block: UpstreamBlock) -> Iterator[Prob
 
 def tokens(readings: Sequence[AnyReading], file: TokenFile, name: str) -> Iterator[Problem]:
     """Token ids and digests that are used twice, over all files and `tokens.yaml` (called `name` in messages)."""
-    ids: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    for reading in readings:
-        for identity, block in reading.document.identities.items():
-            for position, token in enumerate(block.tokens):
-                path: Path = ("identities", identity, "tokens", position)
-                here = f"{reading.source.file}:{reading.line(path)}"
-                yield from (reading.problem(path, text) for text in _twice(token.id, token.sha256, ids, digests, here))
-    for blocks in file.entries.values():
-        for token in blocks:
-            line = file.lines[token.id]
-            for text in _twice(token.id, token.sha256, ids, digests, f"{name}:{line}"):
-                yield Problem(name, line, "error", text)
-
-
-def _twice(token_id: str, digest: str, ids: dict[str, str], digests: dict[str, str], here: str) -> Iterator[str]:
-    if token_id in ids:
-        yield f"the token id {token_id} is at {ids[token_id]} already; choose another"
-    if digest in digests:
-        yield f"the same token is at {digests[digest]} already; a token proves one identity: keep one of them"
-    ids.setdefault(token_id, here)
-    digests.setdefault(digest, here)
+    spots = [
+        (token, _Spot(reading, ("identities", identity, "tokens", position)))
+        for reading in readings
+        for identity, block in reading.document.identities.items()
+        for position, token in enumerate(block.tokens)
+    ]
+    spots += [(token, _Spot(Place(name, file.lines[token.id]))) for blocks in file.entries.values() for token in blocks]
+    ids = _Uses("the token id", "choose another")
+    digests = _Uses("the digest of the token", "a token proves one identity: keep one of them")
+    for token, spot in spots:
+        yield from ids.by(token.id, token.id, spot)
+        yield from digests.by(token.sha256, token.id, spot)
 
 
 def orphans(identities: Collection[str], file: TokenFile, name: str) -> Iterator[Problem]:
@@ -184,12 +197,18 @@ def grants(reading: AnyReading, names: Known) -> Iterator[Problem]:
                 yield reading.problem((*path, "to", place), *wrong)
         for effect, patterns in (("allow", grant.allow), ("deny", grant.deny)):
             for place, pattern in enumerate(patterns):
-                upstream = upstream_of(pattern)
-                if upstream and ":" not in upstream and upstream not in names.upstreams:
+                upstream = _upstream_of(pattern)
+                if upstream is not None and upstream not in names.upstreams:
                     hint = (
                         suggestion(upstream, names.upstreams) or f"; there are {', '.join(names.upstreams) or 'none'}"
                     )
                     yield reading.problem((*path, effect, place), f"no upstream is named {upstream!r}{hint}")
+
+
+def _upstream_of(pattern: str) -> str | None:
+    """The upstream that a pattern names literally. None where it may mean several, and where it is of another kind."""
+    found = _UPSTREAM.match(pattern)
+    return found[1] if found else None
 
 
 def _unknown_caller(who: str, grant: GrantBlock, names: Known) -> tuple[str, Level] | None:

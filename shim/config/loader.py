@@ -30,7 +30,8 @@ def load(path: Path, environ: Mapping[str, str], *, expand: bool = True) -> Conf
 
     Raises ConfigurationError with every fault, and nothing else whatever the files hold.
     """
-    main = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link away from the folder it stands in
+    # Not resolve(): paths are relative to the folder in which the configuration is named, not to what it links to.
+    main = Path(os.path.normpath(Path.cwd() / path))
     variables = Variables(environ, expand)
     try:
         first = source.read(main, str(path), main.name)

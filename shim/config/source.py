@@ -37,6 +37,8 @@ class Source:
 
 def read(path: Path, file: str, name: str) -> Source:
     """Read one file. Raises Malformed for what is not there, not a regular file, not UTF-8, or too long."""
+    if "\0" in str(path):
+        raise Malformed(1, "a path cannot hold a NUL character")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -54,8 +56,6 @@ def read(path: Path, file: str, name: str) -> Source:
 
 def expand(folder: Path, pattern: str) -> list[Path]:
     """The files that a pattern of `include` means, sorted. Raises ValueError when there are none."""
-    if "\0" in pattern:
-        raise ValueError("a path cannot hold a NUL character")
     # Path.glob refuses absolute patterns, and shows hidden files.
     found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
     paths = [folder / name for name in found if (folder / name).is_file()]

@@ -147,6 +147,9 @@ class _Plain:
                 raise Malformed(line, f"aliases repeat more than {MAX_REPEATED} values; write them out")
         self.seen.add(id(node))
         if isinstance(node, ScalarNode):
+            if "\0" in node.value:
+                self.flaw(node, "a NUL character cannot stand in a value; take it out")
+                return ""
             return None if is_empty(node) else self.scalar(node)
         if id(node) in self.open:
             self.flaw(node, "an alias stands inside what it repeats; write the value out")
@@ -166,6 +169,8 @@ class _Plain:
                 self.flaw(key, "a key is not text; write `key: value`")
             elif key.tag:
                 self.flaw(key, f"a tag ({key.tag[:60]!r}) is not read here; write the key alone")
+            elif "\0" in key.value:
+                self.flaw(key, "a NUL character cannot stand in a key; take it out")
             elif key.value in result:
                 self.flaw(key, f"the key {key.value[:60]!r} is here a second time; keep one of them")
             else:
