@@ -159,7 +159,7 @@ def stats(reader: Reader, query: Query) -> JsonObject:
         for name, value in zip(names, (status.value, decision, identity, tool), strict=True):
             counts[name][value] += count
     return {
-        "events": sum(reader.kinds().values()),
+        "events": reader.count("events"),
         "invocations": total,
         **{name: dict(counts[name].most_common()) for name in names},
     }

@@ -14,7 +14,7 @@ from shim.model import Json, JsonObject
 from shim.record import checkpoints, payloads
 from shim.record.checkpoints import Checkpoint
 from shim.store.chain import GENESIS, decode, link
-from shim.store.reader import Event, Reader
+from shim.store.reader import Event, Payload, Reader
 
 Progress = Callable[[int, int | None], None]
 """Told how many events are done, and of how many (None: not known)."""
@@ -159,10 +159,10 @@ def _walk_store(reader: Reader, chain: _Chain, progress: Progress | None) -> Non
     total = reader.count("events")
     hanging = _Hanging(reader)
     rows = {row.seq: row for row in reader.checkpoints()}
-    for event in reader.events():
+    for event, payload in reader.events_with_payloads():
         found = chain.step(event)
         if found["kind"] in ("intent", "outcome"):
-            hanging.check(event.seq, found)
+            hanging.check(event.seq, found, payload)
         elif found["kind"] == "checkpoint":
             row = rows.pop(event.seq - 1, None)
             body = found["body"]
@@ -188,7 +188,7 @@ class _Hanging:
         self._reader = reader
         self._found = 0
 
-    def check(self, seq: int, event: JsonObject) -> None:
+    def check(self, seq: int, event: JsonObject, payload: Payload | None) -> None:
         part = "arguments" if event["kind"] == "intent" else "result"
         body, invocation = event["body"], event["invocation"]
         sha256 = body.get(f"{part}_sha256")
@@ -196,7 +196,6 @@ class _Hanging:
             return
         if invocation is None or not isinstance(sha256, str):
             raise _Broken(seq, "the event is not one that this program writes")
-        payload = self._reader.payload(invocation, part)
         if payload is None:
             if not self._is_blanked(invocation, part):
                 raise _Broken(seq, f"the {part} are missing, and no event says that they were blanked")

@@ -146,6 +146,18 @@ class Reader:
                 return
             after = page[-1][0]
 
+    def events_with_payloads(self) -> Iterator[tuple[Event, Payload | None]]:
+        """All events in order, each with what hangs on it. For use inside a snapshot, which it holds anyway."""
+        sql = """SELECT e.seq, e.event, e.hash, p.salt, p.content FROM events e
+LEFT JOIN payloads p ON p.invocation = e.invocation
+  AND p.part = CASE e.kind WHEN 'intent' THEN 'arguments' WHEN 'outcome' THEN 'result' END
+ORDER BY e.seq"""
+        try:
+            for seq, text, digest, salt, content in self._raw.execute(sql):
+                yield Event(seq, text, digest), Payload(salt, content) if salt is not None else None
+        except sqlite3.Error as error:
+            raise unavailable(error, self.path) from error
+
     def events_of(self, invocation: str) -> list[Event]:
         """The events of one invocation, in order."""
         rows = self._all("SELECT seq, event, hash FROM events WHERE invocation = ? ORDER BY seq", (invocation,))
@@ -223,11 +235,6 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - the conditions 
             )
             yield identity or "", tool or "", decision or "", status, process or "", count
 
-    def kinds(self) -> dict[str, int]:
-        """How many events there are of each kind."""
-        rows = self._all("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind")
-        return {kind.decode("utf-8", "surrogatepass"): count for kind, count in rows}
-
     def changed_columns(self) -> str | None:
         """What is wrong with the columns beside the hashed text, or None: they must be computed, and indexed truly."""
         rows = self._all("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'events'")
@@ -247,7 +254,7 @@ def _conditions(selection: Selection) -> tuple[str, list[object]]:
         conditions += " AND i.time < ?"
         values.append(selection.until)
     if selection.identity is not None:
-        conditions += " AND i.invocation IN (SELECT invocation FROM events WHERE kind = 'intent' AND identity = ?)"
+        conditions += " AND i.identity = ?"
         values.append(selection.identity)
     if selection.decision is not None:
         conditions += " AND i.decision = ?"

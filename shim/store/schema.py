@@ -25,8 +25,7 @@ EVENTS = """CREATE TABLE events(
 _FIRST = (
     EVENTS,
     "CREATE INDEX events_of_invocation ON events(invocation, kind) WHERE invocation IS NOT NULL",
-    "CREATE INDEX events_of_kind ON events(kind, time)",
-    "CREATE INDEX intents_of_identity ON events(identity, time) WHERE kind = 'intent'",
+    "CREATE INDEX intents_by_time ON events(time) WHERE kind = 'intent'",
     """CREATE TABLE payloads(
   invocation TEXT NOT NULL,
   part TEXT NOT NULL CHECK (part IN ('arguments', 'result')),
