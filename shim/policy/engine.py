@@ -7,7 +7,7 @@ those of the first allow that matched; where none matched, the reason is `no-gra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -69,14 +69,11 @@ _Key: TypeAlias = tuple[str, tuple[str, ...], str]
 _NOTHING = _Resolved((), (), _NO_GRANT, visible=False)
 
 
-def compile_rules(grants: Iterable[GrantBlock]) -> tuple[Rule, ...]:
-    """The rules of all grants, in file order. Raises ValueError for a pattern or a condition that cannot be used."""
-    conditions: dict[str, Condition] = {}
+def compile_rules(grants: Iterable[GrantBlock], conditions: Mapping[str, Condition]) -> tuple[Rule, ...]:
+    """The rules of all grants, in file order; `conditions` holds that of each `when`."""
     rules: list[Rule] = []
     for grant in grants:
-        condition = None
-        if grant.when is not None:
-            condition = conditions.get(grant.when) or conditions.setdefault(grant.when, Condition.of(grant.when))
+        condition = None if grant.when is None else conditions[grant.when]
         effects: tuple[tuple[Literal["allow", "deny"], tuple[str, ...]], ...]
         effects = (("allow", grant.allow), ("deny", grant.deny))
         for effect, patterns in effects:
@@ -114,7 +111,9 @@ class Policy:
     def __init__(self, grants: Sequence[GrantBlock]) -> None:
         """Raises ValueError for grants in which `shim.policy.check.faults` finds an error."""
         self._grants = tuple(grants)
-        self._rules = compile_rules(self._grants)
+        texts = {grant.when for grant in self._grants if grant.when is not None}
+        self._conditions = {text: Condition.of(text) for text in texts}
+        self._rules = compile_rules(self._grants, self._conditions)
         entries: dict[str, list[tuple[Glob, Rule]]] = {}
         for rule in self._rules:
             for principal in rule.to:
@@ -168,7 +167,7 @@ class Policy:
 
     def lint(self, tools: Iterable[Tool]) -> list[tuple[str, Fault]]:
         """What is questionable in the grants beside these tools, each with its grant's name, in file order."""
-        return lint(self._grants, tools)
+        return lint(self._grants, self._conditions, tools)
 
     def _find(self, identity: Identity, ref: str) -> _Resolved:
         key = (identity.name, identity.groups, ref)

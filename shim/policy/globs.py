@@ -25,14 +25,13 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """`[abc]` or `[!abc]`: inclusive ranges of characters."""
+    """`[abc]` or `[!abc]`: inclusive ranges of characters. Never asked about a `/`."""
 
     ranges: tuple[tuple[str, str], ...]
     negated: bool
 
     def holds(self, character: str) -> bool:
-        inside = any(low <= character <= high for low, high in self.ranges)
-        return inside is not self.negated and character != "/"
+        return any(low <= character <= high for low, high in self.ranges) is not self.negated
 
 
 @dataclass(frozen=True, slots=True)

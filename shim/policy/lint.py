@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cel_expr_python import cel
@@ -24,19 +24,21 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NAMED = 3
 
 
-def lint(grants: Iterable[GrantBlock], tools: Iterable[Tool]) -> list[tuple[str, Fault]]:
+def lint(
+    grants: Iterable[GrantBlock], conditions: Mapping[str, Condition], tools: Iterable[Tool]
+) -> list[tuple[str, Fault]]:
     """Faults of usable grants beside the tools that are known, each with its grant's name, in file order.
 
-    A tool's schema is as its upstream wrote it: nothing of its shape is taken for granted.
+    `conditions` holds the compiled form of each `when`. A tool's schema is as its upstream wrote it: nothing of its
+    shape is taken for granted.
     """
     known = tuple(tools)
-    conditions: dict[str, Condition] = {}
     found: list[tuple[str, Fault]] = []
     seen = _Seen(known)
     for grant in grants:
         faults = _of_patterns(grant, seen)
         if grant.when is not None:
-            condition = conditions.get(grant.when) or conditions.setdefault(grant.when, Condition.of(grant.when))
+            condition = conditions[grant.when]
             globs = [Glob(pattern) for pattern in (*grant.allow, *grant.deny)]
             matching = [tool for tool in known if any(glob.matches(tool.ref) for glob in globs)]
             faults += _undeclared(condition, matching)

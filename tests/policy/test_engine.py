@@ -93,6 +93,24 @@ def test_a_deny_with_a_condition_denies_unless_it_is_false(
     assert (decision.effect, decision.reason) == (effect, reason)
 
 
+def test_the_first_deny_that_denies_is_named() -> None:
+    sometimes = GrantBlock(name="sometimes", to=("*",), deny=("git/git_reset",), when="args.hard == true")
+    also = GrantBlock(name="also", to=("ann",), deny=("git/*",))
+
+    assert _decide([sometimes, NEVER, also], "git/git_reset", {"hard": False}).grant == "never"
+    assert _decide([sometimes, NEVER, also], "git/git_reset", {"hard": True}).grant == "sometimes"
+    assert _decide([also, NEVER], "git/git_reset").grant == "also"
+
+
+def test_what_is_remembered_of_a_name_is_not_used_for_other_groups() -> None:
+    policy = Policy([COMMIT])
+    args = facts({"message": "ok"})
+
+    assert policy.decide(Identity("ann", ("developers",)), "git/git_commit", args).effect == "allow"
+    assert policy.decide(Identity("ann"), "git/git_commit", args).effect == "deny"
+    assert not policy.visible(Identity("ann", ("others",)), "git/git_commit")
+
+
 def test_the_first_allow_whose_condition_holds_decides() -> None:
     grants = [
         GrantBlock(name="broken", to=("ann",), allow=("x/y",), when="args.missing == 1"),
