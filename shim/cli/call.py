@@ -65,9 +65,10 @@ async def _call(loaded: Configuration, identity: str, tool: str, args: JsonObjec
         caller = Caller(
             credential(loaded, app.authenticator, identity), "cli", _PROTOCOL, Client("mcp-shim", __version__)
         )
-        # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
-        await app.upstreams.settled()
+        if tool not in app.catalog.now.by_ref:
+            await app.upstreams.settled()
         known = app.catalog.now.by_ref.get(tool)
+        # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
         name = known.wire if known is not None else _wire(loaded, tool)
         return await app.gateway.call_tool(caller, {"name": name, "arguments": args}, _Aloud())
 

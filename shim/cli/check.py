@@ -63,10 +63,10 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer]) -> list[Proble
     from shim.policy import Policy
 
     contents = knowing.catalog(loaded, offers).now
-    found = [loaded.problem(grant, fault) for grant, fault in Policy(loaded.grants).lint(contents.tools)]
+    found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.tools))]
     for out in contents.left_out:
-        file, line = loaded.upstream_at(out.upstream)
-        found.append(Problem(file, line, "warning", f"left out {out.upstream}/{out.name}: {out.why}"))
+        place = loaded.upstream_places[out.upstream]
+        found.append(Problem(place.file, place.line, "warning", f"left out {out.upstream}/{out.name}: {out.why}"))
     return sorted(found, key=lambda problem: (problem.file, problem.line))
 
 

@@ -1,4 +1,4 @@
-"""Running what is asynchronous from a verb."""
+"""Running what is asynchronous from a verb, and ending it well when somebody says stop."""
 
 from __future__ import annotations
 
@@ -11,54 +11,58 @@ import uvloop
 
 T = TypeVar("T")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-class Terminated(Exception):
-    """SIGTERM came, and everything that ran has been ended in good order."""
+
+class Interrupted(Exception):
+    """A signal ended what ran, and it was ended in good order."""
 
 
 def run(main: Coroutine[object, object, T]) -> T:
     """Run to the end. Ctrl-C and SIGTERM cancel, so that outcomes are recorded and children ended before we leave.
 
-    Raises KeyboardInterrupt and Terminated then.
+    Raises Interrupted then.
     """
 
     async def supervised() -> T:
-        task = asyncio.current_task()
-        terminated = False
-
-        def terminate() -> None:
-            nonlocal terminated
-            terminated = True
-            if task is not None:
-                task.cancel()
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        cancel = _cancelling()
+        _on_signals(cancel)
         try:
             return await main
         except asyncio.CancelledError:
-            if terminated:
-                raise Terminated from None
-            raise
+            raise Interrupted from None
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(supervised())
+    return _run(supervised())
 
 
-def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:
-    """Run a server. The first SIGINT or SIGTERM sets its event, so that running calls may end; a second cancels it."""
+def serve(main: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:
+    """Run what serves until its event is set. The first Ctrl-C or SIGTERM sets it, a second one cancels."""
 
     async def supervised() -> None:
         stop = asyncio.Event()
-        task = asyncio.current_task()
+        cancel = _cancelling()
+        _on_signals(lambda: cancel() if stop.is_set() else stop.set())
+        try:
+            await main(stop)
+        except asyncio.CancelledError:
+            raise Interrupted from None
 
-        def asked() -> None:
-            if stop.is_set() and task is not None:
-                task.cancel()
-            stop.set()
+    _run(supervised())
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, asked)
-        await main(stop)
 
+def _run(main: Coroutine[object, object, T]) -> T:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(supervised())
+        return runner.run(main)
+
+
+def _cancelling() -> Callable[[], object]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("to be called from a task")
+    return task.cancel
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, act)

@@ -10,7 +10,7 @@ import typer
 
 from shim.cli import knowing, logs, output
 from shim.cli.acting import credential
-from shim.cli.errors import usage
+from shim.cli.errors import problem, usage
 from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, Config, configuration
 
 
@@ -20,18 +20,21 @@ def serve(
     workers: Annotated[int | None, typer.Option("--workers", hidden=True)] = None,
 ) -> None:
     """The HTTP server."""
-    from shim import app
-    from shim.cli.running import run_until_stopped
-
     if workers is not None:
         raise usage("--workers: not supported by this version")
-    logs.configure(logging.INFO, debug=bool(os.environ.get(DEBUG_VARIABLE)))
+    from shim import app
+    from shim.cli import running
+
     loaded = configuration(config)
     if listen is not None:
         loaded = loaded.listening_on(listen)
-    run_until_stopped(
-        lambda stop: app.serve(loaded, stop=stop, on_listening=lambda url: output.say(f"listening on {url}"))
-    )
+    logs.configure(logging.INFO, debug=bool(os.environ.get(DEBUG_VARIABLE)))
+    try:
+        running.serve(
+            lambda stop: app.serve(loaded, stop=stop, on_listening=lambda url: output.say(f"listening on {url}"))
+        )
+    except OSError as error:
+        raise problem(f"cannot listen on {loaded.server.listen}: {error.strerror or error}") from None
 
 
 def stdio(
@@ -40,13 +43,13 @@ def stdio(
 ) -> None:
     """One client over standard input and output."""
     from shim import app
-    from shim.cli.running import run_until_stopped
+    from shim.cli import running
 
-    logs.configure(logging.WARNING, debug=bool(os.environ.get(DEBUG_VARIABLE)))
     loaded = configuration(config)
     knowing.identity(loaded, identity)
-    proof = credential(loaded, app.authenticator(loaded), identity)
-    run_until_stopped(lambda stop: app.stdio(loaded, proof, stop=stop))
+    who = credential(loaded, app.authenticator(loaded), identity)
+    logs.configure(logging.WARNING, debug=bool(os.environ.get(DEBUG_VARIABLE)))
+    running.serve(lambda stop: app.stdio(loaded, who, stop=stop))
 
 
 def add_to(app: typer.Typer) -> None:
