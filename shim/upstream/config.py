@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -10,7 +11,11 @@ from shim.units import Block, Duration, Size
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]|_(?!_))*$", max_length=64)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e\x80-\U0010ffff]*$", max_length=16_384)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+
+_HOP_HEADERS = frozenset({"connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+_OWN_HEADERS = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host", "last-event-id"})
 
 
 class PoolBlock(Block):
@@ -35,7 +40,7 @@ class UpstreamBlock(Block):
     env: dict[EnvName, str] = Field(default_factory=dict)
     cwd: str | None = None
     url: str | None = None
-    headers: dict[HeaderName, str] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     tls: TlsBlock | None = None
     isolation: Literal["identity", "shared"] = "identity"
     pool: PoolBlock = PoolBlock()
@@ -59,4 +64,21 @@ class UpstreamBlock(Block):
             for key in ("env", "cwd"):
                 if getattr(self, key):
                     raise ValueError(f"`{key}` belongs to an upstream with `command`")
+            self._check_http(self.url or "")
         return self
+
+    def _check_http(self, url: str) -> None:
+        parts = urlsplit(url)
+        if not url.isascii() or not url.isprintable() or " " in url or parts.port == 0:
+            raise ValueError("`url` holds characters that a URL cannot; escape them")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("`url` is not one of an HTTP MCP server; write https://HOST/PATH")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("`url` holds a user or password; put them into `headers` as Authorization")
+        for name in self.headers:
+            if name.lower() in _HOP_HEADERS | _OWN_HEADERS or name.lower().startswith("mcp-"):
+                raise ValueError(f"the header {name} belongs to the protocol; leave it out")
+        if len({name.lower() for name in self.headers}) != len(self.headers):
+            raise ValueError("`headers` names one header twice")
+        if self.tls is not None and self.tls.key is not None and self.tls.cert is None:
+            raise ValueError("`tls` has a key without a cert; write both")

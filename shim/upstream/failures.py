@@ -18,6 +18,13 @@ class Rejected(UpstreamFault):
         self.status = status
 
 
+class Busy(UpstreamUnavailable):
+    """All sessions are in use: the upstream is well, and has not seen the call."""
+
+    def __init__(self, name: str, sessions: int) -> None:
+        super().__init__(f"The upstream {name} is busy: all of its {sessions} sessions are in use; try again later.")
+
+
 _MEANING = {
     401: "it does not accept the shim's credential",
     403: "it forbids this to the shim's credential",

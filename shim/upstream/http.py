@@ -70,11 +70,11 @@ class HttpSession:
         exchange = Exchange(self._name, next(self._ids), ask)
         if not self.alive:
             raise unavailable(self._name, self.why)
-        self.inbox.waiting[exchange.id] = exchange
+        self.inbox.expect(exchange)
         try:
             return await exchange.within(self._exchange)
         finally:
-            del self.inbox.waiting[exchange.id]
+            self.inbox.forget(exchange)
             legacy = self.inbox.era == "legacy" and self.peer is not None
             if legacy and exchange.sent and not exchange.over:
                 params = {"requestId": exchange.id}
@@ -123,13 +123,15 @@ class HttpSession:
         # A modern upstream carries its JSON-RPC errors in 400 and 404; any other status speaks for itself.
         status = connection.status
         if kind == _JSON and 400 <= status < 500 and status not in _NEVER_AN_ANSWER:
+            data = await self._body(connection, exchange.ask.limit)
             try:
-                await self._take(await self._body(connection, exchange.ask.limit), exchange)
-            except Refusal:
+                message = parse(data)
+            except InvalidText:
                 raise Rejected(self._name, status) from None
-            if exchange.reply is not None and exchange.reply.error is not None:
-                return
-        raise Rejected(self._name, status)
+            if isinstance(message, dict) and message.get("id") == exchange.id and "error" in message:
+                self.inbox.take(message, len(data), exchange)
+        if not exchange.over:
+            raise Rejected(self._name, status)
 
     async def _stream(self, connection: Connection, exchange: Exchange) -> None:
         """Read an event stream until it has answered; a legacy stream that broke off is resumed where it allows."""

@@ -30,7 +30,8 @@ class Inbox:
 
     def __init__(self, name: str, watcher: Watcher, say: Callable[[JsonObject], None]) -> None:
         time = asyncio.get_running_loop().time
-        self.waiting: dict[int, Exchange] = {}
+        self._waiting: dict[int, Exchange] = {}
+        self._newest = 0
         self.era: Era = "legacy"
         self._name = name
         self._watcher = watcher
@@ -38,6 +39,23 @@ class Inbox:
         self._log = logging.getLogger(f"shim.upstream.{name}")
         self._questions = Allowance(_ASKED_BURST, _ASKED_PER_SECOND, time)
         self._oddities = Allowance(_ODD_BURST, _ODD_PER_SECOND, time)
+
+    @property
+    def waiting(self) -> list[Exchange]:
+        return list(self._waiting.values())
+
+    def waits(self, id_: int) -> Exchange | None:
+        """The exchange that waits under this id."""
+        return self._waiting.get(id_)
+
+    def expect(self, exchange: Exchange) -> None:
+        """From now on the answer to this exchange is delivered to it."""
+        self._waiting[exchange.id] = exchange
+        self._newest = exchange.id
+
+    def forget(self, exchange: Exchange) -> None:
+        """Nobody waits for this answer any more."""
+        self._waiting.pop(exchange.id, None)
 
     def take(self, message: Json, size: int, heard: Exchange | None = None) -> None:
         """Sort one message of `size` bytes. `heard` is the exchange on whose own stream it came, if it has one."""
@@ -57,9 +75,12 @@ class Inbox:
 
     def _answered(self, message: JsonObject, size: int) -> None:
         id_ = message["id"]
-        exchange = self.waiting.get(id_) if type(id_) is int else None
+        exchange = self._waiting.get(id_) if type(id_) is int else None
         if exchange is None or exchange.over:
-            self.odd("an answer to nothing that waits for one")
+            if type(id_) is int and 0 < id_ <= self._newest:
+                self._log.debug("ignored an answer that came late, or a second time")
+            else:
+                self.odd("an answer to nothing that was asked")
             return
         exchange_fault = _unusable(message)
         if exchange_fault is not None:
@@ -114,7 +135,7 @@ class Inbox:
 
     def _progressed(self, params: Json) -> None:
         token = params.get("progressToken") if isinstance(params, dict) else None
-        exchange = self.waiting.get(token) if type(token) is int else None
+        exchange = self._waiting.get(token) if type(token) is int else None
         if exchange is not None:
             exchange.progress(params)
 
@@ -125,7 +146,7 @@ class Inbox:
             exchange.log(params)
 
     def _only(self) -> Exchange | None:
-        calls = [exchange for exchange in self.waiting.values() if exchange.ask.invocation is not None]
+        calls = [exchange for exchange in self._waiting.values() if exchange.ask.invocation is not None]
         return calls[0] if len(calls) == 1 else None
 
 

@@ -58,6 +58,8 @@ class Lines:
             self._parts.clear()
             self._head, self._tail = whole[:_KEPT], whole[-_KEPT:]
         else:
+            if len(self._head) < _KEPT:
+                self._head = (self._head + piece[:_KEPT])[:_KEPT]
             self._tail = (self._tail + piece[-_KEPT:])[-_KEPT:]
 
     def _take(self) -> bytes | TooLong:

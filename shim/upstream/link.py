@@ -10,6 +10,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import anyio
+from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
 from shim.errors import Refusal, UpstreamUnavailable
 from shim.model import Call, Era, JsonObject, Listener, Offer, Reply, Tool, UpstreamState, UpstreamStatus
@@ -17,7 +18,7 @@ from shim.upstream import modern
 from shim.upstream.asking import ask_for
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.exchange import Ask
-from shim.upstream.failures import unavailable
+from shim.upstream.failures import Busy, unavailable
 from shim.upstream.inbox import Watcher
 from shim.upstream.legacy import Verbosity
 from shim.upstream.pool import Pool
@@ -36,6 +37,9 @@ _STEADY = 30.0
 _DEBOUNCE, _BETWEEN_READINGS = 0.2, 1.0
 _LEAST_TTL, _UNSAID_TTL = 30.0, 300.0
 _LISTENING = 86_400.0
+
+# Errors that say that what is known of the upstream is not true any more.
+_OUT_OF_DATE = frozenset({HEADER_MISMATCH, UNSUPPORTED_PROTOCOL_VERSION, METHOD_NOT_FOUND})
 
 _FORCED: dict[str, Era | None] = {"auto": None, "2025-11-25": "legacy", "2026-07-28": "modern"}
 
@@ -117,10 +121,15 @@ class Link:
                 ask = ask_for(call, tool, params, listener, session.peer, self._around.me, self._block, headers)
                 if session.peer.era == "legacy":
                     await self._verbosity.setdefault(session, Verbosity(session)).reach(ask.level)
-                return await session.request(ask)
+                reply = await session.request(ask)
+        except Busy:
+            raise
         except UpstreamUnavailable:
             self._nudged.set()
             raise
+        if reply.error is not None and reply.error.get("code") in _OUT_OF_DATE:
+            self._nudged.set()
+        return reply
 
     def _key(self, call: Call) -> str:
         stateless = self._kind.over_http and self._era == "modern"
@@ -159,9 +168,13 @@ class Link:
             try:
                 await self._attend()
             except Refusal as refusal:
+                self._log.log(logging.DEBUG if str(refusal) == self._error else logging.WARNING, "%s", refusal)
                 self._settle("down", str(refusal))
-                self._log.warning("%s", refusal)
                 self._era = self._forced
+            else:
+                # At rest: it is up as far as anyone knows, and is asked again when there is a reason to.
+                await self._wait(None)
+                continue
             steady = asyncio.get_running_loop().time() - began > _STEADY
             failures = 1 if steady else failures + 1
             await self._pause(failures)
@@ -185,7 +198,10 @@ class Link:
         self._attempted.set()
 
     async def _attend(self) -> None:
-        """One session of the shim's own, from opening to loss. Raises the Refusal that ended it."""
+        """One session of the shim's own, from opening to loss: raises the Refusal that ended it.
+
+        Returns when a process that would only sit there, having no way to say that its tools changed, was let go.
+        """
         session = await self._kind.start(self)
         try:
             peer = await self._opening.open(session, self._era)
@@ -228,7 +244,10 @@ class Link:
                 group.start_soon(self._listen, session, peer)
             try:
                 while session.alive:
-                    await self._wait(self._freshness(peer, ttl))
+                    nudged = await self._wait(self._freshness(peer, ttl))
+                    if not nudged and self._may_rest(peer):
+                        group.cancel_scope.cancel()
+                        return
                     if session.alive:
                         ttl = await self._read(session, peer)
                         await asyncio.sleep(_BETWEEN_READINGS)
@@ -241,21 +260,27 @@ class Link:
         await session.ended.wait()
         self._nudged.set()
 
-    async def _wait(self, seconds: float | None) -> None:
-        """Until something changed (and notices have calmed down), or what was read is too old."""
+    async def _wait(self, seconds: float | None) -> bool:
+        """Until something changed (then true, once notices have calmed down), or so many seconds are over."""
         try:
             async with asyncio.timeout(seconds):
                 await self._nudged.wait()
         except TimeoutError:
-            return
+            return False
         await asyncio.sleep(_DEBOUNCE)
+        return True
+
+    def _may_rest(self, peer: Peer) -> bool:
+        return not self._kind.over_http and not peer.can("tools", "listChanged")
 
     def _freshness(self, peer: Peer, ttl: float | None) -> float | None:
         """Seconds until the catalog is read again without a notice; a polite multiple of what upstreams say."""
         jitter = 1 + self._around.random() / 4
+        if self._may_rest(peer):
+            return self._block.pool.idle
         if ttl:
             return max(_LEAST_TTL, ttl) * jitter
-        if peer.can("tools", "listChanged") or not self._kind.over_http:
+        if peer.can("tools", "listChanged"):
             return None
         return _UNSAID_TTL * jitter
 

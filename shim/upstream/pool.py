@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shim.errors import Refusal
-from shim.upstream.failures import unavailable
+from shim.upstream.failures import Busy, unavailable
 from shim.upstream.session import Session, Spawn
 
 
@@ -103,7 +103,7 @@ class Pool:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise unavailable(self._name, f"all of its {self._limit} sessions are in use") from None
+            raise Busy(self._name, self._limit) from None
 
     def _vacancy(self, replaced: _Entry | None) -> bool:
         if replaced is not None:
@@ -119,6 +119,7 @@ class Pool:
     def _add(self, key: str) -> _Entry:
         loop = asyncio.get_running_loop()
         entry = _Entry(key, loop.create_future(), last=loop.time())
+        entry.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         self._entries[key] = entry
         self._spawn(self._open, entry)
         return entry

@@ -42,7 +42,8 @@ class Opening:
         except UpstreamTimeout:
             raise unavailable(self._name, f"it did not answer within {self._timeout:g} s") from None
         except OutcomeUnknown:
-            raise unavailable(self._name, "it ended the connection before it was open") from None
+            why = "it ended the connection before it was open" if session.alive else session.why
+            raise unavailable(self._name, why) from None
         except Refusal as refusal:
             raise UpstreamUnavailable(str(refusal)) from None
 

@@ -23,6 +23,7 @@ from shim.upstream.watchdog import Watchdog
 _LARGE = 1024 * 1024
 _DISCARDED = 256 * 1024 * 1024
 _UNREAD = 1024 * 1024
+_EXIT = 0.5
 _BURST, _PER_SECOND, _PAUSE = 10_000.0, 2_000.0, 0.05
 
 # Where servers write the id: right after the version, or at the end of the line.
@@ -75,11 +76,11 @@ class StdioSession:
         exchange = Exchange(self._name, next(self._ids), ask)
         if self.ended.is_set() or self._stopping.is_set():
             raise self._gone(sent=False)
-        self.inbox.waiting[exchange.id] = exchange
+        self.inbox.expect(exchange)
         try:
             return await exchange.within(self._exchange)
         finally:
-            del self.inbox.waiting[exchange.id]
+            self.inbox.forget(exchange)
             if exchange.sent and not exchange.over and ask.method != "initialize":
                 self._say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": exchange.id}})
 
@@ -118,6 +119,8 @@ class StdioSession:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._until_stopped, group.cancel_scope)
                 await self._read()
+                # So that it can be said with which status it ended.
+                await asyncio.wait([self._child.exited], timeout=_EXIT)
                 group.cancel_scope.cancel()
         finally:
             self._stopping.set()
@@ -163,14 +166,14 @@ class StdioSession:
         if not head.lstrip().startswith(b"{"):
             return False
         match = _ID_FIRST.search(head) or _ID_LAST.search(tail)
-        exchange = self.inbox.waiting.get(int(match[1])) if match is not None else None
+        exchange = self.inbox.waits(int(match[1])) if match is not None else None
         if exchange is None:
             return False
         exchange.fail(failure)
         return True
 
     def _fail_all(self) -> None:
-        for exchange in list(self.inbox.waiting.values()):
+        for exchange in self.inbox.waiting:
             exchange.fail(self._gone(sent=exchange.sent))
 
     def _gone(self, *, sent: bool) -> Refusal:

@@ -1,0 +1,82 @@
+"""Who shares a session: one for each identity or one for all, capped, fair, ended when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from shim.errors import UpstreamUnavailable
+from tests.upstream.support import Running, running, stdio, text
+from tests.upstream.test_ending import gone
+
+
+async def pid_of(run: Running, identity: str) -> int:
+    pid: int = json.loads(text(await run.call("odd", "children", identity=identity)))[0]
+    return pid
+
+
+async def test_each_identity_has_a_process_of_its_own() -> None:
+    async with running({"odd": stdio()}) as run:
+        first, again, other = [await pid_of(run, identity) for identity in ("alice", "alice", "bob")]
+    assert first == again
+    assert first != other
+
+
+async def test_shared_means_one_process_for_all() -> None:
+    async with running({"odd": stdio(isolation="shared")}) as run:
+        assert len({await pid_of(run, identity) for identity in ("alice", "bob", "carol")}) == 1
+
+
+async def test_callers_that_come_at_once_share_one_opening() -> None:
+    async with running({"odd": stdio()}) as run:
+        assert len(set(await asyncio.gather(*(pid_of(run, "alice") for _ in range(5))))) == 1
+
+
+async def test_at_the_cap_the_longest_idle_makes_room_and_the_busy_are_waited_for() -> None:
+    async with running({"odd": stdio(pool={"max": 2})}) as run:
+        alice, bob = await pid_of(run, "alice"), await pid_of(run, "bob")
+        assert await pid_of(run, "bob") == bob
+
+        # when a third comes, then alice, idle for longest, has made room
+        await pid_of(run, "carol")
+        assert await gone([alice]) == []
+        assert await pid_of(run, "bob") == bob
+
+        # when both are busy, then the fourth waits until one is not
+        busy = [
+            asyncio.create_task(run.call("odd", "slow", {"seconds": 0.5}, identity=who)) for who in ("bob", "carol")
+        ]
+        await asyncio.sleep(0)
+        assert text(await run.call("odd", "echo", {}, identity="dave")) == "{}"
+        assert any(task.done() for task in busy)
+        await asyncio.gather(*busy)
+
+
+async def test_waiting_for_a_session_is_bounded_and_nothing_is_sent() -> None:
+    async with running({"odd": stdio(pool={"max": 1}, timeout="1s")}) as run:
+        busy = asyncio.create_task(
+            run.call("odd", "progress", {"every": 0.5, "times": 6}, meta={"progressToken": 1}, identity="alice")
+        )
+        await run.call("odd", "echo", identity="alice")
+        with pytest.raises(UpstreamUnavailable, match="all of its 1 sessions are in use"):
+            await run.call("odd", "echo", identity="bob")
+        await busy
+
+
+async def test_an_idle_session_ends_and_comes_back() -> None:
+    async with running({"odd": stdio(pool={"idle": "200ms"})}) as run:
+        first = await pid_of(run, "alice")
+        assert await gone([first], within=8) == []
+        assert await pid_of(run, "alice") != first
+
+
+async def test_a_caller_that_leaves_while_its_session_opens_harms_nobody() -> None:
+    async with running({"odd": stdio()}) as run:
+        leaving = asyncio.create_task(run.call("odd", "echo", identity="alice"))
+        staying = asyncio.create_task(run.call("odd", "echo", {}, identity="alice"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert text(await staying) == "{}"
