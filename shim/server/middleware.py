@@ -26,7 +26,7 @@ from shim.server import _sdk
 from shim.server.face import Face, log_level
 from shim.server.message import PROGRESS_TOKEN, Message, check_client_info, client_of, trace_of
 from shim.server.notices import LEVELS, Notices
-from shim.server.shapes import error_object, error_of, legacy_result, modern_result
+from shim.server.shapes import encodable, error_object, error_of, legacy_result, modern_result
 
 _log = logging.getLogger("shim.server")
 
@@ -97,11 +97,11 @@ class SdkMiddleware:
         origin = _origin(ctx)
         caller = self._caller(ctx, origin)
         try:
-            return await self._answer(ctx, call_next, caller, origin.message)
+            result = await self._answer(ctx, call_next, caller, origin.message)
         except ProtocolError as error:
             if error.code != METHOD_NOT_FOUND:
                 await self._face.gateway.refuse(caller, ctx.method, error)
-            raise _sdk.error(error_of(error)) from None
+            raise _sdk.error(encodable(error_of(error))) from None
         except RecordUnavailable as error:
             raise _sdk.error(error_of(error)) from None
         except _sdk.MCPError:
@@ -110,6 +110,7 @@ class SdkMiddleware:
             # What else is raised would be sent to the client by the SDK as it stands.
             _log.exception("a request failed")
             raise _sdk.error(error_object(INTERNAL_ERROR, "Internal error")) from None
+        return encodable(result) if origin.transport == "http" else result
 
     def _caller(self, context: _sdk.Context, origin: Origin) -> Caller:
         message = origin.message
@@ -132,7 +133,7 @@ class SdkMiddleware:
 
     async def _answer(
         self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, message: Message
-    ) -> _sdk.HandlerResult:
+    ) -> JsonObject:
         if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return await self._modern(context, caller, message)
         if context.method == "initialize":
@@ -192,7 +193,10 @@ class SdkMiddleware:
         answer = Answer()
         refusal: ProtocolError | None = None
         async with anyio.create_task_group() as group:
-            deliver = partial(_sdk.notify, context)
+
+            async def deliver(method: str, params: JsonObject) -> None:
+                await _sdk.notify(context, method, encodable(params) if caller.transport == "http" else params)
+
             notices = Notices(group, deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
             try:
                 answer = await self._face.gateway.call_tool(caller, message.params, notices)
@@ -204,7 +208,8 @@ class SdkMiddleware:
         if refusal is not None:
             raise refusal
         if answer.result is None:
-            raise _sdk.error(answer.error or error_object(INTERNAL_ERROR, "Internal error"))
+            fault = answer.error or error_object(INTERNAL_ERROR, "Internal error")
+            raise _sdk.error(encodable(fault) if caller.transport == "http" else fault)
         return answer.result
 
 

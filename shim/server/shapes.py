@@ -5,6 +5,8 @@ Results travel as upstreams gave them; only members that the protocol itself def
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Final
 
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
@@ -21,6 +23,8 @@ from shim.model import Json, JsonObject
 
 REFUSED: Final = -32010
 """The JSON-RPC code of a request that the shim refuses; `data` says what was decided."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _MODERN_RESULT = frozenset({"resultType", "ttlMs", "cacheScope"})
 _MODERN_META = frozenset(
@@ -58,6 +62,17 @@ def legacy_result(result: JsonObject) -> JsonObject:
         else:
             del shaped["_meta"]
     return shaped
+
+
+def encodable(value: JsonObject) -> JsonObject:
+    """The value with U+FFFD for each lone surrogate, on which the SDK's sessions over HTTP break: UTF-8 has none."""
+    text = json.dumps(value, ensure_ascii=False, check_circular=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        replaced: JsonObject = json.loads(_SURROGATE.sub("\ufffd", text))
+        return replaced
+    return value
 
 
 def error_object(code: int, message: str, data: Json = None) -> JsonObject:

@@ -25,7 +25,7 @@ from shim.model import Caller, Credential, JsonObject
 from shim.server import _sdk
 from shim.server.exchange import encode_error
 from shim.server.face import Face
-from shim.server.message import BadMessage, Message, RequestId, client_of, read
+from shim.server.message import BadMessage, Message, client_of, read
 from shim.server.middleware import Origin, SdkMiddleware
 from shim.server.shapes import error_object
 
@@ -111,7 +111,7 @@ class _Connection:
         self._session = session
         self._writing = writing
         self._lock = anyio.Lock()
-        self._running: set[RequestId] = set()
+        self._running: set[str] = set()
         self._idle = anyio.Event()
 
     async def take(
@@ -129,11 +129,12 @@ class _Connection:
         if message.method is None:
             return  # a response: nothing was asked
         if message.id is not None:
-            if message.id in self._running:
+            # The server keeps requests by their ids as text, so 7 and "7" would be one.
+            if str(message.id) in self._running:
                 repeated = BadMessage(INVALID_REQUEST, "Invalid Request: this id is in use", message.id, message.method)
                 await self._refuse(repeated, message)
                 return
-            self._running.add(message.id)
+            self._running.add(str(message.id))
         elif message.method == "notifications/cancelled":
             self._ended(message.params.get("requestId"))
         origin = Origin(self._credential, "stdio", None, self._session, message)
@@ -141,7 +142,7 @@ class _Connection:
 
     async def _refuse(self, error: BadMessage, message: Message | None) -> None:
         await self._face.gateway.refuse(self._caller(message), error.method, error)
-        await self._write(encode_error(message.id, error_object(error.code, str(error))))
+        await self._write(encode_error(error.id, error_object(error.code, str(error))))
 
     def _caller(self, message: Message | None) -> Caller:
         protocol = message.meta.get(PROTOCOL_VERSION_META_KEY) if message is not None else None
@@ -171,7 +172,7 @@ class _Connection:
 
     def _ended(self, id_: object) -> None:
         if isinstance(id_, str | int):
-            self._running.discard(id_)
+            self._running.discard(str(id_))
             if not self._running:
                 self._idle.set()
 

@@ -1,0 +1,224 @@
+"""Legacy sessions: the SDK's own client, and raw requests with a session that is someone else's."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+
+import anyio
+import httpx2
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+from shim.model import Call, JsonObject, Listener, Reply
+from tests.server.doubles import offer, tool, world
+from tests.server.running import JSON_HEADERS, LEGACY, Served, client, events, serving
+
+HELLO: JsonObject = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
+}
+
+
+class Raw:
+    """One legacy session, byte by byte."""
+
+    def __init__(self, served: Served, http: httpx2.AsyncClient, token: str) -> None:
+        self._served = served
+        self._http = http
+        self.headers = {**JSON_HEADERS, "authorization": f"Bearer {token}"}
+        self.hello: JsonObject = {}
+
+    async def open(self) -> Raw:
+        response = await self.post(HELLO)
+        self.hello = events(response)[0]
+        self.headers["mcp-session-id"] = response.headers["mcp-session-id"]
+        self.headers["mcp-protocol-version"] = LEGACY
+        await self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return self
+
+    async def post(self, message: JsonObject, **headers: str) -> httpx2.Response:
+        return await self._http.post(
+            self._served.url, content=json.dumps(message).encode(), headers={**self.headers, **headers}
+        )
+
+    async def request(self, method: str, params: JsonObject | None = None, id: int | str = 1) -> JsonObject:  # noqa: A002
+        message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params or {}}
+        return events(await self.post(message))[-1]
+
+
+async def test_the_handshake_says_what_is_true() -> None:
+    async with serving() as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+    assert session.hello["result"] == {
+        "protocolVersion": LEGACY,
+        "capabilities": {"tools": {"listChanged": True}, "logging": {}},
+        "serverInfo": {"name": "mcp-shim", "version": "0"},
+        "instructions": "for alice",
+    }
+
+
+async def test_the_sdk_client_lists_and_calls() -> None:
+    async with (
+        serving() as served,
+        httpx2.AsyncClient(headers={"authorization": "Bearer ALICE"}, trust_env=False) as http,
+        streamable_http_client(served.url, http_client=http) as (reading, writing),
+        ClientSession(reading, writing) as session,
+    ):
+        await session.initialize()
+        listed = await session.list_tools()
+        answer = await session.call_tool("up__echo", {"a": 1})
+    assert [tool.name for tool in listed.tools] == ["up__echo", "up__placed", "up__slow"]
+    assert not answer.is_error
+    call = served.world.upstreams.calls[0]
+    assert call.caller.session is not None
+    assert call.run == f"session:{call.caller.session}"
+    assert call.caller.protocol == LEGACY
+
+
+async def test_what_a_legacy_peer_does_not_know_is_left_out() -> None:
+    async def modern(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        meta = {"io.modelcontextprotocol/serverInfo": {"name": "x", "version": "1"}, "own": None}
+        return Reply({"content": [{"type": "odd", "x": 2**70}], "resultType": "complete", "_meta": meta}, None, 1)
+
+    made = world()
+    made.upstreams.behaviours["up/echo"] = modern
+    async with serving(made) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        answer = await session.request("tools/call", {"name": "up__echo"})
+    assert answer["result"] == {"content": [{"type": "odd", "x": 2**70}], "_meta": {"own": None}}
+
+
+async def test_another_identity_does_not_find_the_session() -> None:
+    async with serving() as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        message = {"jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": {}}
+        stolen = await session.post(message, authorization="Bearer BOB")
+        unknown = await session.post(message, **{"mcp-session-id": "f" * 32})
+    assert stolen.status_code == unknown.status_code == 404
+    assert stolen.content == unknown.content
+    assert {k: v for k, v in stolen.headers.items() if k != "date"} == {
+        k: v for k, v in unknown.headers.items() if k != "date"
+    }
+
+
+async def test_a_hidden_tool_answers_as_an_unknown_one_does() -> None:
+    async with serving() as served, client() as http:
+        session = await Raw(served, http, "BOB").open()
+        hidden = await session.post(
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "up__placed"}}
+        )
+        unknown = await session.post(
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "up__nothin"}}
+        )
+    assert hidden.content.replace(b"placed", b"nothin") == unknown.content
+    assert b"Unknown tool: up__placed" in hidden.content
+    assert served.world.upstreams.calls == []
+
+
+async def test_a_call_before_the_handshake_is_refused() -> None:
+    async with serving() as served, client() as http:
+        session = Raw(served, http, "ALICE")
+        response = await session.post({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == -32600
+    assert served.world.record.refused() == [("tools/list", -32600)]
+
+
+async def test_progress_and_log_messages_come_before_the_answer() -> None:
+    async def chatty(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        await listener.progress({"progressToken": "theirs", "progress": 1, "extra": None})
+        await listener.log({"level": "info", "data": {"n": None}})
+        await listener.log({"level": "error", "data": "bad"})
+        return Reply({"content": []}, None, 1)
+
+    made = world()
+    made.upstreams.behaviours["up/echo"] = chatty
+    async with serving(made) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        assert (await session.request("logging/setLevel", {"level": "warning"}))["result"] == {}
+        message = {"name": "up__echo", "_meta": {"progressToken": 5}}
+        response = await session.post({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": message})
+    assert events(response) == [
+        {
+            "jsonrpc": "2.0",
+            "method": "notifications/progress",
+            "params": {"progressToken": 5, "progress": 1, "extra": None},
+        },
+        {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "error", "data": "bad"}},
+        {"jsonrpc": "2.0", "id": 9, "result": {"content": []}},
+    ]
+
+
+async def test_an_unknown_level_is_refused_and_recorded() -> None:
+    async with serving() as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        answer = await session.request("logging/setLevel", {"level": "loud"})
+    assert answer["error"]["code"] == -32602
+    assert served.world.record.refused() == [("logging/setLevel", -32602)]
+
+
+async def test_cancelling_a_call_ends_it_upstream() -> None:
+    started, cancelled = anyio.Event(), anyio.Event()
+
+    async def hangs(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    made = world()
+    made.upstreams.behaviours["up/slow"] = hangs
+    async with serving(made) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.request, "tools/call", {"name": "up__slow"}, 4)
+            await started.wait()
+            cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 4}}
+            assert (await session.post(cancel)).status_code == 202
+            with anyio.fail_after(5):
+                await cancelled.wait()
+    assert [outcome.status for _, outcome in served.world.record.outcomes] == ["cancelled"]
+
+
+async def test_a_change_that_the_caller_can_see_is_announced() -> None:
+    made = world()
+    heard: list[str] = []
+    changed = anyio.Event()
+
+    async def on_message(message: object) -> None:
+        heard.append(type(message).__name__)
+        changed.set()
+
+    async with (
+        serving(made) as served,
+        httpx2.AsyncClient(headers={"authorization": "Bearer BOB"}, trust_env=False) as http,
+        streamable_http_client(served.url, http_client=http) as (reading, writing),
+        ClientSession(reading, writing, message_handler=on_message) as session,
+    ):
+        await session.initialize()
+        with anyio.fail_after(5):
+            # The client opens the stream for announcements on its own time: change until it has heard of one.
+            for version in count():
+                await session.list_tools()
+                made.catalog.learn(offer([tool("echo", title=str(version))]))
+                if changed.is_set():
+                    break
+    assert "ToolListChangedNotification" in heard
+
+
+async def test_a_lone_surrogate_does_not_break_a_session() -> None:
+    async def odd(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        return Reply({"content": [{"type": "text", "text": "\ud800"}]}, None, 1)
+
+    made = world()
+    made.upstreams.behaviours["up/echo"] = odd
+    async with serving(made) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        answer = await session.request("tools/call", {"name": "up__echo", "arguments": {"x": "\ud801"}})
+    assert answer["result"]["content"][0]["text"] == "\ufffd"
+    assert served.world.upstreams.calls[0].arguments == {"x": "\ud801"}
