@@ -1,0 +1,1 @@
+"""What governing a call costs: mcp-shim beside the bare upstream and another gateway, on this machine."""
