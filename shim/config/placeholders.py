@@ -31,6 +31,8 @@ def from_environment(text: str) -> bool:
 
 def expand(text: str, environ: Mapping[str, str]) -> Expanded:
     """Replace placeholders once: what a variable holds is not looked at again. `$${` stands for `${`."""
+    if "\0" in text:
+        return Expanded(text, wrong=("a NUL character cannot stand in a value; take it out",))
     if "${" not in text:
         return Expanded(text)
     unset: list[str] = []

@@ -133,7 +133,7 @@ class _Reader(Generic[D]):
         self.problems.append(Problem(self.source.file, line, "error", message))
 
     def _scalar(self, node: ScalarNode) -> str:
-        if "${" not in node.value:
+        if "${" not in node.value and "\0" not in node.value:
             return str(node.value)
         expanded = placeholders.expand(node.value, self.variables.environ)
         messages = list(expanded.wrong)

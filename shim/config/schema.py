@@ -49,6 +49,12 @@ def _loosen(node: Json) -> None:
     elif node.get("type") in ("array", "object"):
         # What is left empty is an empty list or mapping.
         node["type"] = [node["type"], "null"]
+    if "patternProperties" in node:
+        node["additionalProperties"] = False
+    # What editors, whose patterns are JavaScript's, cannot read is left to the loader.
+    node.pop("gt", None)
+    if "\\U" in str(node.get("pattern", "")):
+        del node["pattern"]
     if "default" in node and not _is_written_so(node["default"], node.get("type")):
         del node["default"]
     for value in node.values():

@@ -147,9 +147,6 @@ class _Plain:
                 raise Malformed(line, f"aliases repeat more than {MAX_REPEATED} values; write them out")
         self.seen.add(id(node))
         if isinstance(node, ScalarNode):
-            if "\0" in node.value:
-                self.flaw(node, "a NUL character cannot stand in a value; take it out")
-                return ""
             return None if is_empty(node) else self.scalar(node)
         if id(node) in self.open:
             self.flaw(node, "an alias stands inside what it repeats; write the value out")

@@ -1,0 +1,1 @@
+"""Configuration: reading it, and every fault at its line."""
