@@ -48,15 +48,6 @@ def faults(grant: GrantBlock) -> list[Fault]:
     return found
 
 
-def upstream_of(pattern: str) -> str | None:
-    """The one upstream whose tools the pattern can match; None where it may match several, or cannot be read."""
-    try:
-        prefix = Glob(pattern).prefix
-    except PatternError:
-        return None
-    return prefix.partition("/")[0] if "/" in prefix else None
-
-
 def _pattern_faults(path: tuple[str | int, ...], pattern: str) -> list[Fault]:
     wrong = _what_is_wrong(pattern)
     if wrong is not None:

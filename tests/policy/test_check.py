@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.policy import Policy
-from shim.policy.check import faults, upstream_of
+from shim.policy.check import faults
 from shim.policy.config import GrantBlock
+from tests.policy.writing import law
 
 
 def _one(pattern: str) -> tuple[str, str]:
@@ -69,6 +70,7 @@ def test_all_faults_come_at_once() -> None:
     assert [fault.path for fault in found] == [("to", 0), ("allow", 0), ("deny", 0), ("when",)]
 
 
+@law
 @given(
     st.text(st.sampled_from("ab/*?[]!-^\\:{,}\0é"), max_size=8),
     st.text(st.sampled_from("args.x=1'&|!() "), max_size=12),
@@ -78,11 +80,3 @@ def test_what_has_no_error_is_taken(pattern: str, when: str) -> None:
 
     if not any(fault.level == "error" for fault in faults(grant)):
         Policy([grant])
-
-
-@pytest.mark.parametrize(
-    ("pattern", "upstream"),
-    [("git/*", "git"), ("git/git_log", "git"), ("g*/x", None), ("**", None), ("git*", None), ("git/[", None)],
-)
-def test_the_upstream_of_a_pattern_is_known_where_it_is_literal(pattern: str, upstream: str | None) -> None:
-    assert upstream_of(pattern) == upstream

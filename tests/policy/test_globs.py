@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.policy.globs import Glob, PatternError
+from tests.policy.writing import law
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,7 @@ def _ends(parts: list[Part], text: str) -> set[int]:
     return places
 
 
+@law
 @given(_PATTERNS, st.text(_ALPHABET, max_size=12))
 def test_matching_agrees_with_trying_everything(parts: list[Part], text: str) -> None:
     pattern = "".join(part.written for part in parts)
@@ -151,6 +153,7 @@ def _matching(draw: st.DrawFn) -> tuple[str, str]:
     return "".join(part.written for part in parts), "".join(text)
 
 
+@law
 @given(_matching())
 def test_a_text_made_from_a_pattern_matches_it(made: tuple[str, str]) -> None:
     pattern, text = made
@@ -163,6 +166,7 @@ def test_a_text_made_from_a_pattern_matches_it(made: tuple[str, str]) -> None:
     assert glob.spans or "/" not in text
 
 
+@law
 @given(st.text(_ALPHABET, max_size=10))
 def test_a_quoted_text_is_a_literal(text: str) -> None:
     glob = Glob("".join(map(_quoted, text)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shim.model import Decision, Identity, Json, Reason
 from shim.policy import Policy
 from shim.policy.config import GrantBlock
-from tests.policy.writing import facts
+from tests.policy.writing import facts, law
 
 Args = dict[str, Json]
 Truth = bool | None
@@ -108,6 +108,7 @@ def _plainly(grants: list[GrantBlock], identity: Identity, ref: str, args: Args)
     return Decision("deny", reason, allows[0].name), visible
 
 
+@law
 @given(_grants, _identities, _refs, _args)
 def test_the_engine_agrees_with_a_plain_reading(
     grants: list[GrantBlock], identity: Identity, ref: str, args: Args
@@ -120,6 +121,7 @@ def test_the_engine_agrees_with_a_plain_reading(
         assert (policy.decide(identity, ref, facts(args)), policy.visible(identity, ref)) == expected
 
 
+@law
 @given(_grants, _identities, _refs, _args)
 def test_what_is_allowed_is_visible(grants: list[GrantBlock], identity: Identity, ref: str, args: Args) -> None:
     policy = Policy(grants)
@@ -129,6 +131,7 @@ def test_what_is_allowed_is_visible(grants: list[GrantBlock], identity: Identity
         assert policy.matching_grants(identity, ref)
 
 
+@law
 @given(_grants, _grants, st.integers(0, 6), _identities, _refs, _args)
 def test_a_deny_more_never_widens(
     grants: list[GrantBlock], more: list[GrantBlock], place: int, identity: Identity, ref: str, args: Args
@@ -142,6 +145,7 @@ def test_a_deny_more_never_widens(
         assert not after.visible(identity, ref)
 
 
+@law
 @given(_grants, _grants, st.integers(0, 6), _refs, _args)
 def test_a_grant_for_another_changes_nothing_for_this_one(
     grants: list[GrantBlock], more: list[GrantBlock], place: int, ref: str, args: Args
@@ -154,6 +158,7 @@ def test_a_grant_for_another_changes_nothing_for_this_one(
     assert before.visible(identity, ref) == after.visible(identity, ref)
 
 
+@law
 @given(_grants, _identities, _refs, _args)
 def test_explain_and_decide_agree(grants: list[GrantBlock], identity: Identity, ref: str, args: Args) -> None:
     policy = Policy(grants)
@@ -185,15 +190,23 @@ _json = st.recursive(
 )
 
 
+_CURIOUS = Policy(
+    [
+        GrantBlock(name=f"curious-{at}", to=("*",), allow=("x/y",), when=when)
+        for at, when in enumerate(
+            (
+                "args.a == args.b || size(args.c) > 2",
+                "args.a.b.c.startsWith('x')",
+                "args.exists(k, args[k] == 1)",
+                "args.c.all(x, x in args.b)",
+                "string(args.a).contains(string(args.b)) || timestamp(args.c) < now",
+            )
+        )
+    ]
+)
+
+
+@law
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), _json))
 def test_no_arguments_make_deciding_raise(args: Args) -> None:
-    policy = Policy(
-        [
-            GrantBlock(name="one", to=("*",), allow=("x/y",), when="args.a == args.b || size(args.c) > 2"),
-            GrantBlock(name="two", to=("*",), allow=("x/y",), when="args.a.b.c.startsWith('x')"),
-            GrantBlock(name="three", to=("*",), allow=("x/y",), when="args.exists(k, args[k] == 1)"),
-            GrantBlock(name="four", to=("*",), allow=("x/y",), when="args.c.all(x, x in args.b)"),
-        ]
-    )
-
-    assert policy.decide(IDENTITIES[0], "x/y", facts(args)).effect in ("allow", "deny")
+    assert _CURIOUS.decide(IDENTITIES[0], "x/y", facts(args)).effect in ("allow", "deny")
