@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from shim.errors import RecordUnavailable
 from shim.model import JsonObject
-from shim.store.files import beside, open_private, private_folder, sync_folder
+from shim.store.files import beside, open_private, private_folder, sync, sync_folder
 from shim.store.tx import Head
 
 
@@ -88,7 +88,7 @@ def _make_key(path: Path) -> None:
     descriptor = open_private(making, os.O_WRONLY | os.O_TRUNC)
     try:
         os.write(descriptor, content)
-        os.fsync(descriptor)
+        sync(descriptor)
         os.link(making, path)
     except FileExistsError:
         return
@@ -130,7 +130,7 @@ def append_line(store: Path, checkpoint: Checkpoint) -> None:
             # A power cut tore the line before: it must not take this one with it.
             line = b"\n" + line
         os.write(descriptor, line)
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
     if new:

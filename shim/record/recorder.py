@@ -114,7 +114,7 @@ class Record:
         await self._store.commit(Append(kind, body, invocation, self._clock()))
 
     async def loaded(self, digest: str, texts: Sequence[tuple[str, str]]) -> None:
-        """That the configuration with this digest was loaded; its texts (name, text) are kept."""
+        """That the configuration with this digest was loaded; its texts (name, text), which it is over, are kept."""
         contents = [(name, text.encode("utf-8", "surrogatepass")) for name, text in texts]
         files = [{"name": name, "sha256": hashlib.sha256(content).hexdigest()} for name, content in contents]
         body: JsonObject = {"policy": digest, "files": files}

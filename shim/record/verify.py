@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -163,6 +164,8 @@ def _walk_store(reader: Reader, chain: _Chain, progress: Progress | None) -> Non
         found = chain.step(event)
         if found["kind"] in ("intent", "outcome"):
             hanging.check(event.seq, found, payload)
+        elif found["kind"] == "config.loaded":
+            _check_policy(reader, event.seq, found["body"])
         elif found["kind"] == "checkpoint":
             row = rows.pop(event.seq - 1, None)
             body = found["body"]
@@ -179,6 +182,16 @@ def _walk_store(reader: Reader, chain: _Chain, progress: Progress | None) -> Non
     wrong = reader.changed_columns()
     if wrong is not None:
         raise _Broken(None, wrong)
+
+
+def _check_policy(reader: Reader, seq: int, body: JsonObject) -> None:
+    digest, files = body.get("policy"), body.get("files")
+    if not isinstance(digest, str) or not isinstance(files, list):
+        raise _Broken(seq, "the event is not one that this program writes")
+    # By content alone: the same texts may have had other names when they were first kept.
+    kept = [hashlib.sha256(content).hexdigest() for _, content in reader.policy(digest)]
+    if kept != [file.get("sha256") if isinstance(file, dict) else None for file in files]:
+        raise _Broken(seq, "the texts of the configuration are not what was loaded")
 
 
 class _Hanging:

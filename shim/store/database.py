@@ -54,6 +54,7 @@ class Database:
         self._path = path
         self._lock = lock
         self._raw: sqlite3.Connection | None = None
+        self._guard: sqlite3.Connection | None = None
         self._watched: tuple[tuple[Path, tuple[int, int]], ...] = ()
 
     def open(self, wanted: Callable[[], bool]) -> sqlite3.Connection:
@@ -89,10 +90,15 @@ class Database:
         except BaseException:
             raw.close()
             raise
-        self._raw = raw
+        self._raw, self._guard = raw, self._reading()
         files = (self._path, beside(self._path, "-wal"), beside(self._path, "-shm"), self._lock.path)
         self._watched = tuple((file, _identity(file)) for file in files)
         return raw
+
+    def _reading(self) -> sqlite3.Connection:
+        guard = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=1.0, check_same_thread=False)
+        guard.execute("SELECT 1 FROM sqlite_master").fetchall()
+        return guard
 
     def _keep_log(self, raw: sqlite3.Connection) -> None:
         if raw.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
@@ -106,14 +112,9 @@ class Database:
 
     def begin(self) -> Tx:
         """Begin a transaction. The caller holds the lock. Raises Busy and RecordUnavailable."""
-        for file, identity in self._watched:
-            # An open file that lost its name takes writes, and keeps nothing.
-            try:
-                same = _identity(file) == identity
-            except OSError:
-                same = False
-            if not same:
-                raise RecordUnavailable(f"{file} was removed or replaced while it was in use: put it back, or restart")
+        file = self._lost_file()
+        if file is not None:
+            raise RecordUnavailable(f"{file} was removed or replaced while it was in use: put it back, or restart")
         raw = self._open_raw
         try:
             if raw.in_transaction:
@@ -124,6 +125,16 @@ class Database:
             if (getattr(error, "sqlite_errorname", "") or "").startswith("SQLITE_BUSY"):
                 raise Busy from None
             raise unavailable(error, self._path) from error
+
+    def _lost_file(self) -> Path | None:
+        # An open file that lost its name takes writes, and keeps nothing.
+        for file, identity in self._watched:
+            try:
+                if _identity(file) != identity:
+                    return file
+            except OSError:
+                return file
+        return None
 
     def run(self, tx: Tx, units: Sequence[Unit[object]]) -> tuple[list[Result], Head]:
         """Apply the units and commit. What one raises is its own; raises RecordUnavailable when nothing is kept.
@@ -156,11 +167,17 @@ class Database:
     def close(self, wanted: Callable[[], bool]) -> None:
         """Close, under the lock, because the last to close writes the log back into the database."""
         locked = self._lock.acquire(wanted)
+        first, last = self._guard, self._raw
+        if self._lost_file() is not None:
+            # The last to close removes the log by its name, which may be another store's by now. As long as the other
+            # connection is open this one is not the last, and that one, which may only read, removes nothing.
+            first, last = last, first
         try:
-            # Without the lock another process is there, so this one is not the last.
-            if self._raw is not None:
-                self._raw.close()
-                self._raw = None
+            # Without the lock another process is there, so this one is not the last either.
+            for connection in (first, last):
+                if connection is not None:
+                    connection.close()
+            self._raw = self._guard = None
         finally:
             if locked:
                 self._lock.release()

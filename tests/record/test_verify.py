@@ -35,6 +35,7 @@ async def _write(path: Path) -> None:
             await record.intent(call(f"i{number}", {"n": number}), GRANTED)
             await record.outcome(call(f"i{number}"), ok())
         await record.intent(call("denied"), DENIED)
+        await record.loaded("d" * 64, [("shim.yaml", "version: 1"), ("more.yaml", "")])
     async with recorded(path, RecordBlock(results="digest"), instance="second") as record:
         await record.intent(call("j", {"n": 1}), GRANTED)
         await record.outcome(call("j"), ok())
@@ -252,6 +253,8 @@ HARMS: dict[str, tuple[str, str]] = {
         "table",
     ),
     "an edited row of a checkpoint": ("UPDATE checkpoints SET time = 'x'", "table"),
+    "an edited configuration": ("UPDATE policies SET content = 'version: 2' WHERE position = 0", "configuration"),
+    "a missing configuration": ("DELETE FROM policies WHERE position = 1", "configuration"),
     "a checkpoint more": ("INSERT INTO checkpoints VALUES (3, zeroblob(32), 'x', zeroblob(64))", "not an event"),
 }
 

@@ -113,3 +113,28 @@ async def test_a_file_that_is_gone_refuses_until_it_is_back(tmp_path: Path, suff
         away.rename(beside(path, suffix))
         assert await store.commit(Add("c")) == 2
     assert names(path) == ["a", "c"]
+
+
+def moved_away(folder: Path) -> Path:
+    away = folder / "away"
+    away.mkdir()
+    for file in [found for found in folder.iterdir() if found.is_file()]:
+        file.rename(away / file.name)
+    return away
+
+
+async def test_closing_a_store_that_was_replaced_does_the_new_one_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    async with SqliteStore.open(path, "old") as old:
+        await old.commit(Add("old"))
+        away = moved_away(tmp_path)
+        new = SqliteStore.open(path, "new")
+        store = await new.__aenter__()
+        await store.commit(Add("new"))
+        with pytest.raises(RecordUnavailable, match="removed or replaced"):
+            await old.commit(Add("lost"))
+    assert beside(path, "-wal").stat().st_size > 0
+    assert await store.commit(Add("newer")) == 2
+    await new.__aexit__(None, None, None)
+    assert names(path) == ["new", "newer"]
+    assert names(away / "shim.db") == ["old"]
