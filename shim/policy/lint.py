@@ -20,8 +20,10 @@ from shim.policy.globs import Glob
 from shim.policy.tree import ArgUse
 
 _T = cel.Type
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _NAMED = 3
+_COMPARED = 200
+_MAX_BRANCHING = 8
 
 
 def lint(
@@ -89,9 +91,9 @@ _BRANCHES = ("allOf", "anyOf", "oneOf")
 _BRANCH = ("if", "then", "else", "not")
 
 
-def _is_open(schema: Json) -> bool:
+def _is_open(schema: Json, depth: int = 0) -> bool:
     """Whether arguments may be declared elsewhere than in `properties`, or need not be declared."""
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or depth > _MAX_BRANCHING:
         return True
     if schema.get("additionalProperties", False) is not False or any(schema.get(key) for key in _ELSEWHERE):
         return True
@@ -100,7 +102,9 @@ def _is_open(schema: Json) -> bool:
         branches += schema[key] if isinstance(schema.get(key), list) else []
     dependent = schema.get("dependentSchemas")
     branches += dependent.values() if isinstance(dependent, dict) else []
-    return any(isinstance(branch, dict) and ("properties" in branch or _is_open(branch)) for branch in branches)
+    return any(
+        isinstance(branch, dict) and ("properties" in branch or _is_open(branch, depth + 1)) for branch in branches
+    )
 
 
 def _names_of(tools: Sequence[Tool]) -> str:
@@ -120,7 +124,7 @@ def _undeclared(condition: Condition, matching: Sequence[Tool]) -> list[Fault]:
             continue
         if len(lacking) == len(matching):
             names = sorted({one for tool in lacking for one in _properties(tool) if _NAME.fullmatch(one)})
-            close = difflib.get_close_matches(name, names, n=1)
+            close = difflib.get_close_matches(name[:64], names[:_COMPARED], n=1)
             hint = f"; did you mean `{close[0]}`?" if close else ""
             message = f"no tool that this grant matches has an argument `{name}` ({_names_of(lacking)}){hint}"
             found.append(Fault(("when",), use.offset, message, "error"))

@@ -119,7 +119,10 @@ def _messages(fields: _Fields, number: int) -> list[bytes]:
 
 
 def _text(fields: _Fields, number: int) -> str:
-    return (_message(fields, number) or b"").decode("utf-8")
+    try:
+        return (_message(fields, number) or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        raise TreeError(f"field {number} of the serialised expression is not text") from None
 
 
 def _number(fields: _Fields, number: int) -> int:

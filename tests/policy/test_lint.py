@@ -78,6 +78,14 @@ def test_schemas_that_leave_arguments_open_are_exempt(open_tool: Tool) -> None:
     assert _lint("args.b == 1", open_tool) == []
 
 
+def test_a_schema_nested_to_no_end_is_taken_as_open() -> None:
+    schema: dict[str, Json] = {}
+    for _ in range(5000):
+        schema = {"allOf": [schema]}
+
+    assert _lint("args.b == 1", tool("git/x", {"a": {}}, **schema)) == []
+
+
 def test_a_schema_that_only_requires_in_branches_is_not_open() -> None:
     strict = tool("git/x", {"a": {}}, anyOf=[{"required": ["a"]}])
 
