@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shim.errors import Refusal
 from shim.jsontext import dump
 from shim.model import JsonObject, Listener, Reply
-from shim.upstream.failures import timed_out
+from shim.upstream.failures import timed_out, unavailable
 
 PATIENCE = 10
 """A call lasts at most this many times its timeout, however much progress is reported."""
@@ -158,7 +158,10 @@ class Exchange:
             await self._wake
 
     async def within(self, work: Callable[[Exchange], Awaitable[Reply]]) -> Reply:
-        """The outcome of `work`, in time. Raises UpstreamTimeout; an answer that is already there wins over it."""
+        """The outcome of `work`, in time: an answer that is already there wins over the timeout.
+
+        Raises UpstreamTimeout, or UpstreamUnavailable when nothing had been sent by then.
+        """
         timeout = self.ask.timeout
         self._end = asyncio.get_running_loop().time() + timeout * PATIENCE
         try:
@@ -167,6 +170,8 @@ class Exchange:
         except TimeoutError:
             if self.reply is not None:
                 return self.reply
+            if not self.sent:
+                raise unavailable(self._name, f"it did not take the call within {timeout:g} s") from None
             raise timed_out(self._name, timeout) from None
         finally:
             self._clock = None

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from shim.model import Era, Json, JsonObject, Reply
 from shim.upstream.exchange import Allowance, Exchange
-from shim.upstream.failures import fault
+from shim.upstream.failures import fault, too_large
 
 _ASKED_BURST, _ASKED_PER_SECOND = 100.0, 10.0
 _ODD_BURST, _ODD_PER_SECOND = 20.0, 1.0
@@ -81,6 +81,9 @@ class Inbox:
                 self._log.debug("ignored an answer that came late, or a second time")
             else:
                 self.odd("an answer to nothing that was asked")
+            return
+        if size > exchange.ask.limit:
+            exchange.fail(too_large(self._name, exchange.ask.limit))
             return
         exchange_fault = _unusable(message)
         if exchange_fault is not None:

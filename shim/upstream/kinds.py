@@ -12,7 +12,7 @@ from shim.upstream.failures import unavailable
 from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
 from shim.upstream.link import Kind
-from shim.upstream.session import Session, Spawn
+from shim.upstream.session import CATALOG_LIMIT, Session, Spawn
 from shim.upstream.stdio import StdioSession
 from shim.upstream.watchdog import Watchdog
 
@@ -46,7 +46,9 @@ class Stdio:
             what = program(block.command or (), block.env, cwd, self._environment)
         except CannotStart as error:
             raise unavailable(self._name, str(error)) from None
-        return await StdioSession.start(self._name, what, watcher, block.max_result, self._watchdog, self._spawn)
+        return await StdioSession.start(
+            self._name, what, watcher, max(block.max_result, CATALOG_LIMIT), self._watchdog, self._spawn
+        )
 
     async def close(self) -> None:
         """Every session ends its own child; nothing is shared."""
@@ -71,7 +73,7 @@ class Http:
                 self._endpoint = Endpoint(url, self._block.headers, trust(url, self._block.tls, self._folder))
             except CannotTrust as error:
                 raise unavailable(self._name, str(error)) from None
-        return HttpSession(self._name, self._endpoint, watcher, self._block.max_result, self._spawn)
+        return HttpSession(self._name, self._endpoint, watcher, max(self._block.max_result, CATALOG_LIMIT), self._spawn)
 
     async def close(self) -> None:
         """Cut what is still open; calls that wait for an answer then learn that it is lost."""

@@ -24,7 +24,7 @@ from shim.upstream.legacy import Verbosity
 from shim.upstream.pool import Pool
 from shim.upstream.probe import Opening
 from shim.upstream.reading import read_tools
-from shim.upstream.session import Me, Peer, Session, Spawn
+from shim.upstream.session import CATALOG_LIMIT, Me, Peer, Session, Spawn
 
 FIRST = 10.0
 """Seconds that a list or call waits for an upstream's first connection attempt."""
@@ -77,7 +77,8 @@ class Link:
         self._kind = kind
         self._around = around
         self._log = logging.getLogger(f"shim.upstream.{name}")
-        self._opening = Opening(name, around.me, _OPENING, block.max_result)
+        self._limit = max(block.max_result, CATALOG_LIMIT)
+        self._opening = Opening(name, around.me, _OPENING, self._limit)
         self._forced = _FORCED[block.era]
         self._era: Era | None = self._forced
         self._state: UpstreamState = "connecting"
@@ -95,6 +96,14 @@ class Link:
             idle=block.pool.idle,
             patience=min(_PATIENCE, block.timeout),
         )
+
+    async def tend(self) -> None:
+        """End the sessions of calls when they are idle, for ever."""
+        await self._pool.tend()
+
+    def broke(self) -> None:
+        """`run` failed in a way that nobody foresaw; it will be called again."""
+        self._settle("down", f"The upstream {self.name} is not available: the shim failed to keep it; see its log.")
 
     async def close(self) -> None:
         """After `run` and all sessions have ended."""
@@ -162,7 +171,6 @@ class Link:
     async def run(self) -> None:
         """Connect, read, stay; and again after each loss, with growing pauses."""
         failures = 0
-        self._around.spawn(self._pool.tend)
         while True:
             began = asyncio.get_running_loop().time()
             try:
@@ -220,7 +228,7 @@ class Link:
             peer,
             self._around.me,
             timeout=_READING,
-            limit=self._block.max_result,
+            limit=self._limit,
             headers=self._kind.over_http and peer.era == "modern",
         )
         offer = Offer(
@@ -291,7 +299,7 @@ class Link:
         while True:
             began = asyncio.get_running_loop().time()
             try:
-                reply = await session.request(Ask("subscriptions/listen", params, _LISTENING, self._block.max_result))
+                reply = await session.request(Ask("subscriptions/listen", params, _LISTENING, self._limit))
             except Refusal:
                 reply = None
             if reply is not None and reply.error is not None:

@@ -11,6 +11,9 @@ from shim.model import Era, JsonObject, Reply
 from shim.upstream.exchange import Ask
 from shim.upstream.inbox import Inbox
 
+CATALOG_LIMIT = 10 * 2**20
+"""Bytes of a page of a catalog that are always read, however little a call's result may be."""
+
 Spawn: TypeAlias = Callable[..., None]
 """`spawn(function, *arguments)` runs a coroutine function as a child of the one task group that owns all sessions."""
 

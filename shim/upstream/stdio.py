@@ -36,7 +36,7 @@ _ID_LAST = re.compile(
 class StdioSession:
     """Many calls at once over one child. None waits for another; a child that reads or writes no more delays nobody.
 
-    `limit` bounds a line: what is longer is skipped as it comes, and the call it answers gets ResultTooLarge.
+    `limit` bounds a line in memory: what is longer is skipped as it comes, and the call it answers gets ResultTooLarge.
     """
 
     def __init__(self, name: str, child: Child, watcher: Watcher, limit: int) -> None:
@@ -151,26 +151,28 @@ class StdioSession:
         try:
             message = parse(line) if len(line) < _LARGE else await asyncio.to_thread(parse, line)
         except InvalidText as error:
-            if not self._blame(line[:4096], line[-4096:], fault(self._name, "sent an answer that is not valid JSON")):
+            exchange = self._guess(line[:4096], line[-4096:])
+            if exchange is None:
                 self.inbox.odd(f"a line that is not a message: {error}")
+            else:
+                exchange.fail(fault(self._name, "sent an answer that is not valid JSON"))
             return
         for one in message if isinstance(message, list) else [message]:
             self.inbox.take(one, len(line))
 
     def _skipped(self, line: TooLong) -> None:
-        if not self._blame(line.head, line.tail, too_large(self._name, self._limit)):
-            self.inbox.odd(f"a line of {line.length} bytes that answers no call by its looks")
-
-    def _blame(self, head: bytes, tail: bytes, failure: Refusal) -> bool:
-        """Fail the call that an unreadable line seems to answer."""
-        if not head.lstrip().startswith(b"{"):
-            return False
-        match = _ID_FIRST.search(head) or _ID_LAST.search(tail)
-        exchange = self.inbox.waits(int(match[1])) if match is not None else None
+        exchange = self._guess(line.head, line.tail)
         if exchange is None:
-            return False
-        exchange.fail(failure)
-        return True
+            self.inbox.odd(f"a line of {line.length} bytes that answers no call by its looks")
+        else:
+            exchange.fail(too_large(self._name, exchange.ask.limit))
+
+    def _guess(self, head: bytes, tail: bytes) -> Exchange | None:
+        """The exchange that a line which cannot be read as a whole seems to answer."""
+        if not head.lstrip().startswith(b"{"):
+            return None
+        match = _ID_FIRST.search(head) or _ID_LAST.search(tail)
+        return self.inbox.waits(int(match[1])) if match is not None else None
 
     def _fail_all(self) -> None:
         for exchange in self.inbox.waiting:

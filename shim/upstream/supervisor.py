@@ -24,7 +24,7 @@ from shim.upstream.watchdog import Watchdog
 _log = logging.getLogger("shim.upstream")
 
 _EVENTS = 1000
-_STOPPING = 10.0
+_AGAIN = 5.0
 
 
 class Upstreams:
@@ -77,7 +77,8 @@ class Upstreams:
             self._links[name] = Link(name, block, kind, around)
         self._spawn(self._tell_events)
         for link in self._links.values():
-            self._spawn(link.run)
+            self._spawn(_keep, link)
+            self._spawn(link.tend)
         return self
 
     async def __aexit__(
@@ -134,6 +135,13 @@ class Upstreams:
         while True:
             kind, body, invocation = await self._events.get()
             await _guarded(self._on_event, (kind, body, invocation))
+
+
+async def _keep(link: Link) -> None:
+    while True:
+        await _guarded(link.run, ())
+        link.broke()
+        await asyncio.sleep(_AGAIN)
 
 
 async def _guarded(function: Callable[..., Awaitable[None]], arguments: tuple[object, ...]) -> None:

@@ -40,7 +40,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-async def gone(pids: list[int], within: float = 5.0) -> list[int]:
+async def gone(pids: list[int], within: float = 15.0) -> list[int]:
     """Those of `pids` that are still there at the end of the time."""
 
     def watch() -> list[int]:
