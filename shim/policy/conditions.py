@@ -19,8 +19,10 @@ is exact and cheap; beyond these bounds the condition is an error, not an answer
 - integers from -2^63 to 2^64-1 (CEL has no others);
 - no NUL and no lone surrogate in text or keys: the evaluator would see the text only up to the NUL;
 - at most 1,000 elements in a list or map, 10,000 values in all, 128 levels;
-- 256 Ki characters of text where the expression has a comprehension, 16 Ki where it calls `contains` with anything
-  but a literal, whose cost is the product of both lengths.
+- where the expression has a comprehension, at most 2^24 characters looked at: those of all texts times the elements of
+  the longest list or map, for each comprehension inside another;
+- where it calls `contains` with anything but a literal, whose cost is the product of both lengths, at most 2^33: the
+  square of those characters, times the elements as above.
 
 The pattern of `matches` (RE2, hence linear) must be a literal, as a caller's own pattern could take seconds to compile.
 """
@@ -37,14 +39,20 @@ from cel_expr_python import cel
 
 from shim.model import Client, Identity, Json, JsonObject
 from shim.policy import tree
-from shim.policy.sound import NOT_CEL_TEXT, Unsound, check_sound
+from shim.policy.sound import NOT_CEL_TEXT, Extent, Unsound, measure
 
 Verdict: TypeAlias = bool | str
 """What a condition says: true, false, or `error: …`."""
 
 MAX_CHARACTERS = 10_000
-_MAX_TEXT_LOOPING = 2**18
-_MAX_TEXT_SEARCHING = 2**14
+# Both are 50 to 200 ms at worst, of expressions that are made to be slow; what people write is far below.
+_MAX_LOOKED_AT = 2**24
+_MAX_SEARCHED = 2**33
+_MAX_STEPS = 10_000
+"""The evaluator's own bound on the steps of all comprehensions."""
+_LITERAL_ELEMENTS = 16
+"""Lists that the expression itself holds are taken to have as many elements, at least."""
+
 
 _T = cel.Type
 ARGS_TYPE = _T.Map(_T.STRING, _T.DYN)
@@ -116,7 +124,7 @@ class ConditionError(ValueError):
 class Condition:
     """One checked expression. `of` is the only way to make one; `uses` tells what it looks at."""
 
-    __slots__ = ("_args", "_max_text", "_others", "_program", "text", "uses")
+    __slots__ = ("_args", "_others", "_program", "text", "uses")
 
     def __init__(self, text: str, program: Any, uses: tree.Uses) -> None:
         self.text = text
@@ -125,7 +133,6 @@ class Condition:
         # None: all arguments are looked at; a tuple: those, where they are given.
         self._args = None if uses.whole_args else tuple(sorted({use.name for use in uses.args}))
         self._others = tuple((name, _VALUES[name]) for name in sorted(uses.variables) if name in _VALUES)
-        self._max_text = _MAX_TEXT_SEARCHING if uses.open_contains else _MAX_TEXT_LOOPING if uses.loops else None
 
     @classmethod
     def of(cls, text: str) -> Condition:
@@ -163,10 +170,19 @@ class Condition:
             bindings["args"] = args
         elif self._args:
             bindings["args"] = {name: args[name] for name in self._args if name in args}
-        check_sound(list(bindings.values()), self._max_text)
+        self._check_cost(measure(list(bindings.values())))
         if "now" in self.uses.variables:
             bindings["now"] = scope.facts.now
         return bindings
+
+    def _check_cost(self, extent: Extent) -> None:
+        loops, searches = self.uses.loops, self.uses.open_contains
+        if not loops and not searches:
+            return
+        steps = min(max(extent.elements, _LITERAL_ELEMENTS) ** loops, _MAX_STEPS)
+        length = extent.characters
+        if length * steps > _MAX_LOOKED_AT or (searches and length * length * steps > _MAX_SEARCHED):
+            raise Unsound(f"{length:,} characters and lists of {extent.elements:,} are too much for this expression")
 
 
 def compile_in(env: Any, text: str) -> Any:

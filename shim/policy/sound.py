@@ -1,13 +1,14 @@
 """Which values the evaluator of conditions may see: those on which it is exact and cheap.
 
 The evaluator cuts text at a NUL, raises on a lone surrogate, has integers of 64 bits only, crashes on values nested
-thousands deep, and does not count what `in`, `==` and `contains` cost. So what it sees is bounded before.
+thousands deep, and does not count what `in`, `==` and `contains` cost. So what it sees is bounded and measured before.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 
 from shim.model import Json
 
@@ -23,23 +24,32 @@ class Unsound(ValueError):
     """A value that the evaluator must not see; `str()` says why."""
 
 
-def check_sound(values: list[Json], max_text: int | None) -> None:
-    """Raises Unsound when any of the values, at any depth, is beyond the bounds; `max_text` in characters of all."""
-    level, count, text = values, 0, 0
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is to look at: `characters` of all texts together, and the most `elements` of a list or map."""
+
+    characters: int
+    elements: int
+
+
+def measure(values: list[Json]) -> Extent:
+    """The extent of the values. Raises Unsound when any of them, at any depth, is beyond the bounds."""
+    level, count, text, largest = values, 0, 0, 0
     for _ in range(MAX_DEPTH):
         if not level:
-            return
+            return Extent(text, largest)
         count += len(level)
         if count > MAX_VALUES:
             raise Unsound(f"more than {MAX_VALUES:,} values")
         below: list[Json] = []
         for value in level:
+            held = len(below)
             text += _look(value, below)
-        if max_text is not None and text > max_text:
-            raise Unsound(f"more than {max_text:,} characters of text")
+            largest = max(largest, len(below) - held)
         level = below
     if level:
         raise Unsound(f"nested deeper than {MAX_DEPTH}")
+    return Extent(text, largest)
 
 
 def _look(value: Json, below: list[Json]) -> int:

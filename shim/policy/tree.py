@@ -41,8 +41,8 @@ class Uses:
     """What an expression looks at. Offsets are in characters of the expression's text.
 
     `variables` are the free names (dotted ones whole); `whole_args` tells whether `args` is used otherwise than by a
-    literal name; `loops` whether there is any comprehension; `open_contains` whether `contains` is given something
-    else than a literal; `bound` the names of loop variables.
+    literal name; `loops` how many comprehensions are inside one another at most; `open_contains` whether `contains` is
+    given something else than a literal; `bound` the names of loop variables.
     """
 
     variables: set[str] = field(default_factory=set)
@@ -50,7 +50,7 @@ class Uses:
     patterns: list[PatternUse] = field(default_factory=list)
     bound: list[tuple[str, int]] = field(default_factory=list)
     whole_args: bool = False
-    loops: bool = False
+    loops: int = 0
     open_contains: bool = False
 
 
@@ -147,6 +147,7 @@ class _Reader:
     def __init__(self, positions: dict[int, int]) -> None:
         self.uses = Uses()
         self._positions = positions
+        self._loops = 0
 
     def _offset(self, fields: _Fields) -> int:
         return self._positions.get(_number(fields, _ID), 0)
@@ -203,10 +204,13 @@ class _Reader:
         self._each(given)
 
     def _loop(self, loop: _Fields, offset: int) -> None:
-        self.uses.loops = True
         self.uses.bound += [(_text(loop, number), offset) for number in (1, 8) if number in loop]
-        for number in (2, 4, 5, 6, 7):
+        self._each(_messages(loop, 2) + _messages(loop, 4))
+        self._loops += 1
+        self.uses.loops = max(self.uses.loops, self._loops)
+        for number in (5, 6, 7):
             self._each(_messages(loop, number))
+        self._loops -= 1
 
 
 def read(serialised: bytes) -> Uses:

@@ -44,12 +44,15 @@ def test_places_count_characters() -> None:
 @pytest.mark.parametrize(
     ("text", "loops", "searches"),
     [
-        ("args.a == 'x' && args.a.contains('literal')", False, False),
-        ("args.a.contains(args.b)", False, True),
-        ("args.l.exists(x, x.contains('literal'))", True, False),
+        ("args.a == 'x' && args.a.contains('literal')", 0, False),
+        ("args.a.contains(args.b)", 0, True),
+        ("args.l.exists(x, x.contains('literal'))", 1, False),
+        ("args.l.exists(x, x.contains(args.b)) && args.m.all(x, x > 1)", 1, True),
+        ("args.l.filter(x, x > 1).all(x, x > 2)", 1, False),
+        ("args.l.all(x, args.m.exists(y, x == y))", 2, False),
     ],
 )
-def test_what_can_be_costly_is_found(text: str, loops: bool, searches: bool) -> None:
+def test_what_can_be_costly_is_found(text: str, loops: int, searches: bool) -> None:
     uses = _uses(text)
 
     assert (uses.loops, uses.open_contains) == (loops, searches)
