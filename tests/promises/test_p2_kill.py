@@ -21,7 +21,7 @@ import pytest
 
 from shim.model import JsonObject
 from tests.parts.odd import ROOT, odd_argv, read_ledger
-from tests.promises.running import SHIM, environment, identity, run, serving, token, write_config
+from tests.promises.running import SHIM, START, environment, identity, run, serving, token, write_config
 from tests.promises.wire import http
 
 CALLERS = 8
@@ -38,6 +38,8 @@ class Seen:
     ids: count[int] = field(default_factory=count)
     sent: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
+    first: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first answer of a life."""
 
 
 def two_upstreams(folder: Path, ledger: Path) -> Path:
@@ -62,15 +64,22 @@ async def call_until_it_dies(url: str, tool: str, seen: Seen) -> None:
                 if "result" in answer and not answer["result"].get("isError"):
                     assert answer["result"]["content"] == [{"type": "text", "text": note}]
                     seen.answered.add(note)
+                    seen.first.set()
 
 
-async def kill_under_load(config: Path, seen: Seen, after: float) -> None:
-    """One life: callers at work from the first moment, the chain verified meanwhile, the end without warning."""
+async def kill_under_load(config: Path, seen: Seen, after: float, *, warm: bool) -> None:
+    """One life: callers at work from the first moment, the chain verified meanwhile, the end without warning.
+
+    `warm`: the time until the end counts from the first answer, else from the first request.
+    """
+    seen.first.clear()
     async with serving(config) as shim, asyncio.TaskGroup() as group:
         for index in range(CALLERS):
             tool = ("modern__note", "legacy__note")[index % 2]
             group.create_task(call_until_it_dies(shim.url, tool, seen))
         group.create_task(verify(config))
+        if warm:
+            await asyncio.wait_for(seen.first.wait(), START)
         # No synchronisation but the instant itself, which is what is tried.
         await asyncio.sleep(after)
         shim.kill()
@@ -105,10 +114,11 @@ async def kill_many_times(folder: Path, kills: int, seed: int) -> None:
     ledger = folder / "ledger"
     config, seen, chance = two_upstreams(folder, ledger), Seen(), random.Random(seed)
     for _ in range(kills):
-        if chance.random() < 0.2:
+        kind = chance.choices(("starting", "cold", "warm"), (1, 1, 4))[0]
+        if kind == "starting":
             await kill_while_starting(config, chance.uniform(0, STARTING))
         else:
-            await kill_under_load(config, seen, chance.uniform(0, LOAD))
+            await kill_under_load(config, seen, chance.uniform(0, LOAD), warm=kind == "warm")
     rows = await exported(config)
     await verify(config)
 
