@@ -54,7 +54,6 @@ class Database:
         self._path = path
         self._lock = lock
         self._raw: sqlite3.Connection | None = None
-        self._guard: sqlite3.Connection | None = None
         self._watched: tuple[tuple[Path, tuple[int, int]], ...] = ()
 
     def open(self, wanted: Callable[[], bool]) -> sqlite3.Connection:
@@ -90,15 +89,10 @@ class Database:
         except BaseException:
             raw.close()
             raise
-        self._raw, self._guard = raw, self._reading()
+        self._raw = raw
         files = (self._path, beside(self._path, "-wal"), beside(self._path, "-shm"), self._lock.path)
         self._watched = tuple((file, _identity(file)) for file in files)
         return raw
-
-    def _reading(self) -> sqlite3.Connection:
-        guard = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=1.0, check_same_thread=False)
-        guard.execute("SELECT 1 FROM sqlite_master").fetchall()
-        return guard
 
     def _keep_log(self, raw: sqlite3.Connection) -> None:
         if raw.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
@@ -167,17 +161,11 @@ class Database:
     def close(self, wanted: Callable[[], bool]) -> None:
         """Close, under the lock, because the last to close writes the log back into the database."""
         locked = self._lock.acquire(wanted)
-        first, last = self._guard, self._raw
-        if self._lost_file() is not None:
-            # The last to close removes the log by its name, which may be another store's by now. As long as the other
-            # connection is open this one is not the last, and that one, which may only read, removes nothing.
-            first, last = last, first
         try:
-            # Without the lock another process is there, so this one is not the last either.
-            for connection in (first, last):
-                if connection is not None:
-                    connection.close()
-            self._raw = self._guard = None
+            # Without the lock another process is there, so this one is not the last.
+            if self._raw is not None:
+                self._raw.close()
+                self._raw = None
         finally:
             if locked:
                 self._lock.release()

@@ -18,7 +18,7 @@ from pathlib import Path
 from shim.store.files import beside, open_private
 
 _PATIENCE = 0.25
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.001
 
 
 def _try(descriptor: int) -> bool:
@@ -53,8 +53,9 @@ class FileLock:
             while wanted():
                 # The spread keeps waiters from trying in step.
                 time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - a pause is no secret
-                pause = min(pause * 1.5, _LONGEST_PAUSE)
                 inside = inside or _try(self._turn)
+                # Only one waits inside, so it may look often.
+                pause = _FIRST_PAUSE if inside and time.monotonic() < impatient else min(pause * 1.5, _LONGEST_PAUSE)
                 if (inside or time.monotonic() > impatient) and _try(self._lock):
                     return True
             return False
