@@ -30,7 +30,7 @@ store: sqlite:var/shim.db
 upstreams:
   git: {command: [mcp-server-git, --repository, sample]}
   time: {command: [mcp-server-time, --local-timezone, Etc/UTC]}
-identities:                      # local: the command line may act as them without a token
+identities:                     # local: the command line needs no token
   reviewer: {local: true}
   committer: {local: true}
 grants:
@@ -72,7 +72,7 @@ def _key(folder: Path) -> None:
 
 
 _TOUR = (
-    Step("Who sees what", "Two MCP servers stand behind the shim. The reviewer may look:", ("tools",)),
+    Step("Who sees what", "Both may look; only the committer sees that there is a way to commit.", ("tools",)),
     Step(
         "An allowed call",
         "It goes through the whole path: decided, recorded, sent, its outcome recorded, answered.",
@@ -168,7 +168,11 @@ def _tour(folder: Path, pause: float) -> None:
         if step.before is not None:
             step.before(folder)
         console.print(f"\n[bold cyan]$ mcp-shim {_shown(step.command)}[/]\n", markup=True, soft_wrap=True)
-        code = subprocess.run(_shim(*step.command), cwd=folder, env=_environment(folder), timeout=_LIMIT).returncode
+        # One stream, so that what is said about an answer stands beside it wherever the tour is shown.
+        run = subprocess.run(
+            _shim(*step.command), cwd=folder, env=_environment(folder), timeout=_LIMIT, stderr=subprocess.STDOUT
+        )
+        code = run.returncode
         console.print()
         if code != step.code:
             console.print(f"[bold red]That should have ended with {step.code}, and ended with {code}.[/]")

@@ -27,6 +27,7 @@ from shim.cli.reading import (
     reader,
     store_path,
 )
+from shim.cli.text import visible
 from shim.model import JsonObject
 
 if TYPE_CHECKING:
@@ -76,10 +77,26 @@ def export(
             items = queries.listed(record, wanted)
         if not follow:
             items = _watched(items, record, shown=file is not None or not sys.stdout.isatty())
-        for piece in FORMATS[format_](items):
+        written = _Count(items)
+        for piece in FORMATS[format_](written):
             sink.write(piece)
             if follow:
                 sink.flush()
+    if file is not None:
+        output.say(f"{visible(str(file))}: {written.count} {'events' if events else 'calls'}")
+
+
+class _Count:
+    """Counts what passes."""
+
+    def __init__(self, items: Iterable[JsonObject]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        for item in self._items:
+            self.count += 1
+            yield item
 
 
 @contextmanager

@@ -1,0 +1,88 @@
+"""`tools` and `explain`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import edit
+from tests.promises.running import run
+
+
+async def test_who_sees_what_on_a_fresh_installation(config: Path) -> None:
+    # when nothing has been read yet
+    code, out, err = await run(config, "tools", "--json")
+    # then the upstreams are reached, and nothing is made
+    assert code == 0, err
+    rows = json.loads(out)
+    seen = {name: {row["tool"] for row in rows if row["identity"] == name} for name in ("reader", "writer", "remote")}
+    look = {"git/git_status", "git/git_log", "time/get_current_time", "time/convert_time"}
+    assert seen == {"reader": look, "writer": look | {"git/git_commit"}, "remote": {"git/git_commit"}}
+    assert rows[0] == {
+        "identity": "reader",
+        "tool": "git/git_log",
+        "name": "git__git_log",
+        "kind": "tool",
+        "upstream": "git",
+        "grants": ["look"],
+        "approval": None,
+    }
+    assert not (config.parent / "var").exists()
+
+
+async def test_who_can_call_this(config: Path) -> None:
+    _, out, _ = await run(config, "tools", "--tool", "git/git_commit", "--json")
+    assert [row["identity"] for row in json.loads(out)] == ["writer", "remote"]
+
+
+async def test_an_upstream_that_is_not_there_is_said(config: Path) -> None:
+    edit(config, "mcp-server-time", "mcp-server-nowhere")
+    code, out, err = await run(config, "tools", "--identity", "reader", "--json")
+    assert code == 0
+    assert {row["upstream"] for row in json.loads(out)} == {"git"}
+    assert "time could not be reached" in err
+
+
+async def test_explain(config: Path) -> None:
+    code, out, _ = await run(
+        config,
+        "explain",
+        "--identity",
+        "writer",
+        "--tool",
+        "git/git_commit",
+        "--args",
+        '{"message": "short"}',
+        "--json",
+    )
+    assert code == 0
+    assert json.loads(out) == {
+        "decision": "allow",
+        "reason": "granted",
+        "grant": "small-commits",
+        "trail": [
+            {"grant": "look", "matched": False, "effect": "allow", "condition": None, "reason": "no-grant"},
+            {"grant": "small-commits", "matched": True, "effect": "allow", "condition": True, "reason": "granted"},
+        ],
+    }
+
+
+async def test_explain_is_0_whatever_was_decided(config: Path) -> None:
+    code, out, _ = await run(config, "explain", "--identity", "reader", "--tool", "nowhere/nothing")
+    assert code == 0
+    assert out.startswith("deny: no-grant")
+
+
+async def test_explain_a_batch(config: Path) -> None:
+    lines = [
+        {"identity": "writer", "tool": "git/git_commit", "args": {"message": "x" * 20}},
+        {"identity": "nobody", "tool": "git/git_log"},
+        {"identity": "reader", "tool": "git/git_log"},
+        {"identity": "reader", "tool": "git/git_log", "arguments": {}},
+    ]
+    batch = "".join(json.dumps(line) + "\n" for line in lines) + '{"identity": "reader", "identity": "writer"}\n'
+    code, out, _ = await run(config, "explain", "--batch", "-", stdin=batch.encode())
+    assert code == 1
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [answer.get("reason") for answer in found] == ["condition-false", None, "granted", None, None]
+    assert [set(answer) == {"error"} for answer in found] == [False, True, False, True, True]
