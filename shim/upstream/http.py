@@ -81,13 +81,13 @@ class HttpSession:
                 self._say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
 
     async def _exchange(self, exchange: Exchange) -> Reply:
+        headers, body = self._headers(exchange.ask), exchange.ask.line(exchange.id)
         try:
             connection = await self._endpoint.connect()
         except NotSent as error:
             raise unavailable(self._name, str(error)) from None
         exchange.sent = True
-        body = exchange.ask.line(exchange.id)
-        self._endpoint.send(connection, "POST", self._headers(exchange.ask), body)
+        self._endpoint.send(connection, "POST", headers, body)
         try:
             await connection.head()
             if exchange.ask.method == "initialize":

@@ -83,6 +83,7 @@ class Link:
         self._era: Era | None = self._forced
         self._state: UpstreamState = "connecting"
         self._error: str | None = None
+        self._told = True
         self._nudged = asyncio.Event()
         self._knocked = asyncio.Event()
         self._attempted = asyncio.Event()
@@ -190,8 +191,8 @@ class Link:
     async def _pause(self, failures: int) -> None:
         wait = min(_BACKOFF_MAX, _BACKOFF * 2 ** min(failures - 1, 20)) * (0.5 + self._around.random())
         # A call that wants the upstream now shortens the pause, but never to less than the shortest one.
-        await asyncio.sleep(min(wait, _BACKOFF))
         self._knocked.clear()
+        await asyncio.sleep(min(wait, _BACKOFF))
         try:
             async with asyncio.timeout(wait - min(wait, _BACKOFF)):
                 await self._knocked.wait()
@@ -288,7 +289,7 @@ class Link:
             return self._block.pool.idle
         if ttl:
             return max(_LEAST_TTL, ttl) * jitter
-        if peer.can("tools", "listChanged"):
+        if peer.can("tools", "listChanged") and self._told:
             return None
         return _UNSAID_TTL * jitter
 
@@ -303,6 +304,8 @@ class Link:
             except Refusal:
                 reply = None
             if reply is not None and reply.error is not None:
+                self._told = False
+                self._nudged.set()
                 return
             failures = 1 if asyncio.get_running_loop().time() - began > _STEADY else failures + 1
             wait = min(_BACKOFF_MAX, _BACKOFF * 2 ** min(failures - 1, 20)) * (0.5 + self._around.random())

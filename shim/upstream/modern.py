@@ -73,4 +73,8 @@ class ParamHeaders:
             self._maps[tool.digest] = mirrored
         if not mirrored or not isinstance(arguments, dict):
             return {}
-        return mcp_param_headers(mirrored, arguments)
+        try:
+            return mcp_param_headers(mirrored, arguments)
+        except UnicodeEncodeError:
+            # A lone surrogate has no bytes to be put into a header; the upstream says itself what it misses.
+            return {}

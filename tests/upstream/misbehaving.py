@@ -256,6 +256,8 @@ def handle(message: Obj) -> None:
 
 if "hangs" in MODES:
     time.sleep(300)
+if "slow-start" in MODES:
+    time.sleep(0.8)
 if "exits" in MODES:
     print("cannot start: \x1b[31mno\u202e key", file=sys.stderr)
     sys.exit(7)

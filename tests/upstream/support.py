@@ -87,9 +87,9 @@ class Running:
 
 @asynccontextmanager
 async def running(blocks: dict[str, UpstreamBlock], *, settled: bool = True) -> AsyncIterator[Running]:
-    """Enter `Upstreams`, as the composition root does; a test may not take longer than 30 s with them."""
+    """Enter `Upstreams`, as the composition root does; a test may not take longer than a minute with them."""
     run = Running()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async with Upstreams(
             blocks,
             on_offer=run.on_offer,

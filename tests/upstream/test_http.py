@@ -341,3 +341,13 @@ async def test_a_change_of_tools_is_heard_on_a_legacy_get_stream() -> None:
         web.definitions.append({"name": "new", "inputSchema": {}})
         web.standing[0].event({"method": "notifications/tools/list_changed"})
         await run.until(lambda: "new" in [tool["name"] for tool in run.offer("web").tools])
+
+
+async def test_an_argument_that_no_header_can_carry_is_the_upstreams_to_refuse() -> None:
+    schema = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+    async with serving("modern") as web, running({"web": http(web.url)}) as run:
+        definition = {"name": "echo", "inputSchema": schema}
+        reply = await run.call("web", "echo", {"region": "\ud800"}, definition=definition)
+
+        assert json.loads(text(reply)) == {"region": "\ud800"}
+        assert "mcp-param-region" not in web.asked("tools/call")[0].headers

@@ -28,6 +28,7 @@ async def test_the_modern_servers_for_git_and_time(repository: Path) -> None:
         "time": UpstreamBlock(command=(str(BIN / "mcp-server-time"),), isolation="shared"),
     }
     async with running(blocks) as run:
+        await run.until(lambda: {offer.upstream for offer in run.offers} == set(blocks), within=30)
         assert (run.offer("git").era, run.offer("time").era) == ("modern", "modern")
         assert "git_status" in [tool["name"] for tool in run.offer("git").tools]
         status = await run.call("git", "git_status", {"repo_path": str(repository)})
@@ -41,6 +42,7 @@ async def test_the_modern_servers_for_git_and_time(repository: Path) -> None:
 async def test_a_server_on_the_first_sdk_is_legacy(legacy_python: Path, tmp_path: Path) -> None:
     command = tuple(peers.sqlite_server(tmp_path / "data.db"))
     async with running({"sqlite": UpstreamBlock(command=command)}) as run:
+        await run.until(lambda: bool(run.offers), within=30)
         offer = run.offer("sqlite")
         assert (offer.era, offer.protocol) == ("legacy", "2025-11-25")
         reply = await run.call("sqlite", "read_query", {"query": "select 1 as one"})
@@ -50,6 +52,7 @@ async def test_a_server_on_the_first_sdk_is_legacy(legacy_python: Path, tmp_path
 async def test_a_legacy_server_in_another_language(node: peers.Node) -> None:
     heard = Heard()
     async with running({"everything": UpstreamBlock(command=tuple(node.everything()))}) as run:
+        await run.until(lambda: bool(run.offers), within=30)
         assert run.offer("everything").era == "legacy"
         assert text(await run.call("everything", "echo", {"message": "hello"})) == "Echo: hello"
         arguments = {"duration": 0.3, "steps": 3}

@@ -77,6 +77,16 @@ async def test_a_silent_legacy_server_is_found_out_by_its_silence(monkeypatch: p
         assert text(await run.call("odd", "echo", {})) == "{}"
 
 
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_a_server_that_starts_slowly_is_still_taken_for_what_it_is(
+    era: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_PROBE", 0.2)
+    async with running({"odd": stdio("slow-start", era=era)}) as run:
+        assert run.offer("odd").era == era
+        assert text(await run.call("odd", "echo", {})) == "{}"
+
+
 async def test_a_forced_era_is_kept_to() -> None:
     async with running(
         {
@@ -106,3 +116,19 @@ async def test_every_page_is_read_and_definitions_are_untouched() -> None:
             (tool,) = [tool for tool in run.offer("web").tools if tool["name"] == "odd"]
     assert tool == odd
     assert list(tool) == list(odd)
+
+
+async def test_a_call_during_the_pause_after_a_failure_makes_the_next_attempt_come_at_once() -> None:
+    # given an upstream that has failed so often that the pauses are long
+    async with serving("modern") as web:
+        web.extra["server/discover"] = lambda request: request.respond(503)
+        async with running({"web": UpstreamBlock(url=web.url)}) as run:
+            for _ in range(4):
+                with pytest.raises(UpstreamUnavailable, match="HTTP status 503"):
+                    await run.call("web", "echo")
+
+            # when it works again, then the next call is answered, long before the pause would be over
+            del web.extra["server/discover"]
+            began = time.monotonic()
+            assert text(await run.call("web", "echo", {})) == "{}"
+            assert time.monotonic() - began < 2
