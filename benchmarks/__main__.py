@@ -12,17 +12,15 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks import fronts
 from benchmarks.fronts import Front, Shape
 from benchmarks.processes import DidNotStart, Weight, weigh
-from benchmarks.rounds import CALLERS, FULL, QUICK, Series, Size, interleave, ratio
+from benchmarks.rounds import FULL, FULL_GROWTH, QUICK, QUICK_GROWTH, Series, Size, interleave
+from benchmarks.tables import comparison, growth, memory, out
 from tests.parts.install import MissingPart
 
 TOOLS = (1, 100, 1000)
@@ -32,8 +30,6 @@ GROWN = {
     "1,000 identities": Shape(tools=1, identities=1000, grants=10),
     "10,000 grants": Shape(tools=1, identities=1, grants=10_000),
 }
-
-_out = Console(width=max(120, Console().width))
 
 
 async def compare(subjects: list[str], tools: int, size: Size, folder: Path) -> list[Series]:
@@ -66,59 +62,6 @@ async def grow(size: Size, folder: Path) -> tuple[list[Series], dict[str, Weight
         return series, weights
 
 
-def show_comparison(tools: int, series: list[Series]) -> None:
-    table = Table(title=f"{tools} tools", title_justify="left")
-    for column in ("", "callers", "calls/s, median (min-max)", "p50 ms", "p99 ms", "times mcp-airlock"):
-        table.add_column(column, justify="left" if column == "" else "right")
-    other = {one.callers: one for one in series if one.front == "mcp-airlock"}
-    for callers in CALLERS:
-        for one in (one for one in series if one.callers == callers):
-            rate = one.per_second
-            against = ""
-            if callers in other:
-                middle, least, most = ratio(rate, other[callers].per_second)
-                against = f"{middle:.2f}x ({least:.2f}-{most:.2f})"
-            table.add_row(
-                one.front,
-                str(callers),
-                f"{median(rate):,.0f} ({min(rate):,.0f}-{max(rate):,.0f})",
-                f"{median(one.p50):.2f} ({min(one.p50):.2f}-{max(one.p50):.2f})",
-                f"{median(one.p99):.2f} ({min(one.p99):.2f}-{max(one.p99):.2f})",
-                against,
-            )
-    _out.print(table)
-
-
-def show_growth(series: list[Series], weights: dict[str, Weight]) -> None:
-    table = Table(title="mcp-shim: cost of a call against 1 tool, 1 identity, 10 grants", title_justify="left")
-    for column in (
-        "with",
-        "time at 1 caller (p50)",
-        "time at 32 callers (1 / calls/s)",
-        "calls/s at 32",
-        "p50 ms at 1",
-    ):
-        table.add_column(column, justify="left" if column == "with" else "right")
-    base = {one.callers: one for one in series if one.front == "base"}
-    for name in ("base", *GROWN):
-        alone, many = (next(one for one in series if (one.front, one.callers) == (name, n)) for n in CALLERS)
-        single, shared = ratio(alone.p50, base[1].p50), ratio(base[32].per_second, many.per_second)
-        table.add_row(
-            name,
-            f"{single[0]:.2f}x ({single[1]:.2f}-{single[2]:.2f})",
-            f"{shared[0]:.2f}x ({shared[1]:.2f}-{shared[2]:.2f})",
-            f"{median(many.per_second):,.0f}",
-            f"{median(alone.p50):.2f}",
-        )
-    _out.print(table)
-    memory = Table(title="mcp-shim: memory, idle, before the first call, MiB", title_justify="left")
-    for column in ("with", "RSS", "PSS"):
-        memory.add_column(column, justify="left" if column == "with" else "right")
-    for name, weight in weights.items():
-        memory.add_row(name, f"{weight.rss:.1f}", "-" if weight.pss is None else f"{weight.pss:.1f}")
-    _out.print(memory)
-
-
 def about() -> dict[str, Any]:
     """The machine, and when."""
     return {
@@ -138,12 +81,12 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
         for tools in options.tools:
             series = await compare(options.subjects, tools, size, folder)
             report["comparison"][str(tools)] = [asdict(one) for one in series]
-            show_comparison(tools, series)
+            out.print(comparison(tools, series))
         if "shim" in options.subjects:
-            series, weights = await grow(size, folder)
+            series, weights = await grow(QUICK_GROWTH if options.quick else FULL_GROWTH, folder)
             report["growth"] = [asdict(one) for one in series]
             report["memory"] = {key: asdict(weight) for key, weight in weights.items()}
-            show_growth(series, weights)
+            out.print(growth("base", series), memory(weights))
     return report
 
 
@@ -161,7 +104,7 @@ def main() -> None:
     except (DidNotStart, MissingPart) as error:
         sys.exit(str(error))
     options.output.write_text(json.dumps(report, indent=1) + "\n")
-    _out.print(f"All figures: {options.output}")
+    out.print(f"All figures: {options.output}")
 
 
 if __name__ == "__main__":

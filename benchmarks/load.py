@@ -34,12 +34,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Figures:
-    """One measurement. Latencies in milliseconds."""
+    """One measurement. Latencies, and processor time of the front for each call, in milliseconds."""
 
     calls: int
     seconds: float
     p50: float
     p99: float
+    cpu: float | None = None
 
     @property
     def per_second(self) -> float:

@@ -119,6 +119,17 @@ def weigh(pid: int) -> Weight:
     return Weight(sum(map(int, listed.stdout.split())) / 1024, None)
 
 
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time that a process has used so far, its ended children's with it; None where nobody says."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return None
+    # After the name, which may hold anything: user and system time of the process, then of its children.
+    fields = text.rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def _rollup(pid: int) -> tuple[int, int]:
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
     return int(fields["Rss"].split()[0]), int(fields["Pss"].split()[0])

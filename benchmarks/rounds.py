@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from benchmarks.fronts import Front
 from benchmarks.load import Figures, measure
+from benchmarks.processes import cpu_seconds
 
 CALLERS = (1, 32)
 
@@ -25,6 +26,10 @@ class Size:
 
 FULL = Size(rounds=5, calls={1: 400, 32: 3200})
 QUICK = Size(rounds=2, calls={1: 100, 32: 640})
+
+# What grows is compared by small differences: many short rounds, so that what else the machine does falls on all.
+FULL_GROWTH = Size(rounds=15, calls={1: 200, 32: 1600})
+QUICK_GROWTH = Size(rounds=3, calls={1: 100, 32: 640})
 
 
 @dataclass
@@ -44,6 +49,10 @@ class Series:
         return [figures.p50 for figures in self.figures]
 
     @property
+    def cpu(self) -> list[float]:
+        return [figures.cpu for figures in self.figures if figures.cpu is not None]
+
+    @property
     def p99(self) -> list[float]:
         return [figures.p99 for figures in self.figures]
 
@@ -58,10 +67,18 @@ async def interleave(fronts: Sequence[Front], size: Size) -> list[Series]:
         at = number % len(fronts)
         for front in [*fronts[at:], *fronts[:at]]:
             for callers in CALLERS:
-                first = 1_000_000_000 + number * 1_000_000
-                figures = await measure(front.callers(callers), size.calls[callers], first=first)
+                figures = await _measured(front, callers, size.calls[callers], number)
                 series[front.name, callers].figures.append(figures)
     return list(series.values())
+
+
+async def _measured(front: Front, callers: int, calls: int, number: int) -> Figures:
+    before = cpu_seconds(front.pid)
+    figures = await measure(front.callers(callers), calls, first=1_000_000_000 + number * 1_000_000)
+    after = cpu_seconds(front.pid)
+    if before is None or after is None:
+        return figures
+    return replace(figures, cpu=(after - before) * 1000 / figures.calls)
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> tuple[float, float, float]:

@@ -1,0 +1,76 @@
+"""The figures as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.processes import Weight
+from benchmarks.rounds import CALLERS, Series, ratio
+
+out = Console(width=max(140, Console().width))
+
+
+def comparison(tools: int, series: Sequence[Series]) -> Table:
+    """Each front at each number of callers; the last column against mcp-airlock, round by round."""
+    table = _table(
+        f"{tools} tools: median (least-greatest) of the rounds",
+        *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call", "x mcp-airlock"),
+    )
+    other = {one.callers: one for one in series if one.front == "mcp-airlock"}
+    for callers in CALLERS:
+        for one in (one for one in series if one.callers == callers):
+            against = _ratio(one.per_second, other[callers].per_second) if callers in other else "-"
+            figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
+            table.add_row(one.front, str(callers), *figures, against)
+    return table
+
+
+def growth(base: str, series: Sequence[Series]) -> Table:
+    """What a call costs with more of something, as ratios to the base, round by round."""
+    table = _table(
+        "mcp-shim: cost of a call against 1 tool, 1 identity, 10 grants",
+        *("with", "p50 at 1 caller", "time a call at 32", "CPU a call at 32", "calls/s at 32", "p50 ms at 1"),
+    )
+    found = {(one.front, one.callers): one for one in series}
+    for name in dict.fromkeys(one.front for one in series):
+        alone, many = (found[name, callers] for callers in CALLERS)
+        table.add_row(
+            name,
+            _ratio(alone.p50, found[base, CALLERS[0]].p50),
+            _ratio(found[base, CALLERS[1]].per_second, many.per_second),
+            _ratio(many.cpu, found[base, CALLERS[1]].cpu),
+            _spread(many.per_second, 0),
+            _spread(alone.p50),
+        )
+    return table
+
+
+def memory(weights: Mapping[str, Weight]) -> Table:
+    table = _table("mcp-shim: memory, idle, before its first call, in MiB", "with", "RSS", "PSS")
+    for name, weight in weights.items():
+        table.add_row(name, f"{weight.rss:.1f}", "-" if weight.pss is None else f"{weight.pss:.1f}")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    return table
+
+
+def _spread(values: Sequence[float], digits: int = 2) -> str:
+    if not values:
+        return "-"
+    return f"{median(values):,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+
+
+def _ratio(above: Sequence[float], below: Sequence[float]) -> str:
+    if not above or not below:
+        return "-"
+    middle, least, most = ratio(above, below)
+    return f"{middle:.2f}x ({least:.2f}-{most:.2f})"
