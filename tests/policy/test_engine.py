@@ -179,6 +179,23 @@ def test_explain_tells_what_every_grant_had_to_say() -> None:
     assert conditions[1].startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    ("args", "condition", "reason"),
+    [
+        ({"force": True}, "True", "denied-by-grant"),
+        ({"force": False}, "False", "condition-false"),
+        ({}, "error: ", "denied-by-grant"),
+    ],
+)
+def test_explain_tells_how_a_conditional_deny_came_out(args: dict[str, object], condition: str, reason: str) -> None:
+    forced = GrantBlock(name="no-force", to=("*",), deny=("git/push",), when="args.force == true")
+
+    (step,) = Policy([forced]).explain(ANN, "git/push", facts(args)).trail
+
+    assert str(step.condition).startswith(condition)
+    assert step.reason == reason
+
+
 def test_explain_without_a_grant_names_none() -> None:
     assert Policy([]).explain(ANN, "git/git_log", facts()).to_json() == {
         "decision": "deny",
