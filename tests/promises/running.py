@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +102,13 @@ async def serving(config: Path, *more: str) -> AsyncIterator[Running]:
                     process.kill()
 
 
-async def run(config: Path, *arguments: str, stdin: bytes | None = None) -> tuple[int, str, str]:
-    """One verb of the command line: its exit code, what it wrote to standard output and to standard error."""
+async def run(
+    config: Path, *arguments: str, stdin: bytes | None = None, more: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
+    """One verb of the command line: its exit code, what it wrote to standard output and to standard error.
+
+    `more` is added to its environment.
+    """
     process = await asyncio.create_subprocess_exec(
         SHIM,
         *arguments,
@@ -112,7 +117,7 @@ async def run(config: Path, *arguments: str, stdin: bytes | None = None) -> tupl
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(config.parent),
+        env={**environment(config.parent), **(more or {})},
     )
     out, err = await process.communicate(stdin or b"")
     assert process.returncode is not None
