@@ -10,7 +10,7 @@ from shim.config import checks, files, source
 from shim.config.checks import AnyReading
 from shim.config.configuration import Configuration, GrantPlace, Place
 from shim.config.document import Included, Main
-from shim.config.reading import Reading, Variables, read
+from shim.config.reading import MAX_PROBLEMS, Reading, Variables, read
 from shim.config.source import Source
 from shim.errors import ConfigurationError
 from shim.identity import tokenfile
@@ -18,7 +18,6 @@ from shim.identity.tokenfile import TokenFile, TokenFileError
 from shim.identity.yamltext import Malformed
 from shim.model import Problem
 
-MAX_PROBLEMS = 1000
 MAX_FILES = 1000
 
 

@@ -22,7 +22,10 @@ from shim.model import Json, JsonObject, Problem
 D = TypeVar("D", bound=Included)
 
 _FIRST_KEY = re.compile(r"^Value error, `(\w+)`")
-_REQUIRED: dict[Path, Json] = {("version",): "1", ("upstreams",): {}}
+MAX_PROBLEMS = 1000
+_ROUNDS = 8
+_SHAPES = frozenset({"extra_forbidden", "missing", "tuple_type", "dict_type", "model_type", "model_attributes_type"})
+_EMPTY: dict[str, Json] = {"version": "1", "upstreams": {}}
 
 
 @dataclass(slots=True)
@@ -167,14 +170,22 @@ class _Reader(Generic[D]):
     def _validated(self, data: JsonObject) -> D:
         grants = data.get("grants")
         self.grants = list(range(len(grants))) if isinstance(grants, list) else []
-        while True:
+        for _ in range(_ROUNDS):
             try:
                 return self.model.model_validate(data)
             except ValidationError as error:
                 # What is at fault is taken out until the rest is sound, so that the rest can be checked as well.
-                for fault in error.errors(include_url=False):
+                found = error.errors(include_url=False)
+                for fault in found[:MAX_PROBLEMS]:
                     self._judge(data, fault)
+                if len(found) > MAX_PROBLEMS:
+                    break
                 self._without_gaps(data)
+        self.grants = []
+        return self.model.model_validate(self._required())
+
+    def _required(self) -> JsonObject:
+        return {key: _EMPTY[key] for key, field in self.model.model_fields.items() if field.is_required()}
 
     def _judge(self, data: JsonObject, fault: ErrorDetails) -> None:
         steps = tuple(step for step in fault["loc"] if step != "[key]")
@@ -182,10 +193,13 @@ class _Reader(Generic[D]):
         follows = fault["type"] in ("missing", "value_error") and any(
             gone[: len(place)] == place for gone in self.dropped
         )
-        if not follows and not self._holds_unset(place):
+        if not follows and not (fault["type"] not in _SHAPES and self._holds_unset(place)):
             self._report(self._named(place, fault), faults.explain(self.model, place, fault))
         self.dropped.add(place)
-        _take_out(data, steps[:-1] if fault["type"] == "missing" and len(steps) > 1 else steps)
+        if len(steps) == 1 and steps[0] in self._required():
+            data[str(steps[0])] = self._required()[str(steps[0])]
+        else:
+            _take_out(data, steps[:-1] if fault["type"] == "missing" else steps)
 
     def _holds_unset(self, path: Path) -> bool:
         _, node = yamltext.locate(self.root, path)
@@ -216,9 +230,6 @@ def _take_out(data: JsonObject, steps: Path) -> None:
     """Take the nearest thing out that can be absent: a member of a mapping, or a whole grant (None stands for it)."""
     while isinstance(steps[-1], int) and not (len(steps) == 2 and steps[0] == "grants"):
         steps = steps[:-1]
-    if steps in _REQUIRED:
-        data[str(steps[0])] = _REQUIRED[steps]
-        return
     holder: Json = data
     for step in steps[:-1]:
         holder = holder[int(step)] if isinstance(holder, list) else (holder or {}).get(step)
