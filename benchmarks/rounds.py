@@ -24,11 +24,11 @@ class Size:
         return max(callers * 3, self.calls[callers] // 10)
 
 
-FULL = Size(rounds=5, calls={1: 400, 32: 3200})
+FULL = Size(rounds=5, calls={1: 300, 32: 1600})
 QUICK = Size(rounds=2, calls={1: 100, 32: 640})
 
 # What grows is compared by small differences: many short rounds, so that what else the machine does falls on all.
-FULL_GROWTH = Size(rounds=15, calls={1: 200, 32: 1600})
+FULL_GROWTH = Size(rounds=11, calls={1: 200, 32: 1280})
 QUICK_GROWTH = Size(rounds=3, calls={1: 100, 32: 640})
 
 
