@@ -1,0 +1,111 @@
+"""Clients that nobody here wrote: the SDK's own and the MCP Inspector, both eras, both transports, two identities."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import httpx2
+import pytest
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import TextContent
+
+from shim.model import JsonObject
+from tests.parts.fixtures import node
+from tests.parts.peers import Node
+from tests.promises.running import SHIM, environment, serving, token
+
+__all__ = ["node"]
+
+Mode = Literal["legacy", "auto"]
+Transport = Literal["stdio", "http"]
+
+LOOK = ["git__git_diff", "git__git_diff_staged", "git__git_diff_unstaged", "git__git_log", "git__git_status"]
+COMMIT = ["git__git_add", "git__git_commit", *LOOK]
+SEEN = {"reader": LOOK, "writer": COMMIT}
+
+
+@asynccontextmanager
+async def sdk(config: Path, who: str, mode: Mode, transport: Transport) -> AsyncIterator[Client]:
+    if transport == "stdio":
+        arguments = ["stdio", "--identity", who, "--config", str(config)]
+        parameters = StdioServerParameters(command=SHIM, args=arguments, env=environment(config.parent))
+        async with Client(stdio_client(parameters), mode=mode) as client:
+            yield client
+    else:
+        headers = {"authorization": f"Bearer {token(who)}"}
+        async with (
+            serving(config) as shim,
+            httpx2.AsyncClient(headers=headers, trust_env=False, timeout=60) as http,
+            Client(streamable_http_client(shim.url, http_client=http), mode=mode) as client,
+        ):
+            yield client
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("who", ["reader", "writer"])
+async def test_the_sdks_client(who: str, mode: Mode, transport: Transport, git_config: Path, repository: Path) -> None:
+    where = {"repo_path": str(repository)}
+    async with sdk(git_config, who, mode, transport) as client:
+        assert (client.protocol_version == "2026-07-28") == (mode == "auto")
+        assert [tool.name for tool in (await client.list_tools()).tools] == SEEN[who]
+        status = await client.call_tool("git__git_status", where)
+        assert isinstance(status.content[0], TextContent)
+        assert "NEW" in status.content[0].text
+        if who == "writer":
+            await client.call_tool("git__git_add", {**where, "files": ["NEW"]})
+            done = await client.call_tool("git__git_commit", {**where, "message": "add it"})
+            assert not done.is_error
+            refused = await client.call_tool("git__git_commit", {**where, "message": "m" * 60})
+            assert refused.is_error
+        else:
+            with pytest.raises(MCPError, match="Unknown tool: git__git_commit"):
+                await client.call_tool("git__git_commit", {**where, "message": "add it"})
+
+
+async def inspect(
+    node: Node, config: Path, who: str, era: str, target: list[str], *more: str
+) -> tuple[int, JsonObject]:
+    process = await asyncio.create_subprocess_exec(
+        *node.inspector(),
+        "--protocol-era",
+        era,
+        *more,
+        *target,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(config.parent),
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode is not None
+    try:
+        found: JsonObject = json.loads(out)
+    except ValueError:
+        found = {"text": (out + err).decode(errors="replace")}
+    return process.returncode, found
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_the_inspector(era: str, transport: Transport, node: Node, git_config: Path, repository: Path) -> None:
+    for who, seen in SEEN.items():
+        async with serving(git_config) as shim:
+            if transport == "http":
+                target = ["--transport", "http", "--server-url", shim.url]
+                target += ["--header", f"Authorization: Bearer {token(who)}"]
+            else:
+                target = ["--", SHIM, "stdio", "--identity", who, "--config", str(git_config)]
+            code, tools = await inspect(node, git_config, who, era, target, "--method", "tools/list")
+            assert code == 0, tools
+            assert [tool["name"] for tool in tools["tools"]] == seen
+            call = ["--method", "tools/call", "--tool-name", "git__git_status", "--tool-arg", f"repo_path={repository}"]
+            code, status = await inspect(node, git_config, who, era, target, *call)
+            assert code == 0, status
+            assert "NEW" in status["content"][0]["text"]
