@@ -20,6 +20,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from pydantic import ConfigDict
 
 from shim.model import Json, JsonObject
 
@@ -85,10 +86,18 @@ async def notify(context: Context, method: str, params: JsonObject) -> None:
     await context.session._request_outbound.notify(method, params)
 
 
+class _Fault(ErrorData):
+    """An error object with the members that its sender gave it, no more and no fewer."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def error(fault: JsonObject) -> MCPError:
-    """What a middleware raises for a JSON-RPC error; `data` is left out where there is none."""
-    fields = {key: fault[key] for key in ("code", "message", "data") if key in fault}
-    return MCPError.from_error_data(ErrorData(**fields))
+    """What a middleware raises for a JSON-RPC error. `encoded` has all of it, the SDK's writers what they know."""
+    raised = MCPError(fault["code"], fault["message"], fault.get("data"))
+    # The constructor cannot tell `data: null` from no data.
+    raised.error = _Fault.model_construct(**fault)
+    return raised
 
 
 def incoming(id_: str | int | None, method: str, params: JsonObject | None, context: object) -> SessionMessage:
@@ -109,10 +118,7 @@ def encoded(message: SessionMessage) -> JsonObject:
     if isinstance(body, JSONRPCResponse):
         envelope |= {"id": body.id, "result": body.result}
     elif isinstance(body, JSONRPCError):
-        fault: JsonObject = {"code": body.error.code, "message": body.error.message}
-        if "data" in body.error.model_fields_set:
-            fault["data"] = body.error.data
-        envelope |= {"id": body.id, "error": fault}
+        envelope |= {"id": body.id, "error": body.error.model_dump(exclude_unset=True)}
     else:
         if isinstance(body, JSONRPCRequest):
             envelope["id"] = body.id

@@ -151,7 +151,8 @@ def _event(message: bytes) -> bytes:
 
 def encode_result(id_: Json, result: bytes) -> bytes:
     """A JSON-RPC response around an encoded result."""
-    return b'{"jsonrpc":"2.0","id":' + jsontext.dump(id_) + b',"result":' + result + b"}"
+    id_text = b"%d" % id_ if type(id_) is int else jsontext.dump(id_)
+    return b'{"jsonrpc":"2.0","id":' + id_text + b',"result":' + result + b"}"
 
 
 def encode_error(id_: Json, error: JsonObject) -> bytes:

@@ -76,6 +76,11 @@ class HttpFace:
         async with self._legacy.running():
             yield
 
+    def abandon(self) -> None:
+        """Cancel what still runs; every call records its end."""
+        self._modern.abandon()
+        self._legacy.abandon()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return

@@ -45,6 +45,10 @@ class LegacyFace:
             yield
             group.cancel_scope.cancel()
 
+    def abandon(self) -> None:
+        """Cancel every call that still runs."""
+        self._middleware.abandon()
+
     async def post(
         self,
         scope: Scope,

@@ -17,6 +17,8 @@ from shim.server.protocol import Bounds, bounded
 _log = logging.getLogger("shim.server")
 
 BACKLOG = 2048
+SETTLE_SECONDS = 5.0
+"""How long cancelled calls may take to record their end."""
 
 
 def split_listen(text: str) -> tuple[str, int]:
@@ -88,14 +90,14 @@ async def serve_http(
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=int(bounds.idle_seconds),
-            timeout_graceful_shutdown=max(1, round(grace)),
+            timeout_graceful_shutdown=round(grace + SETTLE_SECONDS),
             ssl_certfile=tls.cert if tls is not None else None,
             ssl_keyfile=tls.key if tls is not None else None,
         )
         server = _Server(config)
         async with face.running(), asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets=[sock]))
-            stopping = group.create_task(_stop(face, server, stop))
+            stopping = group.create_task(_stop(face, server, stop, grace))
             await server.listening.wait()
             if on_listening is not None:
                 name = f"[{host}]" if ":" in host else host
@@ -104,7 +106,10 @@ async def serve_http(
             stopping.cancel()
 
 
-async def _stop(face: HttpFace, server: uvicorn.Server, stop: asyncio.Event) -> None:
+async def _stop(face: HttpFace, server: uvicorn.Server, stop: asyncio.Event, grace: float) -> None:
     await stop.wait()
     face.face.closing.begin()
     server.should_exit = True
+    await asyncio.sleep(grace)
+    # Ours first: uvicorn cancels tasks in a way that no shield around the recording of an outcome withstands.
+    face.abandon()

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from shim.errors import ProtocolError, RecordUnavailable
 from shim.model import Answer, Caller, Client, Credential, Identity, JsonObject, Transport
 from shim.server import _sdk
+from shim.server.beside import Beside
 from shim.server.face import Face, log_level
 from shim.server.message import PROGRESS_TOKEN, Message, check_client_info, client_of, trace_of
 from shim.server.notices import LEVELS, Notices
@@ -62,7 +63,13 @@ class SdkMiddleware:
     def __init__(self, face: Face) -> None:
         self._face = face
         self._sessions: dict[int, Session] = {}
+        self._running: set[anyio.CancelScope] = set()
         self._bell = anyio.Event()
+
+    def abandon(self) -> None:
+        """Cancel every call that still runs, each of which then records its end."""
+        for scope in tuple(self._running):
+            scope.cancel()
 
     def sessions_of(self, identity: str) -> int:
         """How many sessions an identity has open."""
@@ -191,22 +198,20 @@ class SdkMiddleware:
 
     async def _call(self, context: _sdk.Context, caller: Caller, message: Message, level: str | None) -> JsonObject:
         answer = Answer()
-        refusal: ProtocolError | None = None
-        async with anyio.create_task_group() as group:
 
-            async def deliver(method: str, params: JsonObject) -> None:
-                await _sdk.notify(context, method, encodable(params) if caller.transport == "http" else params)
+        async def deliver(method: str, params: JsonObject) -> None:
+            await _sdk.notify(context, method, encodable(params) if caller.transport == "http" else params)
 
-            notices = Notices(group, deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
-            try:
-                answer = await self._face.gateway.call_tool(caller, message.params, notices)
-            except ProtocolError as error:
-                refusal = error
-            with anyio.move_on_after(DELIVERY_SECONDS):
-                await notices.close()
-            group.cancel_scope.cancel()
-        if refusal is not None:
-            raise refusal
+        async with Beside() as beside:
+            with anyio.CancelScope() as scope:
+                self._running.add(scope)
+                try:
+                    notices = Notices(beside.start, deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
+                    answer = await self._face.gateway.call_tool(caller, message.params, notices)
+                    with anyio.move_on_after(DELIVERY_SECONDS):
+                        await notices.close()
+                finally:
+                    self._running.discard(scope)
         if answer.result is None:
             fault = answer.error or error_object(INTERNAL_ERROR, "Internal error")
             raise _sdk.error(encodable(fault) if caller.transport == "http" else fault)

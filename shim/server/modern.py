@@ -8,7 +8,8 @@ unknown one does.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import anyio
@@ -39,6 +40,7 @@ from starlette.datastructures import Headers as ParameterHeaders
 from shim import jsontext
 from shim.errors import ProtocolError, RecordUnavailable
 from shim.model import Answer, Caller, Credential, JsonObject, Tool
+from shim.server.beside import Beside
 from shim.server.exchange import Exchange, encode_error, encode_result
 from shim.server.face import Face, log_level
 from shim.server.headers import Headers
@@ -49,6 +51,9 @@ from shim.views import View
 
 PING_SECONDS = 15.0
 """After how long a silent response becomes an event stream, and how often that is pinged."""
+
+WATCH_SECONDS = 0.05
+"""How long a call runs before anyone looks whether its client is still there: most have ended by then."""
 
 _ROUTING: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
 _VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
@@ -66,12 +71,18 @@ class ModernFace:
         self._ping = ping
         self._annotated: dict[str, bool] = {}
         self._lists: dict[str, bytes] = {}
+        self._running: set[anyio.CancelScope] = set()
         self._methods: dict[str, Callable[[Exchange, Caller, RequestId, Message, Headers], Awaitable[None]]] = {
             "tools/call": self._call,
             "tools/list": self._list,
             "server/discover": self._discover,
             "subscriptions/listen": self._listen,
         }
+
+    def abandon(self) -> None:
+        """Cancel every call and stream that still runs, each of which then records its end."""
+        for scope in tuple(self._running):
+            scope.cancel()
 
     async def handle(
         self, exchange: Exchange, credential: Credential, address: str | None, headers: Headers, message: Message
@@ -143,17 +154,26 @@ class ModernFace:
         def check(tool: Tool) -> None:
             self._check_parameters(tool, message.params, headers)
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(exchange.watch, group.cancel_scope, self._ping)
-            notices = Notices(group, exchange.notify, token=message.meta.get(PROGRESS_TOKEN), level=level)
+        async with Beside() as beside:
+            with self._cancellable() as scope:
+                beside.start_later(WATCH_SECONDS, exchange.watch, scope, self._ping)
+                notices = Notices(beside.start, exchange.notify, token=message.meta.get(PROGRESS_TOKEN), level=level)
+                try:
+                    answer = await self._face.gateway.call_tool(caller, message.params, notices, check)
+                except ProtocolError as error:
+                    await self._face.gateway.refuse(caller, message.method, error)
+                    answer = Answer(error=error_of(error))
+                await notices.close()
+                await self._answer(exchange, id_, answer)
+
+    @contextmanager
+    def _cancellable(self) -> Iterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            self._running.add(scope)
             try:
-                answer = await self._face.gateway.call_tool(caller, message.params, notices, check)
-            except ProtocolError as error:
-                await self._face.gateway.refuse(caller, message.method, error)
-                answer = Answer(error=error_of(error))
-            await notices.close()
-            await self._answer(exchange, id_, answer)
-            group.cancel_scope.cancel()
+                yield scope
+            finally:
+                self._running.discard(scope)
 
     async def _answer(self, exchange: Exchange, id_: RequestId, answer: Answer) -> None:
         if answer.result is not None:
@@ -204,17 +224,11 @@ class ModernFace:
         self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
     ) -> None:
         del headers
-        async with anyio.create_task_group() as group:
-            group.start_soon(exchange.watch, group.cancel_scope, self._ping)
-            try:
+        async with Beside() as beside:
+            with self._cancellable() as scope:
+                beside.start(exchange.watch, scope, self._ping)
                 result = await self._face.listen(caller, id_, message, exchange.notify)
-            except ProtocolError as error:
-                await self.refuse(exchange, caller, id_, message.method, error)
-            except RecordUnavailable as error:
-                await exchange.answer(encode_error(id_, error_of(error)))
-            else:
                 await exchange.answer(encode_result(id_, jsontext.dump(result)))
-            group.cancel_scope.cancel()
 
 
 def _rejected(rejection: InboundLadderRejection) -> ProtocolError:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias, get_args
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, get_args
 
 import anyio
-from anyio.abc import TaskGroup
 from mcp_types import LoggingLevel
 
 from shim.model import Json, JsonObject
@@ -21,18 +20,22 @@ Deliver: TypeAlias = Callable[[str, JsonObject], Awaitable[None]]
 """Sends one notification (method, params) to the client, however long that takes."""
 
 
+Start: TypeAlias = Callable[[Callable[[anyio.Event], Coroutine[Any, Any, None]], anyio.Event], object]
+"""Runs a function with one argument in a task of the call's own."""
+
+
 class Notices:
     """A `Listener` that never makes an upstream wait for a client.
 
-    Notices are delivered in order by a task of the call's own group. A client that reads too slowly misses those that
-    do not fit into a queue of 256. `token` is the client's progress token (None: it asked for none); `level` the
-    mildest log level it wants (None: it wants none).
+    Notices are delivered in order by a task beside the call, which `start` makes. A client that reads too slowly misses
+    those that do not fit into a queue of 256. `token` is the client's progress token (None: it asked for none); `level`
+    the mildest log level it wants (None: it wants none).
     """
 
-    __slots__ = ("_closed", "_deliver", "_group", "_idle", "_levels", "_queue", "_token")
+    __slots__ = ("_closed", "_deliver", "_idle", "_levels", "_queue", "_start", "_token")
 
-    def __init__(self, group: TaskGroup, deliver: Deliver, *, token: Json, level: str | None) -> None:
-        self._group = group
+    def __init__(self, start: Start, deliver: Deliver, *, token: Json, level: str | None) -> None:
+        self._start = start
         self._deliver = deliver
         self._token = token
         self._levels = LEVELS[LEVELS.index(level) :] if level is not None else ()
@@ -60,7 +63,7 @@ class Notices:
         self._queue.append((method, params))
         if self._idle is None:
             self._idle = anyio.Event()
-            self._group.start_soon(self._pump, self._idle)
+            self._start(self._pump, self._idle)
 
     async def _pump(self, idle: anyio.Event) -> None:
         try:

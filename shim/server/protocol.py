@@ -84,9 +84,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
-        if any(name == b"upgrade" for name, _ in self.headers):
-            # Not taken up, as RFC 9110 section 7.8 allows; the parser is of no use after it.
-            self.cycle.keep_alive = False
         self._start_timer(self.bounds.body_seconds, self._body_late)
 
     def on_body(self, body: bytes) -> None:
@@ -100,9 +97,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = self._turned = True
         self._head_fed = 0
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Said by closing the connection after the answer, not in the log."""
-
     def _check_head(self) -> None:
         if not self.url.startswith(b"/"):
             self._refuse("the target is not a path")
@@ -111,6 +105,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse("not exactly one Host")
         if b"transfer-encoding" in names and b"content-length" in names:
             self._refuse("both a length and a transfer coding")
+        if self.parser.should_upgrade():
+            self._refuse("another protocol is asked for, and what follows could be of either")
         if names.count(b"transfer-encoding") > 1 or names.count(b"content-length") > 1:
             self._refuse("two lengths")
 

@@ -91,7 +91,7 @@ async def serve_stdio(
             group.cancel_scope.cancel()
 
         async def pump() -> None:
-            async for line in _lines(reading, max_request):
+            async for line in lines(reading, max_request):
                 await connection.take(line, to_server)
             await finish()
 
@@ -199,7 +199,7 @@ def _routing(message: Message) -> JsonObject | None:
     return {"_meta": message.meta} if message.meta else None
 
 
-async def _lines(descriptor: int, bound: int) -> AsyncIterator[bytes | None]:
+async def lines(descriptor: int, bound: int) -> AsyncIterator[bytes | None]:
     """The lines of an input without their ends, blank ones left out; None in the place of one over `bound` bytes."""
     held = bytearray()
     skipping = False

@@ -7,12 +7,13 @@ from itertools import count
 
 import anyio
 import httpx2
+import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 from shim.model import Call, JsonObject, Listener, Reply
 from tests.server.doubles import offer, tool, world
-from tests.server.running import JSON_HEADERS, LEGACY, Served, client, events, serving
+from tests.server.running import JSON_HEADERS, LEGACY, Served, client, events, request, serving
 
 HELLO: JsonObject = {
     "jsonrpc": "2.0",
@@ -222,3 +223,142 @@ async def test_a_lone_surrogate_does_not_break_a_session() -> None:
         answer = await session.request("tools/call", {"name": "up__echo", "arguments": {"x": "\ud801"}})
     assert answer["result"]["content"][0]["text"] == "\ufffd"
     assert served.world.upstreams.calls[0].arguments == {"x": "\ud801"}
+
+
+async def test_sessions_are_capped_and_freed_by_their_owner() -> None:
+    async with serving(max_sessions=2) as served, client() as http:
+        first = await Raw(served, http, "ALICE").open()
+        await Raw(served, http, "ALICE").open()
+        refused = await Raw(served, http, "ALICE").post(HELLO)
+        ended = await http.delete(served.url, headers=first.headers)
+        gone = await first.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        with anyio.fail_after(5):
+            while (await Raw(served, http, "ALICE").post(HELLO)).status_code != 200:
+                pass
+    assert refused.status_code == 503
+    assert ended.status_code == 200
+    assert gone.status_code == 404
+
+
+async def test_an_idle_session_ends() -> None:
+    async with serving(session_idle=0.05) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        with anyio.fail_after(5):
+            # Each look starts the idle time anew, so they come ever further apart.
+            for patience in count(1):
+                await anyio.sleep(0.05 * patience)
+                response = await session.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+                if response.status_code == 404:
+                    break
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"protocolVersion": LEGACY, "capabilities": {}},
+        {"protocolVersion": 7, "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}},
+        {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "x", "version": "1", "NAME": "y"}},
+    ],
+)
+async def test_a_bad_handshake_is_refused_and_recorded(params: JsonObject) -> None:
+    async with serving() as served, client() as http:
+        response = await Raw(served, http, "ALICE").post({**HELLO, "params": params})
+    code = events(response)[0]["error"]["code"]
+    assert served.world.record.refused() == [("initialize", code)]
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "1999-01-01"])
+async def test_earlier_revisions_are_spoken(version: str) -> None:
+    async with serving() as served, client() as http:
+        response = await Raw(served, http, "ALICE").post(
+            {**HELLO, "params": {**HELLO["params"], "protocolVersion": version}}
+        )
+    answered = events(response)[0]["result"]["protocolVersion"]
+    assert answered == (version if version != "1999-01-01" else LEGACY)
+
+
+async def test_what_needs_a_session_is_refused_without_one() -> None:
+    async with serving() as served, client() as http:
+        headers = Raw(served, http, "ALICE").headers
+        get = await http.get(served.url, headers=headers)
+        unknown = await http.get(served.url, headers={**headers, "mcp-session-id": "x"})
+        delete = await http.delete(served.url, headers={**headers, "mcp-session-id": "x"})
+    assert (get.status_code, unknown.status_code, delete.status_code) == (405, 404, 404)
+
+
+async def test_a_modern_request_in_a_session_is_refused() -> None:
+    async with serving() as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        response = await session.post(request("tools/list"))
+    assert (response.status_code, response.json()["error"]["code"]) == (400, -32020)
+
+
+async def test_methods_that_are_not_served_and_faults_tell_nothing() -> None:
+    async def breaks(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        raise RuntimeError("secret detail")
+
+    made = world()
+    made.upstreams.behaviours["up/echo"] = breaks
+    async with serving(made) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        for method in ("prompts/list", "server/discover", "subscriptions/listen", "no/such"):
+            assert (await session.request(method))["error"]["code"] == -32601
+        fault = await session.request("tools/call", {"name": "up__echo"})
+        bad = await session.request("tools/call", {"name": {}})
+        made.record.down = True
+        unrecorded = await session.request("tools/list")
+    assert fault["error"] == {"code": -32603, "message": "Internal error"}
+    assert bad["error"]["code"] == -32602
+    assert unrecorded["error"]["data"]["reason"] == "record-unavailable"
+
+
+async def test_stopping_ends_streams_at_once_and_calls_in_their_time() -> None:
+    started, finish = anyio.Event(), anyio.Event()
+
+    async def waits(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        started.set()
+        await finish.wait()
+        return Reply({"content": ["done"]}, None, 1)
+
+    made = world()
+    made.upstreams.behaviours["up/slow"] = waits
+    answers: list[JsonObject] = []
+
+    async def ask(session: Raw) -> None:
+        answers.append(await session.request("tools/call", {"name": "up__slow"}))
+
+    async with serving(made) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        async with (
+            anyio.create_task_group() as group,
+            http.stream("GET", served.url, headers=session.headers) as stream,
+        ):
+            assert stream.status_code == 200
+            group.start_soon(ask, session)
+            await started.wait()
+            served.stop.set()
+            with anyio.fail_after(5):
+                await stream.aread()
+            finish.set()
+    assert answers[0]["result"] == {"content": ["done"]}
+
+
+async def test_a_call_that_outlasts_the_grace_is_cancelled_and_recorded() -> None:
+    started = anyio.Event()
+
+    async def hangs(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        started.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    made = world()
+    made.upstreams.behaviours["up/slow"] = hangs
+    async with serving(made, grace=0.1) as served, client() as http, anyio.create_task_group() as group:
+        session = await Raw(served, http, "ALICE").open()
+        group.start_soon(session.request, "tools/call", {"name": "up__slow"})
+        await started.wait()
+        served.stop.set()
+        with anyio.fail_after(5):
+            await served.ended.wait()
+    assert [outcome.status for _, outcome in made.record.outcomes] == ["cancelled"]
