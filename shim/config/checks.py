@@ -96,6 +96,14 @@ def doubles(readings: Sequence[AnyReading]) -> Iterator[Problem]:
             yield from granted.by(grant.name, grant.name, _Spot(reading, ("grants", position, "name")))
 
 
+def kept(reading: Reading[Main]) -> Iterator[Problem]:
+    """Where the record lies, for whoever reads it: that value is needed by all."""
+    paths: tuple[Path, ...] = (("store",), ("record", "key"))
+    for path in paths:
+        if reading.is_unset(path):
+            yield reading.problem(path, f"`{path[-1]}` names an environment variable that is not set; set it")
+
+
 def server(reading: Reading[Main], identities: Collection[IdentityBlock]) -> Iterator[Problem]:
     """Where the shim listens and what it proves itself with."""
     block = reading.document.server

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from yaml import Node, ScalarNode
 
 from shim.config import placeholders
+from shim.config.faults import printable
 from shim.config.listening import faults_of
 from shim.errors import ConfigurationError
 from shim.identity import yamltext
@@ -92,7 +93,7 @@ class Configuration:
             if place.text not in roots:
                 roots[place.text] = yamltext.compose(text)
             line = finding_line(text, roots[place.text], place.position, finding)
-            result.append(Problem(place.file, line, finding.level, finding.message))
+            result.append(Problem(place.file, line, finding.level, printable(finding.message)))
         return result
 
     def listening_on(self, listen: str) -> Configuration:

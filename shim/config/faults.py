@@ -37,6 +37,13 @@ def shown(value: Json) -> str:
     return text if len(text) <= 70 else text[:67] + "…'"
 
 
+def printable(message: str) -> str:
+    """A message on one line, with whatever cannot be seen (control and bidirectional characters) escaped."""
+    if message.isprintable():
+        return message
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
+
+
 def explain(model: type, path: Path, fault: ErrorDetails) -> str:
     """One fault that validation found at a path, in one line."""
     kind, key, context = fault["type"], path[-1] if path else "", fault.get("ctx", {})

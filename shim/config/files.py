@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from shim.config.source import Source
@@ -13,8 +12,11 @@ from shim.upstream.config import UpstreamBlock
 
 
 def resolved(folder: Path, text: str) -> str:
-    """A path as an absolute one, relative to the folder of the file that names it."""
-    return os.path.normpath(folder / text)
+    """A path as an absolute one, relative to the folder of the file that names it.
+
+    `..` stays: where the folder is a link, only the system knows what is above it.
+    """
+    return str(folder / text)
 
 
 def server(block: ServerBlock, source: Source) -> ServerBlock:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from shim.config import checks, files, source
+from shim.config import checks, faults, files, source
 from shim.config.checks import AnyReading
 from shim.config.configuration import Configuration, GrantPlace, Place
 from shim.config.document import Included, Main
@@ -25,20 +26,27 @@ def load(path: Path, environ: Mapping[str, str], *, expand: bool = True) -> Conf
     """Read the configuration at a path, and what it includes.
 
     `environ` gives the values of `${env:NAME}`. Without `expand`, for verbs that reach no upstream, a variable that is
-    not set is no fault: the value stays as it was written (or at its default, where such a text cannot stand).
+    not set is no fault save in `store` and `record.key`: the value stays as it was written (or at its default, where
+    such a text cannot stand).
 
     Raises ConfigurationError with every fault, and nothing else whatever the files hold.
     """
-    # Not resolve(): paths are relative to the folder in which the configuration is named, not to what it links to.
-    main = Path(os.path.normpath(Path.cwd() / path))
     variables = Variables(environ, expand)
     try:
+        # Not resolve(): paths are relative to the folder in which the configuration is named, not to what it links to.
+        main = path.absolute()
         first = source.read(main, str(path), main.name)
     except Malformed as error:
         raise ConfigurationError([Problem(str(path), error.line, "error", str(error))]) from None
+    except FileNotFoundError:
+        raise ConfigurationError(
+            [Problem(str(path), 1, "error", "the current folder is gone; change to one")]
+        ) from None
     reading = read(first, Main, variables)
     readings: list[AnyReading] = [reading, *(read(included, Included, variables) for included in _included(reading))]
     problems = [problem for one in readings for problem in one.problems]
+    if not expand:
+        problems += checks.kept(reading)
     tokens = main.with_name(tokenfile.NAME)
     problems += _checked(reading, readings, tokens, str(Path(path).with_name(tokenfile.NAME)))
     ordered = _ordered(problems, readings)
@@ -49,7 +57,7 @@ def load(path: Path, environ: Mapping[str, str], *, expand: bool = True) -> Conf
 
 def _included(reading: Reading[Main]) -> Iterator[Source]:
     main = reading.source
-    seen = {main.path, main.folder / tokenfile.NAME}
+    seen = {os.path.realpath(main.path), os.path.realpath(main.folder / tokenfile.NAME)}
     for position, pattern in enumerate(reading.document.include):
         where = ("include", position)
         try:
@@ -57,15 +65,15 @@ def _included(reading: Reading[Main]) -> Iterator[Source]:
         except ValueError as error:
             reading.report(where, str(error))
             continue
-        for found in paths:
-            path = Path(os.path.normpath(found))
-            if path in seen:
+        for path in paths:
+            real = os.path.realpath(path)
+            if real in seen:
                 reading.report(where, f"{pattern!r} names {path.name}, which is read already; write a narrower pattern")
                 continue
             if len(seen) > MAX_FILES:
                 reading.report(where, f"more than {MAX_FILES} files are included")
                 return
-            seen.add(path)
+            seen.add(real)
             name = os.path.relpath(path, main.folder)
             file = str(Path(main.file).parent / name)
             try:
@@ -95,7 +103,7 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
 
 def _ordered(problems: Sequence[Problem], readings: Sequence[AnyReading]) -> list[Problem]:
     order = {reading.source.file: number for number, reading in enumerate(readings)}
-    unique = dict.fromkeys(problems)
+    unique = dict.fromkeys(replace(problem, message=faults.printable(problem.message)) for problem in problems)
     return sorted(unique, key=lambda problem: (order.get(problem.file, len(order)), problem.line))
 
 

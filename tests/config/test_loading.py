@@ -85,7 +85,7 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
     configuration = load(path, {})
     assert configuration.folder == tmp_path / "conf"
     assert configuration.tokens == tmp_path / "conf/tokens.yaml"
-    assert configuration.store.path == str(tmp_path / "data/x.db")
+    assert configuration.store.path == str(tmp_path / "conf/../data/x.db")
     assert configuration.record.key == str(tmp_path / "conf/shim.key")
     here, there, found = (configuration.upstreams[name] for name in ("here", "there", "looked-up"))
     assert here.command == (str(tmp_path / "conf/policy/run"), "./argument")
@@ -133,6 +133,13 @@ grants:
     assert configuration.upstreams["a"].timeout == 120.0
     assert list(configuration.identities) == ["me"]
     assert faults(tmp_path, text.replace("[x,", "[x, '${no}',"), expand=False)[0].startswith("4: '${no}' is no")
+
+
+@pytest.mark.parametrize("line", ["store: sqlite:${env:NO}/x", 'record: {key: "${env:NO}"}'])
+def test_where_the_record_lies_is_needed_by_every_verb(tmp_path: Path, line: str) -> None:
+    (found,) = faults(tmp_path, GOOD + line + "\n", expand=False)
+    assert found.startswith("6: ")
+    assert "not set" in found
 
 
 def test_included_grants_come_after_in_the_order_of_the_files_names(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Identities, API tokens, and the file that holds them."""
