@@ -83,7 +83,8 @@ def export(
             if follow:
                 sink.flush()
     if file is not None:
-        output.say(f"{visible(str(file))}: {written.count} {'events' if events else 'calls'}")
+        what = "event" if events else "call"
+        output.say(f"{visible(str(file))}: {written.count} {what}{'' if written.count == 1 else 's'}")
 
 
 class _Count:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 from shim.cli.text import visible
 
+_CHATTY = ("uvicorn", "mcp", "httpx2")
+"""What they say of themselves while all is well helps nobody who runs the shim."""
+
 
 class JsonLines(logging.Formatter):
     """`{"time", "level", "logger", "message"}`, and `"trace"` where there is one; ASCII, one line."""
@@ -41,5 +44,7 @@ def configure(level: int, *, debug: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Readable() if sys.stderr.isatty() else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel(logging.WARNING)
     if debug:
         logging.getLogger("shim").setLevel(logging.DEBUG)

@@ -113,11 +113,12 @@ def main() -> None:
         say("mcp-shim runs on Linux and macOS; on Windows, use it within WSL")
         raise SystemExit(USAGE)
     _find_servers_beside_us()
-    code = _run()
+    code = PROBLEM
     try:
+        code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has left (`| head`): it wants no more, and no complaint either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = code or PROBLEM
+        code = PROBLEM
     raise SystemExit(code)

@@ -26,7 +26,8 @@ def line(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line about the answer, for people."""
+    """One line about the answer, for people; what was answered before stands before it."""
+    sys.stdout.flush()
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 

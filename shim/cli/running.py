@@ -9,43 +9,47 @@ from typing import TypeVar
 
 import uvloop
 
+from shim.cli.errors import problem
+
 T = TypeVar("T")
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Interrupted(Exception):
-    """A signal ended what ran, and it was ended in good order."""
 
 
 def run(main: Coroutine[object, object, T]) -> T:
     """Run to the end. Ctrl-C and SIGTERM cancel, so that outcomes are recorded and children ended before we leave.
 
-    Raises Interrupted then.
+    Raises Stop then.
     """
 
     async def supervised() -> T:
         cancel = _cancelling()
-        _on_signals(cancel)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, cancel)
         try:
             return await main
         except asyncio.CancelledError:
-            raise Interrupted from None
+            raise problem("interrupted") from None
 
     return _run(supervised())
 
 
 def serve(main: Callable[[asyncio.Event], Coroutine[object, object, None]]) -> None:
-    """Run what serves until its event is set. The first Ctrl-C or SIGTERM sets it, a second one cancels."""
+    """Run what serves until its event is set. Ctrl-C or SIGTERM sets it; another Ctrl-C is for who cannot wait.
+
+    Raises Stop then.
+    """
 
     async def supervised() -> None:
         stop = asyncio.Event()
         cancel = _cancelling()
-        _on_signals(lambda: cancel() if stop.is_set() else stop.set())
+        loop = asyncio.get_running_loop()
+        # Not a second SIGTERM: who stops a group of processes may well send it twice, and means one good end.
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: cancel() if stop.is_set() else stop.set())
         try:
             await main(stop)
         except asyncio.CancelledError:
-            raise Interrupted from None
+            raise problem("interrupted before all calls had ended") from None
 
     _run(supervised())
 
@@ -60,9 +64,3 @@ def _cancelling() -> Callable[[], object]:
     if task is None:
         raise RuntimeError("to be called from a task")
     return task.cancel
-
-
-def _on_signals(act: Callable[[], object]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, act)
