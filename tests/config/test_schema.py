@@ -141,3 +141,10 @@ def test_what_the_schema_refuses_the_loader_refuses(tmp_path: Path, old: str, ne
     assert changed != SAMPLE
     assert list(Draft202012Validator(schema()).iter_errors(as_an_editor_reads_it(changed)))
     assert faults(tmp_path, changed, {"TICKETS": "t"})
+
+
+def test_the_configuration_to_start_from_fits_both(tmp_path: Path) -> None:
+    start = PUBLISHED.with_name("shim.yaml").read_text()
+    assert start.startswith("# yaml-language-server: $schema=shim.schema.json\n")
+    assert list(Draft202012Validator(schema()).iter_errors(as_an_editor_reads_it(start))) == []
+    assert faults(tmp_path, start) == []
