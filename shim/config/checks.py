@@ -15,11 +15,11 @@ from shim.config.listening import faults_of
 from shim.config.reading import Reading
 from shim.identity.config import IdentityBlock
 from shim.identity.tokenfile import TokenFile
-from shim.identity.yamltext import Path
 from shim.model import Problem
 from shim.policy.check import faults as grant_faults
 from shim.policy.config import GrantBlock
 from shim.upstream.config import UpstreamBlock
+from shim.yamltext import Path
 
 AnyReading: TypeAlias = Reading[Main] | Reading[Included]
 _UPSTREAM = re.compile(r"([^*?\[\\/:]+)/")

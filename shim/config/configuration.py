@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 
 from yaml import Node, ScalarNode
 
+from shim import yamltext
 from shim.config import placeholders
 from shim.config.faults import printable
 from shim.config.listening import faults_of
 from shim.errors import ConfigurationError
-from shim.identity import yamltext
 from shim.identity.config import IdentityBlock
 from shim.model import Problem
 from shim.policy.config import GrantBlock

@@ -5,18 +5,16 @@ from __future__ import annotations
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from shim.identity.config import IdentityBlock, Name
-from shim.identity.yamltext import Path
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.units import Block
-from shim.upstream.config import UpstreamBlock
-
-UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
+from shim.upstream.config import UpstreamBlock, UpstreamName
+from shim.yamltext import Path
 
 
 class Included(Block):

@@ -8,8 +8,8 @@ from typing import get_args
 from pydantic_core import ErrorDetails
 
 from shim.config.document import ONLY_MAIN, Main, is_not_yet, keys_at, kind_of, type_at
-from shim.identity.yamltext import Path
 from shim.model import Json
+from shim.yamltext import Path
 
 _EXPECTED = {
     "list": "a list is expected here; write [a, b], or one `- item` a line",

@@ -16,8 +16,8 @@ from shim.config.source import Source
 from shim.errors import ConfigurationError
 from shim.identity import tokenfile
 from shim.identity.tokenfile import TokenFile, TokenFileError
-from shim.identity.yamltext import Malformed
 from shim.model import Problem
+from shim.yamltext import Malformed
 
 MAX_FILES = 1000
 

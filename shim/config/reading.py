@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from yaml import Node, ScalarNode
 
+from shim import yamltext
 from shim.config import faults, placeholders
 from shim.config.configuration import Finding, finding_line
 from shim.config.document import Included, kind_of, type_at
 from shim.config.source import Source
-from shim.identity import yamltext
-from shim.identity.yamltext import Flaw, Malformed, Path
 from shim.model import Json, JsonObject, Problem
+from shim.yamltext import Flaw, Malformed, Path
 
 D = TypeVar("D", bound=Included)
 

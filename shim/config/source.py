@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from shim.identity import yamltext
-from shim.identity.yamltext import Malformed
+from shim import yamltext
+from shim.yamltext import Malformed
 
 
 @dataclass(frozen=True, slots=True)

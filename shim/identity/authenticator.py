@@ -20,8 +20,8 @@ from shim.identity import tokenfile
 from shim.identity.config import IdentityBlock, TokenBlock
 from shim.identity.expiry import instant
 from shim.identity.tokenfile import Entries, Stamp, TokenFileError
-from shim.identity.yamltext import Flaw
 from shim.model import Credential, Identity
+from shim.yamltext import Flaw
 
 _log = logging.getLogger("shim.identity")
 

@@ -15,10 +15,10 @@ from typing import TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
+from shim import yamltext
 from shim.errors import ShimError
-from shim.identity import yamltext
 from shim.identity.config import Name, TokenBlock
-from shim.identity.yamltext import Flaw, Malformed
+from shim.yamltext import Flaw, Malformed
 
 NAME = "tokens.yaml"
 """It lies beside the configuration."""

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shim.units import Block, Duration, Size
 
-UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]|_(?!_))*$", max_length=64)]
+UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e\x80-\U0010ffff]*$", max_length=16_384)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.identity import yamltext
+from shim import yamltext
 from shim.policy.check import Fault
 from tests.config.given import GOOD, faults, loaded, write
 
