@@ -25,7 +25,7 @@ _PROTOCOL = "2026-07-28"
 def call(
     identity: Annotated[str, typer.Option("--identity", metavar="NAME", help="Who calls.")],
     tool: Annotated[str, typer.Argument(metavar="UP/TOOL")],
-    args: Annotated[str, typer.Argument(metavar="[JSON]", help="The arguments, an object.")] = "{}",
+    args: Annotated[str, typer.Argument(metavar="JSON", help="The arguments, an object.")] = "{}",
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:

@@ -31,7 +31,7 @@ from shim.model import Json, JsonObject, Status
 _SHOWN = 50
 """How many of the newest a person is shown unless more are asked for."""
 
-_COLUMNS = ("time", "identity", "tool", "decision", "reason", "status", "ms", "id")
+_COLUMNS = ("time", "identity", "tool", "status", "ms", "id")
 
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=0, help="Only the newest so many.")]
 
@@ -72,7 +72,8 @@ def list_(
 def _cells(row: JsonObject) -> tuple[str, ...]:
     time = row["time"].replace("T", " ")[:19]
     ms = "" if row["duration_ms"] is None else f"{row['duration_ms']:.0f}"
-    return (time, row["identity"], row["tool"], row["decision"], row["reason"], row["status"], ms, row["id"])
+    status = row["status"] if row["status"] != Status.DENIED else f"denied: {row['reason']}"
+    return (time, row["identity"], row["tool"], status, ms, row["id"])
 
 
 def show(
@@ -158,10 +159,8 @@ def tail(
 
 
 def _line(row: JsonObject) -> None:
-    time, identity, tool, decision, reason, status, ms, id_ = (visible(cell) for cell in _cells(row))
-    took = f"{ms} ms" if ms else "-"
-    said = status if status != Status.DENIED else f"{decision} ({reason})"
-    output.line(f"{time}  {identity:<16} {tool:<32} {said:<28} {took:>9}  {id_}")
+    time, identity, tool, status, ms, id_ = (visible(cell) for cell in _cells(row))
+    output.line(f"{time}  {identity:<16}  {tool:<32}  {status:<24}  {ms:>6}  {id_}")
 
 
 def add_to(app: typer.Typer, *more: Callable[[typer.Typer], None]) -> None:

@@ -17,7 +17,7 @@ from shim.cli.errors import problem
 from shim.cli.text import json_text, visible
 from shim.model import Json
 
-_PIPE_WIDTH = 400
+_WIDEST = 1000
 
 
 def line(text: str) -> None:
@@ -62,9 +62,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> 
     if not grid.row_count:
         say(empty)
         return
-    terminal = sys.stdout.isatty()
-    # In a pipe a line is a row, whatever its length: it is read by grep, not by eye.
-    console = Console(file=sys.stdout, width=None if terminal else _PIPE_WIDTH, highlight=False, soft_wrap=not terminal)
+    # A row is a line, however long: names and ids can be copied whole from a narrow terminal, and grep finds them.
+    console = Console(file=sys.stdout, width=_WIDEST, highlight=False, soft_wrap=True)
     console.print(grid)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shim import __version__
+from shim.cli.running import run
 from shim.model import JsonObject, Offer, UpstreamStatus
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Reached:
 
 def reach(configuration: Configuration) -> Reached:
     """Connect to all upstreams at once and read their catalogs; 10 s at most. Nothing is recorded or kept."""
-    return asyncio.run(_reach(configuration))
+    return run(_reach(configuration))
 
 
 async def _reach(configuration: Configuration) -> Reached:

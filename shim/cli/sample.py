@@ -43,7 +43,9 @@ def make(folder: Path) -> bool:
     # Made aside and moved into place whole, so that an interrupted run leaves nothing that looks finished.
     making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _git(making, "init", "--quiet", "--initial-branch", "main")
+        _git(making, "init", "--quiet")
+        # `init --initial-branch` is younger than some gits in use.
+        _git(making, "symbolic-ref", "HEAD", "refs/heads/main")
         _git(making, "config", "user.name", _AUTHOR)
         _git(making, "config", "user.email", _EMAIL)
         for day, (message, files) in enumerate(_HISTORY, start=1):

@@ -13,6 +13,8 @@ from shim.cli.acting import credential
 from shim.cli.errors import problem, usage
 from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, Config, configuration
 
+_log = logging.getLogger("shim.cli")
+
 
 def serve(
     config: Config = DEFAULT_CONFIG,
@@ -29,6 +31,8 @@ def serve(
     if listen is not None:
         loaded = loaded.listening_on(listen)
     logs.configure(logging.INFO, debug=bool(os.environ.get(DEBUG_VARIABLE)))
+    for warning in loaded.warnings:
+        _log.warning("%s", warning)
     try:
         running.serve(
             lambda stop: app.serve(loaded, stop=stop, on_listening=lambda url: output.say(f"listening on {url}"))
