@@ -83,6 +83,8 @@ class LegacyFace:
         if message.method != "initialize":
             if _SESSION not in headers:
                 return 400, ProtocolError(INVALID_REQUEST, "Bad Request: Missing session ID")
+            if message.id is not None and self._middleware.is_running(headers.text(_SESSION), message.id):
+                return 400, ProtocolError(INVALID_REQUEST, "Invalid Request: this id is in use")
         elif self._middleware.sessions_of(credential.identity.name) >= self._most:
             return 503, ProtocolError(INTERNAL_ERROR, "Too many open sessions")
         return None

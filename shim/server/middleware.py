@@ -25,7 +25,7 @@ from shim.model import Answer, Caller, Client, Credential, Identity, JsonObject,
 from shim.server import _sdk
 from shim.server.beside import Beside
 from shim.server.face import Face, log_level
-from shim.server.message import PROGRESS_TOKEN, Message, check_client_info, client_of, trace_of
+from shim.server.message import PROGRESS_TOKEN, Message, RequestId, check_client_info, client_of, trace_of
 from shim.server.notices import LEVELS, Notices
 from shim.server.shapes import encodable, error_object, error_of, legacy_result, modern_result
 
@@ -64,6 +64,7 @@ class SdkMiddleware:
         self._face = face
         self._sessions: dict[int, Session] = {}
         self._running: set[anyio.CancelScope] = set()
+        self._ids: set[tuple[str | None, str]] = set()
         self._bell = anyio.Event()
 
     def abandon(self) -> None:
@@ -74,6 +75,13 @@ class SdkMiddleware:
     def sessions_of(self, identity: str) -> int:
         """How many sessions an identity has open."""
         return sum(session.identity.name == identity for session in self._sessions.values())
+
+    def is_running(self, session: str | None, id_: RequestId) -> bool:
+        """Whether a session has a request with this id that is not answered yet.
+
+        The SDK tells requests apart by their ids as text, so 7 and "7" are one; a second would take the first's stream.
+        """
+        return (session, str(id_)) in self._ids
 
     async def announce(self) -> None:
         """Tell each legacy session when what its owner may see has changed. Runs until it is cancelled."""
@@ -103,6 +111,8 @@ class SdkMiddleware:
             return await call_next(ctx)
         origin = _origin(ctx)
         caller = self._caller(ctx, origin)
+        running = (caller.session, str(ctx.request_id))
+        self._ids.add(running)
         try:
             result = await self._answer(ctx, call_next, caller, origin.message)
         except ProtocolError as error:
@@ -117,6 +127,9 @@ class SdkMiddleware:
             # What else is raised would be sent to the client by the SDK as it stands.
             _log.exception("a request failed")
             raise _sdk.error(error_object(INTERNAL_ERROR, "Internal error")) from None
+        finally:
+            # Before the answer is written: whoever has it may use the id again.
+            self._ids.discard(running)
         return encodable(result) if origin.transport == "http" else result
 
     def _caller(self, context: _sdk.Context, origin: Origin) -> Caller:

@@ -17,7 +17,14 @@ from contextlib import contextmanager, suppress
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp_types import INVALID_REQUEST, PROTOCOL_VERSION_META_KEY
+from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PROTOCOL_VERSION_META_KEY,
+    UNSUPPORTED_PROTOCOL_VERSION,
+)
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from shim import jsontext
@@ -111,6 +118,7 @@ class _Connection:
         self._session = session
         self._writing = writing
         self._lock = anyio.Lock()
+        self._modern: bool | None = None
         self._running: set[str] = set()
         self._idle = anyio.Event()
 
@@ -129,6 +137,10 @@ class _Connection:
         if message.method is None:
             return  # a response: nothing was asked
         if message.id is not None:
+            fault = self._out_of_era(message)
+            if fault is not None:
+                await self._refuse(fault, message)
+                return
             # The server keeps requests by their ids as text, so 7 and "7" would be one.
             if str(message.id) in self._running:
                 repeated = BadMessage(INVALID_REQUEST, "Invalid Request: this id is in use", message.id, message.method)
@@ -139,6 +151,30 @@ class _Connection:
             self._ended(message.params.get("requestId"))
         origin = Origin(self._credential, "stdio", None, self._session, message)
         await to_server.send(_sdk.incoming(message.id, message.method, _routing(message), origin))
+
+    def _out_of_era(self, message: Message) -> BadMessage | None:
+        """What is wrong with a request in the era of this connection, which its first request fixes.
+
+        The server would refuse these too, but out of sight of the record. A version that is not served, and a
+        handshake on a modern connection, are left to it: clients find out so what there is.
+        """
+        enveloped = PROTOCOL_VERSION_META_KEY in message.meta
+        if message.method == "initialize":
+            self._modern = self._modern or False
+            return None
+        modern = enveloped if self._modern is None else self._modern
+        if not modern and enveloped:
+            sentence = "Invalid Request: this connection was opened with the handshake of an earlier revision"
+            return BadMessage(INVALID_REQUEST, sentence, message.id, message.method)
+        if modern:
+            verdict = classify_inbound_request(message.raw)
+            if isinstance(verdict, InboundLadderRejection) and verdict.code != UNSUPPORTED_PROTOCOL_VERSION:
+                return BadMessage(verdict.code, verdict.message, message.id, message.method)
+            if not isinstance(message.meta.get(CLIENT_CAPABILITIES_META_KEY), dict):
+                sentence = "Invalid params: clientCapabilities must be an object"
+                return BadMessage(INVALID_PARAMS, sentence, message.id, message.method)
+        self._modern = modern
+        return None
 
     async def _refuse(self, error: BadMessage, message: Message | None) -> None:
         await self._face.gateway.refuse(self._caller(message), error.method, error)
@@ -156,19 +192,22 @@ class _Connection:
         """Write what the server says until either is gone; a client that is gone ends everything."""
         async for message in from_server:
             envelope = _sdk.encoded(message)
+            if "method" not in envelope:
+                # Before it is written: whoever has the answer may use the id again.
+                self._ended(envelope["id"])
             try:
                 await self._write(jsontext.dump(envelope))
             except OSError:
                 scope.cancel()
                 return
-            if "method" not in envelope:
-                self._ended(envelope["id"])
 
     async def settled(self) -> None:
-        """Return when every request is answered or cancelled."""
+        """Return when every request is answered or cancelled, and the last answer is written."""
         while self._running:
             self._idle = anyio.Event()
             await self._idle.wait()
+        async with self._lock:
+            pass
 
     def _ended(self, id_: object) -> None:
         if isinstance(id_, str | int):

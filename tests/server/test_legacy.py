@@ -186,6 +186,26 @@ async def test_cancelling_a_call_ends_it_upstream() -> None:
     assert [outcome.status for _, outcome in served.world.record.outcomes] == ["cancelled"]
 
 
+async def test_an_id_in_use_is_refused() -> None:
+    started, finish = anyio.Event(), anyio.Event()
+
+    async def waits(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        started.set()
+        await finish.wait()
+        return Reply({"content": []}, None, 1)
+
+    made = world()
+    made.upstreams.behaviours["up/slow"] = waits
+    async with serving(made) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.request, "tools/call", {"name": "up__slow"}, 4)
+            await started.wait()
+            repeated = await session.post({"jsonrpc": "2.0", "id": "4", "method": "ping"})
+            finish.set()
+    assert (repeated.status_code, repeated.json()["error"]["code"]) == (400, -32600)
+
+
 async def test_a_change_that_the_caller_can_see_is_announced() -> None:
     made = world()
     heard: list[str] = []

@@ -188,3 +188,32 @@ async def test_an_id_in_use_is_refused() -> None:
         await pipes.send(call("up__slow", id=3))
         answer = await pipes.ask(call("up__echo", id=3))
     assert answer["error"]["code"] == -32600
+
+
+async def test_requests_of_the_other_era_are_refused_and_recorded() -> None:
+    async with started() as pipes:
+        await pipes.ask(HELLO)
+        enveloped = await pipes.ask(request("tools/list", id=1))
+        legacy = await pipes.ask({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})
+        await pipes.finish()
+    assert enveloped["error"]["code"] == -32600
+    assert "result" in legacy
+    assert "refused tools/list -32600" in pipes.errors
+
+
+async def test_a_modern_request_without_its_envelope_is_refused_and_recorded() -> None:
+    async with started() as pipes:
+        half = request("tools/list", id=1)
+        del half["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"]
+        first = await pipes.ask(half)
+        await pipes.ask(request("tools/list", id=2))
+        bare = await pipes.ask({"jsonrpc": "2.0", "id": 3, "method": "tools/list"})
+        hello = await pipes.ask(HELLO)
+        other = request("tools/list", id=4)
+        other["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2099-01-01"
+        unserved = await pipes.ask(other)
+        await pipes.finish()
+    assert (first["error"]["code"], bare["error"]["code"]) == (-32602, -32602)
+    assert (hello["error"]["code"], unserved["error"]["code"]) == (-32022, -32022)
+    assert unserved["error"]["data"]["supported"] == ["2026-07-28"]
+    assert pipes.errors.count("refused tools/list -32602") == 2
