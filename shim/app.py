@@ -201,6 +201,7 @@ async def stdio(configuration: Configuration, credential: Credential, *, stop: a
             await serve_stdio(
                 _face(app),
                 credential,
+                confirm=app.authenticator.confirm,
                 session=app.store.instance,
                 reading=reading,
                 writing=writing,

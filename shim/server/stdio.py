@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -28,6 +29,7 @@ from mcp_types import (
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from shim import jsontext
+from shim.errors import Unauthenticated
 from shim.model import Caller, Credential, JsonObject
 from shim.server import _sdk
 from shim.server.exchange import encode_error
@@ -35,6 +37,9 @@ from shim.server.face import Face
 from shim.server.message import BadMessage, Message, client_of, read
 from shim.server.middleware import Origin, SdkMiddleware
 from shim.server.shapes import error_object
+
+Confirm: TypeAlias = Callable[[Credential], None]
+"""Holds a credential to what is true now. Raises Unauthenticated when it was revoked or is past its end."""
 
 _CHUNK = 65536
 _AHEAD = 4
@@ -69,6 +74,7 @@ async def serve_stdio(
     face: Face,
     credential: Credential,
     *,
+    confirm: Confirm,
     session: str,
     reading: int,
     writing: int,
@@ -78,9 +84,10 @@ async def serve_stdio(
 ) -> None:
     """Serve until the input ends or `stop` is set, and then until running calls end, `linger` seconds at most.
 
-    `session` names this process for its runs; `max_request` bounds a line, in bytes. Returns when the client is gone.
+    `confirm` is asked before each message, because the credential was shown only once. `session` names this process
+    for its runs; `max_request` bounds a line, in bytes. Returns when the client is gone.
     """
-    connection = _Connection(face, credential, session, writing)
+    connection = _Connection(face, credential, confirm, session, writing)
     middleware = SdkMiddleware(face)
     server = _sdk.raw_server(face.name, face.version, middleware)
     to_server, server_reads, server_writes, from_server = _sdk.streams()
@@ -112,9 +119,10 @@ async def serve_stdio(
 class _Connection:
     """Owns which requests are not yet answered, and the order of what is written."""
 
-    def __init__(self, face: Face, credential: Credential, session: str, writing: int) -> None:
+    def __init__(self, face: Face, credential: Credential, confirm: Confirm, session: str, writing: int) -> None:
         self._face = face
         self._credential = credential
+        self._confirm = confirm
         self._session = session
         self._writing = writing
         self._lock = anyio.Lock()
@@ -136,6 +144,13 @@ class _Connection:
             return
         if message.method is None:
             return  # a response: nothing was asked
+        try:
+            self._confirm(self._credential)
+        except Unauthenticated:
+            # No longer a known identity: that is not its event, and nothing of it is done.
+            if message.id is not None:
+                await self._write(encode_error(message.id, error_object(INVALID_REQUEST, "Authentication required")))
+            return
         if message.id is not None:
             fault = self._out_of_era(message)
             if fault is not None:

@@ -37,6 +37,7 @@ async def main(name: str) -> None:
         await serve_stdio(
             face_of(made),
             Credential(Identity(name), "local"),
+            confirm=lambda _: None,
             session="process-1",
             reading=reading,
             writing=writing,
