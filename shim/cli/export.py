@@ -52,6 +52,7 @@ def export(
     status: ByStatus = None,
     running: Running = False,
     follow: Annotated[bool, typer.Option("--follow", help="And then what comes, until interrupted.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
     file: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="A file (0600), not the screen.")
     ] = None,
@@ -64,6 +65,8 @@ def export(
         raise usage(f"--format {format_}: not supported by this version; write jsonl or csv")
     if format_ not in FORMATS:
         raise usage(f"--format {format_!r} is not a format; write one of {', '.join(FORMATS)}")
+    if as_json and format_ != "jsonl":
+        raise usage(f"--json is --format jsonl, not {format_}")
     wanted = query(since, until, after, identity, tool, decision, status, running)
     narrowed = running or any(value is not None for value in (since, until, identity, tool, decision, status))
     if events and (narrowed or format_ != "jsonl"):

@@ -82,7 +82,7 @@ async def test_stats(lived: Lived) -> None:
 
 
 async def test_export(lived: Lived) -> None:
-    code, out, _ = await run(lived.config, "log", "export", "--format", "jsonl", "--after", str(lived.rows[0]["seq"]))
+    code, out, _ = await run(lived.config, "log", "export", "--json", "--after", str(lived.rows[0]["seq"]))
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == lived.rows[1:]
     code, out, _ = await run(lived.config, "log", "export", "--format", "csv", "--identity", "reader")
