@@ -17,15 +17,15 @@ from pathlib import Path
 from shim import __version__, jsontext
 from shim.bounds.runs import Runs
 from shim.catalog import Catalog
-from shim.config import Configuration
+from shim.config.configuration import Configuration
 from shim.errors import RecordUnavailable
 from shim.gateway import Gateway
-from shim.identity import Authenticator
+from shim.identity.authenticator import Authenticator
 from shim.model import Credential, Identity, JsonObject, Offer
-from shim.policy import Policy
-from shim.record import Record
+from shim.policy.engine import Policy
 from shim.record.checkpoints import key_path, load_key
 from shim.record.keeper import Process, recording
+from shim.record.recorder import Record
 from shim.server.closing import Closing
 from shim.server.face import About, Face
 from shim.server.http import HttpFace
@@ -33,7 +33,7 @@ from shim.server.listen import serve_http
 from shim.server.stdio import claimed, serve_stdio
 from shim.store.reader import Reader
 from shim.store.sqlite import SqliteStore
-from shim.upstream import Upstreams
+from shim.upstream.supervisor import Upstreams
 
 _log = logging.getLogger("shim.app")
 

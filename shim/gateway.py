@@ -33,10 +33,11 @@ from shim.model import (
     Status,
     Tool,
 )
-from shim.policy import Facts, Policy
-from shim.record import Record
+from shim.policy.conditions import Facts
+from shim.policy.engine import Policy
+from shim.record.recorder import Record
 from shim.refusals import refused, unknown_tool, without_shim_meta
-from shim.upstream import Upstreams
+from shim.upstream.supervisor import Upstreams
 from shim.views import View, Views
 
 _log = logging.getLogger("shim.gateway")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shim import jsontext
 from shim.catalog import Catalog, Contents
 from shim.model import Identity, JsonObject, Tool
-from shim.policy import Policy
+from shim.policy.engine import Policy
 
 _KEPT = 1024
 

@@ -11,8 +11,8 @@ from shim.errors import Unauthenticated
 from shim.model import Credential
 
 if TYPE_CHECKING:
-    from shim.config import Configuration
-    from shim.identity import Authenticator
+    from shim.config.configuration import Configuration
+    from shim.identity.authenticator import Authenticator
 
 TOKEN_VARIABLE = "MCP_SHIM_TOKEN"
 

@@ -17,7 +17,7 @@ from shim.cli.tools import arguments
 from shim.model import Answer, Caller, Client, Json, JsonObject
 
 if TYPE_CHECKING:
-    from shim.config import Configuration
+    from shim.config.configuration import Configuration
 
 _PROTOCOL = "2026-07-28"
 

@@ -16,7 +16,7 @@ from shim.errors import ConfigurationError, RecordUnavailable
 from shim.model import JsonObject, Offer, Problem, UpstreamStatus
 
 if TYPE_CHECKING:
-    from shim.config import Configuration
+    from shim.config.configuration import Configuration
 
 
 def check(
@@ -60,7 +60,7 @@ def _kept(loaded: Configuration) -> Mapping[str, Offer]:
 
 
 def _problems(loaded: Configuration, offers: Mapping[str, Offer]) -> list[Problem]:
-    from shim.policy import Policy
+    from shim.policy.engine import Policy
 
     contents = knowing.catalog(loaded, offers).now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.tools))]

@@ -33,7 +33,7 @@ from shim.model import JsonObject
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from shim.store import Reader
+    from shim.store.reader import Reader
 
 _LATER = ("parquet", "ocsf", "otlp", "syslog")
 _EVERY = 100

@@ -12,7 +12,7 @@ from shim.model import Identity
 
 if TYPE_CHECKING:
     from shim.catalog import Catalog
-    from shim.config import Configuration
+    from shim.config.configuration import Configuration
     from shim.model import Offer
 
 
@@ -40,7 +40,7 @@ def prefixes(configuration: Configuration) -> list[tuple[str, str]]:
 
 def remembered(configuration: Configuration) -> Mapping[str, Offer]:
     """The last catalog of each upstream that the store keeps; empty where there is no store yet."""
-    from shim.store import Reader
+    from shim.store.reader import Reader
 
     path = store_path(configuration)
     if not path.exists():

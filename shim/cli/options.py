@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from shim.config import Configuration
+    from shim.config.configuration import Configuration
 
 DEFAULT_CONFIG = Path("config/shim.yaml")
 CONFIG_VARIABLE = "MCP_SHIM_CONFIG"
@@ -27,6 +27,6 @@ def configuration(path: Path, *, expand: bool = True) -> Configuration:
 
     Raises ConfigurationError with every fault at once.
     """
-    from shim.config import load
+    from shim.config.loader import load
 
     return load(path, os.environ, expand=expand)

@@ -12,7 +12,7 @@ from shim.cli.running import run
 from shim.model import JsonObject, Offer, UpstreamStatus
 
 if TYPE_CHECKING:
-    from shim.config import Configuration
+    from shim.config.configuration import Configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def reach(configuration: Configuration) -> Reached:
 
 
 async def _reach(configuration: Configuration) -> Reached:
-    from shim.upstream import Upstreams
+    from shim.upstream.supervisor import Upstreams
 
     offers: dict[str, Offer] = {}
 

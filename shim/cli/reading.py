@@ -16,9 +16,9 @@ from shim.cli.times import moment
 from shim.model import Status
 
 if TYPE_CHECKING:
-    from shim.config import Configuration
+    from shim.config.configuration import Configuration
     from shim.record.queries import Query
-    from shim.store import Reader
+    from shim.store.reader import Reader
 
 Ended: TypeAlias = Literal["allow", "deny"]
 
@@ -42,7 +42,7 @@ def store_path(config: Configuration) -> Path:
 @contextmanager
 def reader(config: Path) -> Iterator[Reader]:
     """The record of the configuration at this path, read-only. Raises RecordUnavailable where there is none."""
-    from shim.store import Reader
+    from shim.store.reader import Reader
 
     # Values from the environment are for those who call upstreams: reading needs none.
     with Reader(store_path(configuration(config, expand=False))) as record:

@@ -20,8 +20,8 @@ from shim.model import Identity, JsonObject
 
 if TYPE_CHECKING:
     from shim.catalog import Catalog
-    from shim.config import Configuration
-    from shim.policy import Policy
+    from shim.config.configuration import Configuration
+    from shim.policy.engine import Policy
 
 
 def tools(
@@ -31,7 +31,7 @@ def tools(
     as_json: AsJson = False,
 ) -> None:
     """Who sees what, by the catalog that was read last; upstreams are reached only if they never were."""
-    from shim.policy import Policy
+    from shim.policy.engine import Policy
 
     loaded = configuration(config)
     who = [knowing.identity(loaded, identity)] if identity is not None else knowing.identities(loaded)
@@ -88,7 +88,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """The decision on one call, and why; nothing is called and nothing is counted."""
-    from shim.policy import Policy
+    from shim.policy.engine import Policy
 
     if (batch is None) == (identity is None) or (batch is None) == (tool is None):
         raise usage("write either --identity NAME --tool UP/TOOL, or --batch FILE")
@@ -126,7 +126,7 @@ def arguments(text: str, what: str) -> JsonObject:
 
 
 def _explain(policy: Policy, identity: Identity, tool: str, args: JsonObject) -> JsonObject:
-    from shim.policy import Facts
+    from shim.policy.conditions import Facts
 
     # A fresh run, no client, now: what is asked is what policy says, not what a session has come to.
     return policy.explain(identity, tool, Facts(args, "", None, datetime.now(UTC))).to_json()

@@ -1,8 +1,4 @@
-"""Reading and checking the configuration."""
+"""Reading and checking the configuration.
 
-from __future__ import annotations
-
-from shim.config.configuration import Configuration
-from shim.config.loader import load
-
-__all__ = ["Configuration", "load"]
+Import from the modules: a package that imported them all would make every verb pay for every part.
+"""

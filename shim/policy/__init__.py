@@ -1,9 +1,4 @@
-"""Who may do what: grants compiled to decisions."""
+"""Who may do what: grants compiled to decisions.
 
-from __future__ import annotations
-
-from shim.policy.conditions import Facts
-from shim.policy.engine import Policy
-from shim.policy.explanation import Explanation, Step
-
-__all__ = ["Explanation", "Facts", "Policy", "Step"]
+Import from the modules: a package that imported them all would make every verb pay for every part.
+"""

@@ -1,8 +1,4 @@
-"""The record: nothing happens that is not first, durably, here."""
+"""The record: nothing happens that is not first, durably, here.
 
-from __future__ import annotations
-
-from shim.record.keeper import Process, recording
-from shim.record.recorder import Record
-
-__all__ = ["Process", "Record", "recording"]
+Import from the modules: a package that imported them all would make every verb pay for every part.
+"""

@@ -1,7 +1,4 @@
-"""Existing sources of tools behind the shim, their sessions and who shares them."""
+"""Existing sources of tools behind the shim, their sessions and who shares them.
 
-from __future__ import annotations
-
-from shim.upstream.supervisor import Upstreams
-
-__all__ = ["Upstreams"]
+Import from the modules: a package that imported them all would make every verb pay for every part.
+"""

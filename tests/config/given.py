@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from shim.config import Configuration, load
+from shim.config.configuration import Configuration
+from shim.config.loader import load
 from shim.errors import ConfigurationError
 
 GOOD = """version: 1

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shim.config import load
 from shim.config.document import NOT_YET, Included, Main, keys_at
+from shim.config.loader import load
 from shim.errors import ConfigurationError
 from shim.model import Problem
 from tests.config.given import write

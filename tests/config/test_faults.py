@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.config import load
+from shim.config.loader import load
 from shim.errors import ConfigurationError
 from tests.config.given import GOOD, faults, write
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from shim.errors import Unauthenticated
-from shim.identity import Authenticator, IdentityBlock, TokenBlock, tokens
+from shim.identity import tokens
+from shim.identity.authenticator import Authenticator
+from shim.identity.config import IdentityBlock, TokenBlock
 from shim.identity.expiry import instant
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)

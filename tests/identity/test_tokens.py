@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from shim.identity import IdentityBlock, TokenBlock, tokenfile, tokens
+from shim.identity import tokenfile, tokens
+from shim.identity.config import IdentityBlock, TokenBlock
 from shim.identity.tokenfile import TokenFileError
 from shim.identity.tokens import Issued, Listed, TokenError, UnknownIdentity, UnknownToken
 
@@ -127,7 +128,8 @@ MAKER = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from shim.identity import IdentityBlock, tokens
+from shim.identity import tokens
+from shim.identity.config import IdentityBlock
 path, identities = Path(sys.argv[1]), {"agent": IdentityBlock()}
 for _ in range(int(sys.argv[2])):
     print(tokens.new(path, identities, "agent", now=datetime.now(UTC), random=os.urandom).id)

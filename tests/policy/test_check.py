@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.policy import Policy
 from shim.policy.check import faults
 from shim.policy.config import GrantBlock
+from shim.policy.engine import Policy
 from tests.policy.writing import law
 
 

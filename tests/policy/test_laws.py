@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.model import Decision, Identity, Json, Reason
-from shim.policy import Policy
 from shim.policy.config import GrantBlock
+from shim.policy.engine import Policy
 from tests.policy.writing import facts, law
 
 Args = dict[str, Json]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shim.model import Json, Tool
-from shim.policy import Policy
 from shim.policy.config import GrantBlock
+from shim.policy.engine import Policy
 from tests.policy.writing import tool
 
 COMMIT = tool(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import settings
 
 from shim.model import Client, Json, Tool
-from shim.policy import Facts
+from shim.policy.conditions import Facts
 
 law = settings(deadline=None)
 """For property tests: how long one example takes says more about the machine's other work than about the law."""

@@ -22,9 +22,10 @@ from shim.model import (
     Reason,
     Status,
 )
-from shim.record import Process, Record, recording
 from shim.record.config import RecordBlock
-from shim.store import SqliteStore
+from shim.record.keeper import Process, recording
+from shim.record.recorder import Record
+from shim.store.sqlite import SqliteStore
 
 BEGAN = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
 GRANTED = Decision("allow", Reason.GRANTED, "read-the-repo")

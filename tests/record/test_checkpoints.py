@@ -23,7 +23,7 @@ from shim.record.checkpoints import (
     text,
 )
 from shim.record.verify import verify_store
-from shim.store import Reader
+from shim.store.reader import Reader
 from tests.record.given import PUBLIC, recorded
 
 

@@ -16,7 +16,7 @@ from shim.record.export import FORMATS
 from shim.record.invocation import FIELDS
 from shim.record.queries import Query, exported_events, listed
 from shim.record.verify import verify_file
-from shim.store import Reader
+from shim.store.reader import Reader
 from tests.record.given import DENIED, GRANTED, PUBLIC, call, ok, recorded
 
 ODD = {"n": 2**70, "s": "\ud800\u202e", "nested": [1, {"a": None}]}

@@ -16,8 +16,9 @@ from shim.errors import RecordUnavailable
 from shim.model import JsonObject, Outcome, Status
 from shim.record.invocation import FIELDS
 from shim.record.queries import Query, follow, listed, newest, show, stats
-from shim.store import Reader, SqliteStore
 from shim.store import reader as reading
+from shim.store.reader import Reader
+from shim.store.sqlite import SqliteStore
 from tests.record.given import BEGAN, DENIED, GRANTED, call, ok, recorded
 
 

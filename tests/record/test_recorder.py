@@ -14,11 +14,12 @@ import pytest
 
 from shim.errors import RecordUnavailable
 from shim.model import JsonObject, Outcome, Status, Tool
-from shim.record import Record
 from shim.record.config import RecordBlock
 from shim.record.queries import Query, listed, show
-from shim.store import Reader, SqliteStore
+from shim.record.recorder import Record
 from shim.store.files import beside
+from shim.store.reader import Reader
+from shim.store.sqlite import SqliteStore
 from tests.record.given import BEGAN, DENIED, GRANTED, call, ok, recorded
 
 

@@ -22,8 +22,9 @@ from shim.record.checkpoints import append_line, body, file_path, from_body, lin
 from shim.record.config import RecordBlock
 from shim.record.queries import exported_events
 from shim.record.verify import Expected, Verdict, verify_events, verify_store
-from shim.store import Head, Reader
 from shim.store.chain import GENESIS, link
+from shim.store.reader import Reader
+from shim.store.tx import Head
 from tests.record.given import DENIED, GRANTED, KEY, PUBLIC, call, ok, recorded
 
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)

@@ -25,9 +25,10 @@ from shim.model import (
     Reply,
     Tool,
 )
-from shim.policy import Facts, Policy
-from shim.record import Record
-from shim.upstream import Upstreams
+from shim.policy.conditions import Facts
+from shim.policy.engine import Policy
+from shim.record.recorder import Record
+from shim.upstream.supervisor import Upstreams
 
 Behaviour = Callable[[Call, JsonObject, Listener], Awaitable[Reply]]
 

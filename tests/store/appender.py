@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from shim.store import SqliteStore
+from shim.store.sqlite import SqliteStore
 from tests.store.units import Add
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from shim.errors import RecordUnavailable
-from shim.store import SqliteStore
+from shim.store.sqlite import SqliteStore
 from tests.store.units import Add
 
 

@@ -10,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-from shim.record import Process, recording
 from shim.record.checkpoints import load_key
 from shim.record.config import RecordBlock
-from shim.store import SqliteStore
+from shim.record.keeper import Process, recording
+from shim.store.sqlite import SqliteStore
 
 
 async def main() -> None:

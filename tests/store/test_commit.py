@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from shim.errors import RecordUnavailable
-from shim.store import SqliteStore
 from shim.store.files import beside
+from shim.store.sqlite import SqliteStore
 from tests.store.units import Add, AddThenFail, AddTwice, NotShown, names
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from shim.errors import RecordUnavailable
 from shim.model import Offer
-from shim.store import Reader, SqliteStore
 from shim.store.files import beside
 from shim.store.liveness import is_alive
+from shim.store.reader import Reader
+from shim.store.sqlite import SqliteStore
 from tests.store.units import Add
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from shim.record.checkpoints import load_key
 from shim.record.verify import verify_store
-from shim.store import Reader, SqliteStore
+from shim.store.reader import Reader
+from shim.store.sqlite import SqliteStore
 from tests.store import power
 
 

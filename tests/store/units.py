@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shim.store import Reader, Tx
 from shim.store.chain import GENESIS, link
+from shim.store.reader import Reader
+from shim.store.tx import Tx
 
 NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shim.model import Call, Caller, Credential, Identity, JsonObject, Offer, Reply, Tool
-from shim.upstream import Upstreams
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.supervisor import Upstreams
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
