@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import getpass
 import logging
 import os
@@ -68,7 +69,7 @@ def authenticator(configuration: Configuration) -> Authenticator:
 def order(configuration: Configuration) -> Iterable[tuple[str, str]]:
     """Each upstream with the prefix of its tools' names, as configured."""
     for name, block in configuration.upstreams.items():
-        yield name, f"{name}__" if block.prefix is None else block.prefix
+        yield name, block.prefix_of(name)
 
 
 def _process() -> Process:
@@ -188,6 +189,11 @@ async def serve(
             ready=lambda: _ready(app),
         )
         block = configuration.server
+        # What was imported and wired stays for good, and calls leave few cycles behind: the collector need not walk
+        # everything again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         await serve_http(face, listen=block.listen, stop=stop, tls=block.tls, on_listening=on_listening)
 
 

@@ -32,10 +32,7 @@ def identity(configuration: Configuration, name: str) -> Identity:
 
 def prefixes(configuration: Configuration) -> list[tuple[str, str]]:
     """Each upstream with the prefix of its tools on the wire, in order."""
-    return [
-        (name, block.prefix if block.prefix is not None else f"{name}__")
-        for name, block in configuration.upstreams.items()
-    ]
+    return [(name, block.prefix_of(name)) for name, block in configuration.upstreams.items()]
 
 
 def remembered(configuration: Configuration) -> Mapping[str, Offer]:

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from shim.cli import output
-from shim.cli.errors import usage
+from shim.cli import administering, output
+from shim.cli.errors import problem, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
+from shim.errors import RecordUnavailable
 
 
 def new(
@@ -37,6 +38,13 @@ def new(
         )
     except tokens.UnknownIdentity as error:
         raise usage(str(error)) from None
+    about = {"id": issued.id, "identity": issued.identity, "expires": issued.expires, "run": issued.run}
+    try:
+        administering.record(loaded, "token.new", about)
+    except RecordUnavailable as error:
+        # Nobody has seen it yet: a token that is not on the record must not stay.
+        tokens.revoke(loaded.tokens, loaded.identities, issued.id)
+        raise problem(f"no token was made, because it could not be recorded: {error}") from None
     end = f"until {issued.expires}" if issued.expires is not None else "without an end"
     output.say(f"{issued.id} ({issued.identity}, {end}); revoke it with: mcp-shim token revoke {issued.id}")
     output.line(issued.token)
@@ -80,6 +88,10 @@ def revoke(id_: Annotated[str, typer.Argument(metavar="ID")], config: Config = D
     loaded = configuration(config, expand=False)
     identity = tokens.revoke(loaded.tokens, loaded.identities, id_)
     output.say(f"{id_} of {identity} is revoked")
+    try:
+        administering.record(loaded, "token.revoke", {"id": id_, "identity": identity})
+    except RecordUnavailable as error:
+        raise problem(f"that it was revoked could not be recorded: {error}") from None
 
 
 def add_to(app: typer.Typer) -> None:

@@ -50,6 +50,10 @@ class UpstreamBlock(Block):
     max_result: Annotated[Size, Field(gt=0)] = 10 * 2**20
     required: bool = False
 
+    def prefix_of(self, name: str) -> str:
+        """What the upstream of this name puts before its tools' names on the wire."""
+        return f"{name}__" if self.prefix is None else self.prefix
+
     @model_validator(mode="after")
     def _one_kind(self) -> UpstreamBlock:
         if (self.command is None) == (self.url is None):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,28 @@ async def test_over_stdio(era: Era, config: Path) -> None:
         code, _, err = await run(config, "token", "revoke", number)
         assert code == 0, err
         assert "Authentication required" in (await guest.request("tools/list"))["error"]["message"]
+
+
+async def test_both_are_on_the_record_with_who_did_it(config: Path) -> None:
+    token, number = await issued(config)
+    assert (await run(config, "token", "revoke", number))[0] == 0
+    _, out, _ = await run(config, "log", "export", "--format", "jsonl", "--events")
+    events = [json.loads(json.loads(line)["event"]) for line in out.splitlines()]
+    found = {event["kind"]: event["body"] for event in events}
+    assert (found["token.new"]["id"], found["token.new"]["identity"]) == (number, "guest")
+    assert found["token.revoke"]["id"] == number
+    assert found["token.new"]["user"] == found["token.revoke"]["user"] == getpass.getuser()
+    assert token not in out
+
+
+async def test_a_token_that_cannot_be_recorded_is_not_made(config: Path) -> None:
+    await issued(config)
+    with sqlite3.connect(config.parent / "var" / "shim.db", isolation_level=None) as store:
+        store.execute("BEGIN EXCLUSIVE")
+        code, out, err = await run(config, "token", "new", "guest")
+        store.execute("ROLLBACK")
+    store.close()
+    assert (code, out) == (1, "")
+    assert "could not be recorded" in err
+    _, listed, _ = await run(config, "token", "list", "--json")
+    assert len([one for one in json.loads(listed) if one["identity"] == "guest"]) == 1
