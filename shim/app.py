@@ -22,6 +22,7 @@ from shim.config.configuration import Configuration
 from shim.errors import RecordUnavailable
 from shim.gateway import Gateway
 from shim.identity.authenticator import Authenticator
+from shim.invocations import Invocations
 from shim.model import Credential, Identity, JsonObject, Offer
 from shim.policy.engine import Policy
 from shim.record.checkpoints import key_path, load_key
@@ -139,15 +140,8 @@ async def open_app(configuration: Configuration) -> AsyncIterator[App]:
                 version=__version__,
             ) as upstreams:
                 policy = Policy(configuration.grants)
-                gateway = Gateway(
-                    catalog=catalog,
-                    policy=policy,
-                    runs=Runs(new_id),
-                    record=record,
-                    upstreams=upstreams,
-                    policy_digest=configuration.digest,
-                    new_id=new_id,
-                )
+                invocations = Invocations(record, Runs(new_id), policy_digest=configuration.digest, new_id=new_id)
+                gateway = Gateway(catalog=catalog, policy=policy, invocations=invocations, upstreams=upstreams)
                 who = authenticator(configuration)
                 yield App(configuration, store, record, policy, catalog, upstreams, who, gateway)
 

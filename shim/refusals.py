@@ -1,4 +1,4 @@
-"""What a caller is told when it does not get an upstream's answer.
+"""What a call is read as, and what a caller is told: an upstream's answer, or why there is none.
 
 Two shapes: an unknown or hidden tool gets the protocol's own error, the same for both byte for byte; a tool that the
 caller may see gets a tool result with one sentence that a model can act on, and the decision under `_meta`.
@@ -6,9 +6,8 @@ caller may see gets a tool result with one sentence that a model can act on, and
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from shim.model import META_PREFIX, Answer, Call, Decision, JsonObject, Reason, Reply
+from shim.errors import ProtocolError
+from shim.model import META_PREFIX, Answer, Call, Decision, JsonObject, Outcome, Reason, Reply, Status
 
 DECISION_META = f"{META_PREFIX}decision"
 
@@ -19,6 +18,19 @@ _SENTENCES = {
     Reason.CONDITION_ERROR: "Policy could not be evaluated for these arguments, so the call was refused.",
     Reason.RECORD_UNAVAILABLE: "The call was refused because it could not be recorded; try again later.",
 }
+
+
+def arguments_of(params: JsonObject) -> tuple[str, JsonObject]:
+    """The name and the arguments of a `tools/call`. Raises ProtocolError for params of another shape."""
+    name = params.get("name")
+    if not isinstance(name, str):
+        raise ProtocolError(-32602, "Invalid params: name must be a string")
+    arguments = params.get("arguments")
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        raise ProtocolError(-32602, "Invalid params: arguments must be an object")
+    return name, arguments
 
 
 def unknown_tool(name: str) -> Answer:
@@ -39,11 +51,18 @@ def refused(call: Call, decision: Decision, sentence: str | None = None) -> Answ
     return Answer(result={"content": content, "isError": True, "_meta": {DECISION_META: meta}})
 
 
-def without_shim_meta(reply: Reply) -> Reply:
-    """The reply without members of `_meta` that only the shim may set."""
-    result = reply.result
+def answered(reply: Reply, duration_ms: float) -> tuple[Answer, Outcome]:
+    """An upstream's answer for the caller, and as an outcome for the record."""
+    result, error = _without_shim_meta(reply.result), reply.error
+    if error is not None:
+        text = f"{Reason.UPSTREAM_ERROR}: {error.get('code')} {error.get('message')}"
+        return Answer(error=error), Outcome(Status.ERROR, duration_ms, None, reply.size, text)
+    status = Status.ERROR if result is not None and result.get("isError") is True else Status.OK
+    return Answer(result), Outcome(status, duration_ms, result, reply.size)
+
+
+def _without_shim_meta(result: JsonObject | None) -> JsonObject | None:
     meta = result.get("_meta") if result is not None else None
     if result is None or not isinstance(meta, dict) or not any(key.startswith(META_PREFIX) for key in meta):
-        return reply
-    kept = {key: value for key, value in meta.items() if not key.startswith(META_PREFIX)}
-    return replace(reply, result={**result, "_meta": kept})
+        return result
+    return {**result, "_meta": {key: value for key, value in meta.items() if not key.startswith(META_PREFIX)}}

@@ -12,6 +12,7 @@ from shim.bounds.runs import Runs
 from shim.catalog import Catalog
 from shim.errors import RecordUnavailable, Unauthenticated
 from shim.gateway import Gateway
+from shim.invocations import Invocations
 from shim.model import (
     Call,
     Credential,
@@ -141,14 +142,11 @@ def world(tools: Iterable[JsonObject] | None = None, grants: dict[str, set[str]]
     record = MemoryRecord()
     upstreams = MemoryUpstreams()
     ids = itertools.count(1)
+    invocations = Invocations(
+        cast(Record, record), Runs(lambda: "run"), policy_digest="digest", new_id=lambda: f"inv-{next(ids)}"
+    )
     gateway = Gateway(
-        catalog=catalog,
-        policy=cast(Policy, policy),
-        runs=Runs(lambda: "run"),
-        record=cast(Record, record),
-        upstreams=cast(Upstreams, upstreams),
-        policy_digest="digest",
-        new_id=lambda: f"inv-{next(ids)}",
+        catalog=catalog, policy=cast(Policy, policy), invocations=invocations, upstreams=cast(Upstreams, upstreams)
     )
     return World(gateway, catalog, policy, record, upstreams)
 

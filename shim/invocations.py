@@ -1,0 +1,113 @@
+"""The life of an invocation on the record: how one begins, and that each gets its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from time import perf_counter
+
+import anyio
+
+from shim.bounds.runs import Runs
+from shim.errors import ProtocolError, RecordUnavailable
+from shim.model import Call, Caller, Decision, JsonObject, Outcome, Reason, Status, Tool
+from shim.record.recorder import Record
+
+_log = logging.getLogger("shim.gateway")
+
+
+class Invocations:
+    """Begins invocations and sees to it that what began is ended, whoever leaves meanwhile."""
+
+    def __init__(
+        self,
+        record: Record,
+        runs: Runs,
+        *,
+        policy_digest: str,
+        new_id: Callable[[], str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._record = record
+        self._runs = runs
+        self._policy_digest = policy_digest
+        self._new_id = new_id
+        self._clock = clock
+
+    def begin(
+        self, caller: Caller, method: str, name: str, tool: Tool | None = None, arguments: JsonObject | None = None
+    ) -> Call:
+        """An invocation that begins now. `name` is the tool as the caller spelled it, for when there is none."""
+        now = self._clock()
+        return Call(
+            id=self._new_id(),
+            caller=caller,
+            run=self._runs.name(caller, now),
+            method=method,
+            tool=tool.ref if tool is not None else name,
+            upstream=tool.upstream if tool is not None else None,
+            arguments=arguments,
+            began=now,
+            policy=self._policy_digest,
+            schema=tool.definition.get("inputSchema") if tool is not None else None,
+        )
+
+    async def intend(self, call: Call, decision: Decision) -> None:
+        """Commit the intent. Raises RecordUnavailable: then nothing may follow.
+
+        Shielded, as `settle` is: a caller that leaves in the middle must not leave an invocation without an end.
+        """
+        with anyio.CancelScope(shield=True):
+            await self._record.intent(call, decision)
+
+    async def settle(self, call: Call, outcome: Outcome) -> bool:
+        """Commit the outcome. False when it could not be recorded: then no answer may be delivered."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._record.outcome(call, outcome)
+            except RecordUnavailable as error:
+                _log.error("the outcome of %s could not be recorded: %s", call.id, error)
+                return False
+        return True
+
+    async def shown(self, caller: Caller, tools: tuple[Tool, ...]) -> None:
+        """Commit what a caller is about to be shown, if this version of it is not on the record yet."""
+        await self._record.shown(caller.identity.name, self._policy_digest, tools)
+
+    async def refused(self, caller: Caller, method: str | None, error: ProtocolError) -> None:
+        """Put a malformed request of a known identity on the record, as far as the record can be written."""
+        body = {
+            "identity": caller.identity.name,
+            "credential": caller.credential.id,
+            "address": caller.address,
+            "transport": caller.transport,
+            "protocol": caller.protocol,
+            "method": method,
+            "reason": Reason.INVALID_REQUEST,
+            "code": error.code,
+            "message": str(error),
+        }
+        try:
+            await self._record.event("request.refused", body)
+        except RecordUnavailable as unavailable:
+            _log.error("a refused request of %s could not be recorded: %s", caller.identity.name, unavailable)
+
+    @asynccontextmanager
+    async def listening(self, caller: Caller) -> AsyncIterator[None]:
+        """One `subscriptions/listen` as an invocation: intent on entering, outcome on leaving, however that is.
+
+        Raises RecordUnavailable when the intent cannot be recorded.
+        """
+        call = self.begin(caller, "subscriptions/listen", "")
+        await self.intend(call, Decision("allow", Reason.GRANTED))
+        started, status = perf_counter(), Status.OK
+        try:
+            yield
+        except asyncio.CancelledError:
+            status = Status.CANCELLED
+            raise
+        finally:
+            await self.settle(call, Outcome(status, (perf_counter() - started) * 1000))
