@@ -15,7 +15,8 @@ from pathlib import Path
 
 from shim.cli import sample
 from shim.cli.output import private_file
-from shim.config import Configuration, load
+from shim.config.configuration import Configuration
+from shim.config.loader import load
 from shim.errors import ConfigurationError, Unauthenticated
 from shim.identity import Authenticator
 
