@@ -18,7 +18,7 @@ from shim.cli.output import private_file
 from shim.config.configuration import Configuration
 from shim.config.loader import load
 from shim.errors import ConfigurationError, Unauthenticated
-from shim.identity import Authenticator
+from shim.identity.authenticator import Authenticator
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config" / "shim.yaml"
