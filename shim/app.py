@@ -10,10 +10,11 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 from shim import __version__, jsontext
 from shim.bounds.runs import Runs
@@ -23,7 +24,7 @@ from shim.errors import RecordUnavailable
 from shim.gateway import Gateway
 from shim.identity.authenticator import Authenticator
 from shim.invocations import Invocations
-from shim.model import Credential, Identity, JsonObject, Offer
+from shim.model import Credential, Identity, JsonObject, Offer, Problem, Tool
 from shim.policy.engine import Policy
 from shim.record.checkpoints import key_path, load_key
 from shim.record.keeper import Process, recording
@@ -86,25 +87,53 @@ def _remembered(path: Path) -> dict[str, Offer]:
         return reader.offers()
 
 
+_MANY = 200
+"""More tools than this are read in a thread: digests of thousands would hold all calls up."""
+
+_INSTRUCTIONS = 4000
+"""Characters of an upstream's instructions that are passed on."""
+
+
+class _Lint:
+    """Says at its `file:line`, once, what the tools on offer show to be wrong with a condition; so does `check`."""
+
+    def __init__(self, configuration: Configuration, policy: Policy) -> None:
+        self._configuration = configuration
+        self._policy = policy
+        self._said: set[Problem] = set()
+
+    def look(self, tools: Sequence[Tool]) -> None:
+        for problem in self._configuration.problems(self._policy.lint(tools)):
+            if problem not in self._said:
+                self._said.add(problem)
+                _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s", problem)
+
+
 class _Readings:
     """Takes every reading of a catalog: into the catalog, into the store, and onto the record when it differs."""
 
-    def __init__(self, catalog: Catalog, store: SqliteStore, record: Record) -> None:
+    def __init__(self, catalog: Catalog, store: SqliteStore, record: Record, lint: _Lint) -> None:
         self._catalog = catalog
         self._store = store
         self._record = record
+        self._lint = lint
         self._last: dict[str, str] = {}
 
     async def take(self, offer: Offer) -> None:
-        self._catalog.learn(offer)
-        digest = jsontext.digest(list(offer.tools))
+        if len(offer.tools) > _MANY:
+            reading = await asyncio.to_thread(self._catalog.read, offer)
+        else:
+            reading = self._catalog.read(offer)
+        self._catalog.take(reading)
+        digest = jsontext.digest([[tool.name, tool.digest] for tool in reading.tools])
         if self._last.get(offer.upstream) == digest:
             return
+        self._lint.look(self._catalog.now.tools)
         body: JsonObject = {
             "upstream": offer.upstream,
             "era": offer.era,
             "protocol": offer.protocol,
-            "tools": len(offer.tools),
+            "tools": len(reading.tools),
             "digest": digest,
         }
         try:
@@ -130,7 +159,8 @@ async def open_app(configuration: Configuration) -> AsyncIterator[App]:
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
             await record.loaded(configuration.digest, configuration.texts)
             catalog = Catalog(order(configuration), _remembered(path))
-            readings = _Readings(catalog, store, record)
+            policy = Policy(configuration.grants)
+            readings = _Readings(catalog, store, record, _Lint(configuration, policy))
             async with Upstreams(
                 configuration.upstreams,
                 on_offer=readings.take,
@@ -139,7 +169,6 @@ async def open_app(configuration: Configuration) -> AsyncIterator[App]:
                 folder=configuration.folder,
                 version=__version__,
             ) as upstreams:
-                policy = Policy(configuration.grants)
                 invocations = Invocations(record, Runs(new_id), policy_digest=configuration.digest, new_id=new_id)
                 gateway = Gateway(catalog=catalog, policy=policy, invocations=invocations, upstreams=upstreams)
                 who = authenticator(configuration)
@@ -151,8 +180,11 @@ def _face(app: App) -> Face:
         # Instructions are shown of upstreams of which this identity may see something, and of no others.
         seen = {tool.upstream for tool in app.gateway.view(identity).tools}
         offers = app.catalog.now.offers
+        # Indented, so that none can pass off a section as another's.
         told = [
-            f"{name}: {offer.instructions}" for name, offer in offers.items() if name in seen and offer.instructions
+            f"{name}:\n{indent(offer.instructions[:_INSTRUCTIONS], '    ', lambda _: True)}"
+            for name, offer in offers.items()
+            if name in seen and offer.instructions
         ]
         return About("\n\n".join(told) or None)
 

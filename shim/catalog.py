@@ -13,14 +13,38 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from mcp_types import Tool as ToolModel
+from pydantic import ValidationError
+
 from shim import jsontext
-from shim.model import META_PREFIX, JsonObject, Offer, Tool
+from shim.meta import without_own
+from shim.model import JsonObject, Offer, Tool
 
 _log = logging.getLogger("shim.catalog")
 
 _NOT_WIRE = re.compile(r"[^A-Za-z0-9_-]")
 _WIRE_MAX = 64
 _WIRE_CUT = 55
+_NAME_MAX = 1024
+_SHOWN = 120
+
+# Default_Ignorable_Code_Point (Unicode 15, DerivedCoreProperties) beyond the general category Cf, and the blank
+# Braille pattern: all are drawn as nothing, so that two names look like one.
+_INVISIBLE = frozenset(
+    chr(point)
+    for first, last in (
+        (0x034F, 0x034F),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0F),
+        (0xFFA0, 0xFFA0),
+        (0xE0100, 0xE01EF),
+    )
+    for point in range(first, last + 1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,80 +88,119 @@ def _strange(name: object) -> str | None:
         return "its name is empty"
     if "/" in name:
         return "its name contains a slash"
+    if len(name) > _NAME_MAX:
+        return f"its name has more than {_NAME_MAX} characters"
     for character in name:
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") or character in _INVISIBLE:
             return "its name contains a control or invisible character"
     return None
 
 
-def _without_shim_meta(definition: JsonObject) -> JsonObject:
-    meta = definition.get("_meta")
-    if not isinstance(meta, dict) or not any(key.startswith(META_PREFIX) for key in meta):
-        return definition
-    return {**definition, "_meta": {key: value for key, value in meta.items() if not key.startswith(META_PREFIX)}}
+def _malformed(raw: JsonObject) -> str | None:
+    """Why clients could not read a definition: one that they refuse would cost them the whole list."""
+    schema = raw.get("inputSchema")
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        return "its inputSchema is not a schema of an object"
+    try:
+        ToolModel.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        return f"its definition is malformed: {where}: {first['msg']}"
+    return None
 
 
-def compile_contents(order: Iterable[tuple[str, str]], offers: Mapping[str, Offer]) -> Contents:
-    """One version of the catalog from the upstreams' offers; `order` is (upstream, prefix) as configured.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is kept of one offer. `tools` are in the order of their names."""
 
-    What is named strangely is left out; of two of one upstream with the same name the first is kept; of two that
-    would share a wire name, that of the upstream configured first.
+    offer: Offer
+    tools: tuple[Tool, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def read_offer(offer: Offer, prefix: str) -> Reading:
+    """What of an offer can be shown: what is named strangely or malformed is left out, and so is a name's second."""
+    upstream = offer.upstream
+    kept: dict[str, Tool] = {}
+    left_out: list[LeftOut] = []
+    for raw in offer.tools:
+        name = raw.get("name")
+        why = _strange(name)
+        if why is not None or not isinstance(name, str):
+            left_out.append(LeftOut(upstream, repr(name)[:_SHOWN], why or ""))
+            continue
+        if name in kept:
+            left_out.append(LeftOut(upstream, name, "the upstream offers this name twice; the first is kept"))
+            continue
+        why = _malformed(raw)
+        if why is not None:
+            left_out.append(LeftOut(upstream, name, why))
+            continue
+        definition = without_own(raw)
+        kept[name] = Tool(upstream, name, wire_name(prefix, upstream, name), definition, jsontext.digest(definition))
+    return Reading(offer, tuple(kept[name] for name in sorted(kept)), tuple(left_out))
+
+
+def compile_contents(readings: Iterable[Reading]) -> Contents:
+    """One version of the catalog from the readings of upstreams, in the order in which these are configured.
+
+    Of two that would share a wire name, that of the upstream configured first is kept.
     """
     by_wire: dict[str, Tool] = {}
-    by_ref: dict[str, Tool] = {}
     left_out: list[LeftOut] = []
-    tools: list[Tool] = []
-    for upstream, prefix in order:
-        offer = offers.get(upstream)
-        if offer is None:
-            continue
-        kept: list[Tool] = []
-        for raw in offer.tools:
-            name = raw.get("name")
-            why = _strange(name)
-            if why is None and not isinstance(raw.get("inputSchema"), dict):
-                why = "its inputSchema is not an object"
-            if why is not None or not isinstance(name, str):
-                left_out.append(LeftOut(upstream, repr(name)[:120], why or ""))
-                continue
-            definition = _without_shim_meta(raw)
-            tool = Tool(upstream, name, wire_name(prefix, upstream, name), definition, jsontext.digest(definition))
-            if tool.ref in by_ref:
-                left_out.append(LeftOut(upstream, name, "the upstream offers this name twice; the first is kept"))
-            elif tool.wire in by_wire:
-                other = by_wire[tool.wire].ref
-                left_out.append(LeftOut(upstream, name, f"its wire name {tool.wire} is already taken by {other}"))
-            else:
-                by_ref[tool.ref] = by_wire[tool.wire] = tool
-                kept.append(tool)
-        tools.extend(sorted(kept, key=lambda tool: tool.name))
-    return Contents(tuple(tools), by_wire, by_ref, tuple(left_out), dict(offers))
+    offers: dict[str, Offer] = {}
+    for reading in readings:
+        offers[reading.offer.upstream] = reading.offer
+        left_out += reading.left_out
+        for tool in reading.tools:
+            other = by_wire.setdefault(tool.wire, tool)
+            if other is not tool:
+                why = f"its wire name {tool.wire} is already taken by {other.ref}"
+                left_out.append(LeftOut(tool.upstream, tool.name, why))
+    return Contents(
+        tuple(by_wire.values()), by_wire, {tool.ref: tool for tool in by_wire.values()}, tuple(left_out), offers
+    )
 
 
 class Catalog:
     """Owns the current `Contents`. Changes come one upstream at a time, by `learn`."""
 
     def __init__(self, order: Iterable[tuple[str, str]], remembered: Mapping[str, Offer] | None = None) -> None:
-        self._order = tuple(order)
-        known = {name for name, _ in self._order}
-        self._offers = {name: offer for name, offer in (remembered or {}).items() if name in known}
+        self._prefixes = dict(order)
+        self._readings: dict[str, Reading] = {}
         self._watchers: set[Callable[[], None]] = set()
-        self.now = compile_contents(self._order, self._offers)
+        for name, offer in (remembered or {}).items():
+            if name in self._prefixes:
+                self._readings[name] = self.read(offer)
+        self.now = self._compiled()
+
+    def read(self, offer: Offer) -> Reading:
+        """What of an offer can be shown. Changes nothing, so it may run in a thread where the offer is large."""
+        return read_offer(offer, self._prefixes[offer.upstream])
 
     def learn(self, offer: Offer) -> bool:
+        """Read an offer and take it."""
+        return self.take(self.read(offer))
+
+    def take(self, new: Reading) -> bool:
         """Take a fresh reading of one upstream. True when what it offers differs from before."""
-        old = self._offers.get(offer.upstream)
-        self._offers[offer.upstream] = offer
-        contents = compile_contents(self._order, self._offers)
-        changed = old is None or old.tools != offer.tools
+        old = self._readings.get(new.offer.upstream)
+        self._readings[new.offer.upstream] = new
+        contents = self._compiled()
+        known = set(self.now.left_out)
         for out in contents.left_out:
-            if out not in self.now.left_out:
-                _log.warning("left out %s of upstream %s: %s", out.name, out.upstream, out.why)
+            if out not in known:
+                _log.warning("left out %.120s of upstream %s: %s", out.name, out.upstream, out.why)
         self.now = contents
+        changed = old is None or [tool.digest for tool in old.tools] != [tool.digest for tool in new.tools]
         if changed:
             for watcher in tuple(self._watchers):
                 watcher()
         return changed
+
+    def _compiled(self) -> Contents:
+        return compile_contents(self._readings[name] for name in self._prefixes if name in self._readings)
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """Have `watcher` called after each change; the returned function ends that."""
@@ -146,7 +209,7 @@ class Catalog:
 
     def ref_of(self, wire: str) -> str | None:
         """The `upstream/tool` that a wire name nobody has would mean by its prefix, for policy to decide on."""
-        for upstream, prefix in sorted(self._order, key=lambda pair: -len(pair[1])):
+        for upstream, prefix in sorted(self._prefixes.items(), key=lambda pair: -len(pair[1])):
             if wire.startswith(prefix) and len(wire) > len(prefix):
                 return f"{upstream}/{wire[len(prefix) :]}"
         return None

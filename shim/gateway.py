@@ -65,8 +65,9 @@ class Gateway:
             check(tool)
         try:
             await self._invocations.intend(call, decision)
-        except RecordUnavailable as refusal:
-            return refused(call, Decision("deny", refusal.reason), str(refusal))
+        except RecordUnavailable as error:
+            _log.error("a call of %s was refused, because it could not be recorded: %s", caller.identity.name, error)
+            return refused(call, Decision("deny", error.reason))
         if decision.effect != "allow":
             return refused(call, decision)
         return await self._perform(call, decision, tool, params, listener)
@@ -79,7 +80,7 @@ class Gateway:
         return tool
 
     def _decide(self, call: Call, tool: Tool | None) -> Decision:
-        ref = tool.ref if tool is not None else self._catalog.ref_of(call.tool)
+        ref = tool.ref if tool is not None else self._catalog.ref_of(call.tool or "")
         if ref is None:
             return Decision("deny", Reason.NO_GRANT)
         facts = Facts(call.arguments or {}, call.run, call.caller.client, call.began)
@@ -105,7 +106,8 @@ class Gateway:
             answer = refused(call, Decision("allow", refusal.reason, decision.grant), str(refusal))
             outcome = Outcome(Status.FAILED, _since(started), error=f"{refusal.reason}: {refusal}")
         except asyncio.CancelledError:
-            left = Outcome(Status.CANCELLED, _since(started), error=f"{Reason.CANCELLED}: by the caller")
+            # Who cancelled cannot be told apart here: the caller that left, or the process that stops.
+            left = Outcome(Status.CANCELLED, _since(started), error=f"{Reason.CANCELLED}: before an answer came")
             await self._invocations.settle(call, left)
             raise
         else:

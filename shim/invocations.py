@@ -38,7 +38,12 @@ class Invocations:
         self._clock = clock
 
     def begin(
-        self, caller: Caller, method: str, name: str, tool: Tool | None = None, arguments: JsonObject | None = None
+        self,
+        caller: Caller,
+        method: str,
+        name: str | None = None,
+        tool: Tool | None = None,
+        arguments: JsonObject | None = None,
     ) -> Call:
         """An invocation that begins now. `name` is the tool as the caller spelled it, for when there is none."""
         now = self._clock()
@@ -101,13 +106,14 @@ class Invocations:
 
         Raises RecordUnavailable when the intent cannot be recorded.
         """
-        call = self.begin(caller, "subscriptions/listen", "")
+        call = self.begin(caller, "subscriptions/listen")
         await self.intend(call, Decision("allow", Reason.GRANTED))
-        started, status = perf_counter(), Status.OK
+        started = perf_counter()
+        status, error = Status.OK, None
         try:
             yield
         except asyncio.CancelledError:
-            status = Status.CANCELLED
+            status, error = Status.CANCELLED, f"{Reason.CANCELLED}: the client left"
             raise
         finally:
-            await self.settle(call, Outcome(status, (perf_counter() - started) * 1000))
+            await self.settle(call, Outcome(status, (perf_counter() - started) * 1000, error=error))

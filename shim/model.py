@@ -155,15 +155,15 @@ class Call:
     """One invocation as it is known when its intent is written.
 
     `tool` is the real `upstream/tool`, or the name as the caller spelled it when nothing there has that name (then
-    `upstream` is None). `arguments` are the caller's, untouched; `schema` is the tool's input schema, for redaction.
-    `policy` is the digest of the configuration that decides.
+    `upstream` is None); None for what concerns no tool. `arguments` are the caller's, untouched; `schema` is the tool's
+    input schema, for redaction. `policy` is the digest of the configuration that decides.
     """
 
     id: str
     caller: Caller
     run: str
     method: str
-    tool: str
+    tool: str | None
     upstream: str | None
     arguments: JsonObject | None
     began: datetime
@@ -175,7 +175,8 @@ class Call:
 class Outcome:
     """How one invocation ended. `result` is what the caller gets (None: nothing), `size` the bytes the upstream sent.
 
-    `error` is for people and machines: `reason-code: sentence`, or None.
+    `error` is for people and machines: `reason-code: sentence`, or None. `detail` goes on after it: text of the
+    upstream's choosing, which is not kept where its results are not.
     """
 
     status: Status
@@ -184,6 +185,7 @@ class Outcome:
     size: int | None = None
     error: str | None = None
     redactions: int = 0
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,13 @@ caller may see gets a tool result with one sentence that a model can act on, and
 from __future__ import annotations
 
 from shim.errors import ProtocolError
+from shim.meta import clean_result
 from shim.model import META_PREFIX, Answer, Call, Decision, JsonObject, Outcome, Reason, Reply, Status
 
 DECISION_META = f"{META_PREFIX}decision"
+
+MAX_NAME = 1024
+"""No tool has a longer name, and what a caller spells stays on the record for good."""
 
 _SENTENCES = {
     Reason.NO_GRANT: "This tool is not available to you.",
@@ -25,6 +29,8 @@ def arguments_of(params: JsonObject) -> tuple[str, JsonObject]:
     name = params.get("name")
     if not isinstance(name, str):
         raise ProtocolError(-32602, "Invalid params: name must be a string")
+    if len(name) > MAX_NAME:
+        raise ProtocolError(-32602, f"Invalid params: name has more than {MAX_NAME} characters")
     arguments = params.get("arguments")
     if arguments is None:
         arguments = {}
@@ -53,16 +59,10 @@ def refused(call: Call, decision: Decision, sentence: str | None = None) -> Answ
 
 def answered(reply: Reply, duration_ms: float) -> tuple[Answer, Outcome]:
     """An upstream's answer for the caller, and as an outcome for the record."""
-    result, error = _without_shim_meta(reply.result), reply.error
+    error = reply.error
+    result = clean_result(reply.result) if reply.result is not None else None
     if error is not None:
-        text = f"{Reason.UPSTREAM_ERROR}: {error.get('code')} {error.get('message')}"
-        return Answer(error=error), Outcome(Status.ERROR, duration_ms, None, reply.size, text)
+        text, detail = f"{Reason.UPSTREAM_ERROR}: {error.get('code')}", str(error.get("message"))
+        return Answer(error=error), Outcome(Status.ERROR, duration_ms, None, reply.size, text, detail=detail)
     status = Status.ERROR if result is not None and result.get("isError") is True else Status.OK
     return Answer(result), Outcome(status, duration_ms, result, reply.size)
-
-
-def _without_shim_meta(result: JsonObject | None) -> JsonObject | None:
-    meta = result.get("_meta") if result is not None else None
-    if result is None or not isinstance(meta, dict) or not any(key.startswith(META_PREFIX) for key in meta):
-        return result
-    return {**result, "_meta": {key: value for key, value in meta.items() if not key.startswith(META_PREFIX)}}

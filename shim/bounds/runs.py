@@ -31,16 +31,16 @@ class Runs:
         self._episodes: dict[str, _Episode] = {}
 
     def name(self, caller: Caller, now: datetime) -> str:
-        """The run of a call that begins now: `token:…`, `session:…`, `trace:…` or `idle:…`."""
+        """The run of a call that begins now."""
         if caller.credential.run is not None:
-            return f"token:{caller.credential.run}"
+            return caller.credential.run
         if caller.session is not None:
-            return f"session:{caller.session}"
+            return caller.session
         if caller.trace is not None and caller.identity.runs == "auto":
-            return f"trace:{caller.trace}"
+            return caller.trace
         episode = self._episodes.get(caller.identity.name)
         if episode is None or now - episode.last >= IDLE:
-            episode = _Episode(f"idle:{self._new_id()}", now)
+            episode = _Episode(self._new_id(), now)
             self._episodes[caller.identity.name] = episode
         episode.last = now
         return episode.name

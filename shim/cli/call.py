@@ -59,12 +59,12 @@ class _Aloud:
 
 
 async def _call(loaded: Configuration, identity: str, tool: str, args: JsonObject) -> Answer:
-    from shim.app import open_app
+    from shim.app import authenticator, open_app
 
+    # Before anything starts or is recorded: who calls.
+    proof = credential(loaded, authenticator(loaded), identity)
     async with open_app(loaded) as app:
-        caller = Caller(
-            credential(loaded, app.authenticator, identity), "cli", _PROTOCOL, Client("mcp-shim", __version__)
-        )
+        caller = Caller(proof, "cli", _PROTOCOL, Client("mcp-shim", __version__))
         if tool not in app.catalog.now.by_ref:
             await app.upstreams.settled()
         known = app.catalog.now.by_ref.get(tool)

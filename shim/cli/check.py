@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +41,8 @@ def check(
         found = reach(loaded)
         status, offers = found.status, {**offers, **found.offers}
     problems = _problems(loaded, offers)
-    upstreams = [_upstream(name, status.get(name), offers.get(name)) for name in loaded.upstreams]
+    usable = Counter(tool.upstream for tool in knowing.catalog(loaded, offers).now.tools)
+    upstreams = [_upstream(name, status.get(name), offers.get(name), usable[name]) for name in loaded.upstreams]
     down = [name for name, stands in status.items() if stands.state != "up"]
     ok = not down and all(problem.level != "error" for problem in problems)
     if as_json:
@@ -70,14 +72,14 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer]) -> list[Proble
     return sorted(found, key=lambda problem: (problem.file, problem.line))
 
 
-def _upstream(name: str, status: UpstreamStatus | None, offer: Offer | None) -> JsonObject:
+def _upstream(name: str, status: UpstreamStatus | None, offer: Offer | None, usable: int) -> JsonObject:
     # Where upstreams were not reached there is no state to tell, only what was offered last.
     return {
         "name": name,
         "state": status.state if status is not None else None,
         "era": status.era if status is not None else (offer.era if offer is not None else None),
         "error": status.error if status is not None else None,
-        "tools": len(offer.tools) if offer is not None else None,
+        "tools": usable if offer is not None else None,
     }
 
 

@@ -145,8 +145,6 @@ def _explain_batch(loaded: Configuration, policy: Policy, batch: Path) -> bool:
 def _explain_lines(loaded: Configuration, policy: Policy, lines: BinaryIO) -> bool:
     fine = True
     for line in lines:
-        if not line.strip():
-            continue
         try:
             output.json_object(_explain_line(loaded, policy, line))
         except (Stop, InvalidText) as error:

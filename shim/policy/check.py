@@ -39,7 +39,7 @@ def faults(grant: GrantBlock) -> list[Fault]:
             found.append(Fault(("to", place), None, "names no group; write `group:NAME`", "error"))
     for effect, patterns in (("allow", grant.allow), ("deny", grant.deny)):
         for place, pattern in enumerate(patterns):
-            found += _pattern_faults((effect, place), pattern)
+            found += _pattern_faults((effect, place), pattern, denies=effect == "deny")
     if grant.when is not None:
         try:
             Condition.of(grant.when)
@@ -48,10 +48,14 @@ def faults(grant: GrantBlock) -> list[Fault]:
     return found
 
 
-def _pattern_faults(path: tuple[str | int, ...], pattern: str) -> list[Fault]:
+def _pattern_faults(path: tuple[str | int, ...], pattern: str, *, denies: bool) -> list[Fault]:
     wrong = _what_is_wrong(pattern)
     if wrong is not None:
         return [Fault(path, None, wrong, "error")]
+    idle = _why_it_matches_nothing(pattern)
+    if idle is not None:
+        # An allow that allows nothing is a mistake that harms nobody; a deny that denies nothing fails open.
+        return [Fault(path, None, idle, "error" if denies else "warning")]
     if _BRACE.search(pattern):
         message = f"`{pattern}`: braces stand for themselves; write one pattern for each alternative"
         return [Fault(path, None, message, "warning")]
@@ -70,11 +74,15 @@ def _what_is_wrong(pattern: str) -> str | None:
             return f"not supported by this version: {later} (`{pattern}`)"
         return f"`{pattern}`: there is no kind `{kind[1]}:`; tools are written without a kind, as `upstream/tool`"
     try:
-        glob = Glob(pattern)
+        Glob(pattern)
     except PatternError as error:
         return f"`{pattern}`, character {error.offset + 1}: {error}"
+    return None
+
+
+def _why_it_matches_nothing(pattern: str) -> str | None:
     if pattern.startswith("/"):
         return f"`{pattern}` names no upstream before its `/`; write `upstream/tool`, or `*/tool` for any upstream"
-    if not glob.spans:
+    if not Glob(pattern).spans:
         return f"`{pattern}` matches no tool: names are `upstream/tool` and `*` does not cross `/`; write `*/*` or `**`"
     return None

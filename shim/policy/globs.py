@@ -61,8 +61,6 @@ def _read_class(pattern: str, start: int) -> tuple[_Class, int]:
         if at >= len(pattern):
             raise PatternError("`[` without its `]`; a `[` that stands for itself is written `\\[`", start)
         at += 1
-        if pattern[at - 1] == "/":
-            raise PatternError("a class never matches `/`; write the `/` outside the brackets", at - 1)
         return pattern[at - 1]
 
     while not pattern.startswith("]", at):

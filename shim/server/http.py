@@ -135,7 +135,7 @@ class HttpFace:
         if method == "POST":
             await self._post(scope, receive, send, exchange, headers, credential, address)
         elif method in ("GET", "DELETE") and _SESSION in headers and not _is_modern(headers):
-            await self._legacy.stream(scope, receive, send, exchange, headers, credential)
+            await self._legacy.stream(scope, receive, send, exchange, headers, credential, address)
         else:
             await exchange.early(405, headers=_ALLOW_POST)
 

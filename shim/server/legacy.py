@@ -73,9 +73,19 @@ class LegacyFace:
         origin = Origin(credential, "http", address, None, message)
         body = jsontext.dump(_routing(message))
         exchange.started = True
+        sending = _Sending(send)
         await self._manager.handle_request(
-            _session_scope(scope, headers, credential, origin), _replayed(body, receive), send
+            _session_scope(scope, headers, credential, origin), _replayed(body, receive), sending
         )
+        if sending.status == 404:
+            await self._no_session(headers, credential, address, message.method)
+
+    async def _no_session(
+        self, headers: Headers, credential: Credential, address: str | None, method: str | None
+    ) -> None:
+        """Put on the record that an identity named a session that it does not have: ended, invented, or another's."""
+        caller = Caller(credential, "http", headers.text(b"mcp-protocol-version") or "", None, address)
+        await self._face.gateway.refuse(caller, method, ProtocolError(INVALID_REQUEST, "Session not found"))
 
     def _fault(self, headers: Headers, credential: Credential, message: Message) -> tuple[int, ProtocolError] | None:
         if _SESSION in headers.repeated:
@@ -90,7 +100,14 @@ class LegacyFace:
         return None
 
     async def stream(
-        self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, headers: Headers, credential: Credential
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        exchange: Exchange,
+        headers: Headers,
+        credential: Credential,
+        address: str | None,
     ) -> None:
         """A session's stream of the server's own messages (GET), or its end (DELETE)."""
         if _SESSION in headers.repeated:
@@ -108,16 +125,21 @@ class LegacyFace:
             finally:
                 end()
         await sending.finish()
+        if sending.status == 404:
+            await self._no_session(headers, credential, address, None)
 
 
 class _Sending:
-    """Passes a response on, and can end one that was left open."""
+    """Passes a response on, tells its status, and can end one that was left open."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._open: bool | None = None
+        self.status: int | None = None
 
     async def __call__(self, event: Event) -> None:
+        if event["type"] == "http.response.start":
+            self.status = event["status"]
         self._open = event["type"] == "http.response.start" or bool(event.get("more_body", False))
         await self._send(event)
 

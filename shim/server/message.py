@@ -54,6 +54,8 @@ _META = frozenset(
     }
 )
 _CLIENT_INFO = frozenset({"name", "version"})
+_CAPABILITIES = frozenset({"elicitation", "experimental", "extensions", "roots", "sampling", "tasks"})
+_LONGEST_CLIENT = 256
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
 
@@ -140,6 +142,9 @@ def _params(raw: JsonObject, method: str) -> tuple[JsonObject, JsonObject]:
     info = meta.get(CLIENT_INFO_META_KEY)
     if info is not None:
         check_client_info(info)
+    capabilities = meta.get(CLIENT_CAPABILITIES_META_KEY)
+    if isinstance(capabilities, dict):
+        _refuse_lookalikes(capabilities, _CAPABILITIES)
     return params, meta
 
 
@@ -157,7 +162,10 @@ def client_of(info: Json) -> Client | None:
     if not isinstance(info, dict):
         return None
     name, version = info.get("name"), info.get("version")
-    return Client(name, version) if isinstance(name, str) and isinstance(version, str) else None
+    if not isinstance(name, str) or not isinstance(version, str):
+        return None
+    # It stays on the record for good, so it is kept only so far.
+    return Client(name[:_LONGEST_CLIENT], version[:_LONGEST_CLIENT])
 
 
 def trace_of(meta: JsonObject) -> str | None:
@@ -179,7 +187,9 @@ def _fold(key: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
 
 
-_FOLDED = {known: frozenset(map(_fold, known)) for known in (_ENVELOPE, _ANY_PARAMS, _META, _CLIENT_INFO)}
+_FOLDED = {
+    known: frozenset(map(_fold, known)) for known in (_ENVELOPE, _ANY_PARAMS, _META, _CLIENT_INFO, _CAPABILITIES)
+}
 _FOLDED.update((known, frozenset(map(_fold, known))) for known in _PARAMS.values())
 
 

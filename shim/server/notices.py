@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, get_args
 import anyio
 from mcp_types import LoggingLevel
 
+from shim.meta import without_own
 from shim.model import Json, JsonObject
 
 LEVELS: tuple[str, ...] = get_args(LoggingLevel)
@@ -45,11 +46,11 @@ class Notices:
 
     async def progress(self, params: JsonObject) -> None:
         if self._token is not None:
-            self._put("notifications/progress", {**params, "progressToken": self._token})
+            self._put("notifications/progress", {**without_own(params), "progressToken": self._token})
 
     async def log(self, params: JsonObject) -> None:
         if params.get("level") in self._levels:
-            self._put("notifications/message", params)
+            self._put("notifications/message", without_own(params))
 
     async def close(self) -> None:
         """Take no more, and return when those that came are delivered."""

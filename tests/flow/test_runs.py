@@ -22,24 +22,24 @@ def caller(name: str = "a", *, run: str | None = None, session: str | None = Non
 
 def test_the_first_name_that_there_is_counts() -> None:
     named = runs()
-    assert named.name(caller(run="nightly", session="s", trace="t"), NOON) == "token:nightly"
-    assert named.name(caller(session="s", trace="t"), NOON) == "session:s"
-    assert named.name(caller(trace="t"), NOON) == "trace:t"
-    assert named.name(caller(), NOON) == "idle:1"
+    assert named.name(caller(run="nightly", session="s", trace="t"), NOON) == "nightly"
+    assert named.name(caller(session="s", trace="t"), NOON) == "s"
+    assert named.name(caller(trace="t"), NOON) == "t"
+    assert named.name(caller(), NOON) == "1"
 
 
 def test_an_identity_that_is_not_trusted_with_traces_has_idle_runs() -> None:
     named = runs()
     untrusted = Caller(Credential(Identity("a", runs="idle"), "local"), "http", "2026-07-28", trace="t")
-    assert named.name(untrusted, NOON) == "idle:1"
+    assert named.name(untrusted, NOON) == "1"
 
 
 def test_half_an_hour_of_silence_ends_an_idle_run() -> None:
     named = runs()
-    assert named.name(caller(), NOON) == "idle:1"
-    assert named.name(caller(), NOON + timedelta(minutes=29)) == "idle:1"
-    assert named.name(caller(), NOON + timedelta(minutes=58)) == "idle:1"
-    assert named.name(caller(), NOON + timedelta(minutes=88)) == "idle:2"
+    assert named.name(caller(), NOON) == "1"
+    assert named.name(caller(), NOON + timedelta(minutes=29)) == "1"
+    assert named.name(caller(), NOON + timedelta(minutes=58)) == "1"
+    assert named.name(caller(), NOON + timedelta(minutes=88)) == "2"
 
 
 def test_identities_do_not_share_an_idle_run() -> None:

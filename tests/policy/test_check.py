@@ -32,9 +32,6 @@ def test_a_sound_grant_has_no_faults() -> None:
     ("pattern", "message"),
     [
         ("", "matches nothing"),
-        ("git_log", "matches no tool"),
-        ("*", "matches no tool"),
-        ("/log", "names no upstream"),
         ("git/[", "`[` without its `]`"),
         ("git/\\", "quotes nothing"),
         ("resource:git/file:///srv/*", "not supported by this version"),
@@ -43,11 +40,23 @@ def test_a_sound_grant_has_no_faults() -> None:
         ("git/" + "a" * 1024, "at most 1,024 characters"),
     ],
 )
-def test_a_pattern_that_would_match_nothing_is_an_error(pattern: str, message: str) -> None:
+def test_a_pattern_that_cannot_be_used_is_an_error(pattern: str, message: str) -> None:
     level, text = _one(pattern)
 
     assert level == "error"
     assert message in text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("git_log", "matches no tool"), ("*", "matches no tool"), ("/log", "names no upstream")],
+)
+def test_an_allow_that_matches_nothing_is_warned_about_and_such_a_deny_is_an_error(pattern: str, message: str) -> None:
+    level, text = _one(pattern)
+    assert level == "warning"
+    assert message in text
+    (fault,) = faults(GrantBlock(name="g", to=("*",), deny=(pattern,)))
+    assert fault.level == "error"
 
 
 def test_braces_are_warned_about_unless_quoted() -> None:

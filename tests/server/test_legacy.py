@@ -75,7 +75,7 @@ async def test_the_sdk_client_lists_and_calls() -> None:
     assert not answer.is_error
     call = served.world.upstreams.calls[0]
     assert call.caller.session is not None
-    assert call.run == f"session:{call.caller.session}"
+    assert call.run == call.caller.session
     assert call.caller.protocol == LEGACY
 
 
@@ -100,6 +100,7 @@ async def test_another_identity_does_not_find_the_session() -> None:
         unknown = await session.post(message, **{"mcp-session-id": "f" * 32})
     assert stolen.status_code == unknown.status_code == 404
     assert stolen.content == unknown.content
+    assert served.world.record.refused() == [("tools/list", -32600), ("tools/list", -32600)]
     assert {k: v for k, v in stolen.headers.items() if k != "date"} == {
         k: v for k, v in unknown.headers.items() if k != "date"
     }

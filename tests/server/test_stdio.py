@@ -90,7 +90,7 @@ async def test_a_modern_call_passes_unharmed_and_nothing_else_is_printed() -> No
     assert answer["result"]["resultType"] == "complete"
     assert rest == []
     assert "what a library prints" in pipes.errors
-    assert "outcome up/echo ok session:process-1" in pipes.errors
+    assert "outcome up/echo ok process-1" in pipes.errors
 
 
 async def test_a_legacy_session() -> None:
