@@ -110,6 +110,11 @@ class Gateway:
             left = Outcome(Status.CANCELLED, _since(started), error=f"{Reason.CANCELLED}: before an answer came")
             await self._invocations.settle(call, left)
             raise
+        except Exception:
+            # A defect of the shim's own: it goes on as one, but what began gets its end.
+            broken = Outcome(Status.FAILED, _since(started), error=f"{Reason.OUTCOME_UNKNOWN}: the shim failed")
+            await self._invocations.settle(call, broken)
+            raise
         else:
             answer, outcome = answered(reply, _since(started))
         if not await self._invocations.settle(call, outcome):
