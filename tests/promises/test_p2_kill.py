@@ -142,4 +142,6 @@ async def test_five_kills_leave_nothing_off_the_record(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 async def test_two_hundred_kills_leave_nothing_off_the_record(tmp_path: Path) -> None:
-    await kill_many_times(tmp_path, 200, seed=random.SystemRandom().randrange(2**32))
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"\nseed {seed}")
+    await kill_many_times(tmp_path, 200, seed=seed)
