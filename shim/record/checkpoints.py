@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from shim.errors import RecordUnavailable
 from shim.model import JsonObject
-from shim.store.files import beside, open_private, private_folder, sync, sync_folder
+from shim.store.files import CHECKPOINTS, KEY, beside, open_private, private_folder, sync, sync_folder
 from shim.store.tx import Head
 
 
@@ -50,7 +50,7 @@ def sign(key: Ed25519PrivateKey, head: Head, time: str) -> Checkpoint:
 
 def key_path(store: Path) -> Path:
     """Where the key lies when the configuration does not say."""
-    return beside(store, ".key")
+    return beside(store, KEY)
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
@@ -115,7 +115,7 @@ def load_public(content: bytes) -> Ed25519PublicKey:
 
 def file_path(store: Path) -> Path:
     """The file of checkpoints beside the store."""
-    return beside(store, ".checkpoints")
+    return beside(store, CHECKPOINTS)
 
 
 def append_line(store: Path, checkpoint: Checkpoint) -> None:

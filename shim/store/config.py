@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+from shim.store.files import name_problem
 
 
 class StoreUrl(str):
@@ -15,6 +19,9 @@ class StoreUrl(str):
     def check(cls, text: str) -> StoreUrl:
         kind, _, rest = text.partition(":")
         if kind == "sqlite" and rest:
+            problem = name_problem(Path(rest))
+            if problem is not None:
+                raise ValueError(problem)
             return cls(text)
         if kind in ("postgresql", "postgres"):
             raise ValueError("not supported by this version: a PostgreSQL store; use sqlite:PATH")

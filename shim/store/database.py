@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shim.errors import RecordUnavailable
 from shim.store import schema
-from shim.store.files import beside, make_private, refuse_link
+from shim.store.files import make_private, refuse_link, sidecar
 from shim.store.lock import FileLock
 from shim.store.tx import Head, Tx, Unit
 
@@ -72,7 +72,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         for suffix in _SIDECARS:
-            refuse_link(beside(self._path, suffix))
+            refuse_link(sidecar(self._path, suffix))
         if not refuse_link(self._path):
             make_private(self._path)
         raw = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
@@ -90,7 +90,7 @@ class Database:
             raw.close()
             raise
         self._raw = raw
-        files = (self._path, beside(self._path, "-wal"), beside(self._path, "-shm"), self._lock.path)
+        files = (self._path, sidecar(self._path, "-wal"), sidecar(self._path, "-shm"), self._lock.path)
         self._watched = tuple((file, _identity(file)) for file in files)
         return raw
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from shim.errors import RecordUnavailable
 
+LOCK, TURN, ALIVE, CHECKPOINTS, KEY = ".lock", ".turn", ".alive", ".checkpoints", ".key"
+BESIDE = frozenset((LOCK, TURN, ALIVE, CHECKPOINTS, KEY))
+"""What lies beside a store, by suffix: the name before it is the store's own without its last suffix."""
+
 _OURS = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -90,6 +94,24 @@ def make_private(path: Path) -> bool:
     return True
 
 
+def name_problem(path: Path) -> str | None:
+    """Why a store cannot have this name, or None: its own suffix may be none that the files beside it have."""
+    if path.suffix.lower() not in BESIDE:
+        return None
+    return f"a store cannot be called {path.name}: a file beside it has that suffix; call it {path.stem}.db"
+
+
 def beside(path: Path, suffix: str) -> Path:
-    """`var/shim.db` and `.lock` make `var/shim.db.lock`."""
+    """`var/shim.db` and `.lock` make `var/shim.lock`: one of the `BESIDE` of a store.
+
+    Raises RecordUnavailable where that could be the store itself.
+    """
+    problem = name_problem(path)
+    if problem is not None:
+        raise RecordUnavailable(problem)
+    return path.with_name(path.stem + suffix)
+
+
+def sidecar(path: Path, suffix: str) -> Path:
+    """`var/shim.db` and `-wal` make `var/shim.db-wal`: the files that SQLite itself puts beside a database."""
     return path.with_name(path.name + suffix)

@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shim.errors import RecordUnavailable
-from shim.store.files import beside, open_private, private_folder
+from shim.store.files import ALIVE, beside, open_private, private_folder
 
 _INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 def _folder(store: Path) -> Path:
-    return beside(store, ".alive")
+    return beside(store, ALIVE)
 
 
 @contextmanager

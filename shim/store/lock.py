@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shim.store.files import beside, open_private
+from shim.store.files import LOCK, TURN, beside, open_private
 
 _PATIENCE = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.001
@@ -33,9 +33,9 @@ class FileLock:
     """`NAME.lock` and `NAME.turn` beside the store. For one thread at a time."""
 
     def __init__(self, store: Path) -> None:
-        self.path = beside(store, ".lock")
+        self.path = beside(store, LOCK)
         self._lock = open_private(self.path, os.O_RDWR)
-        self._turn = open_private(beside(store, ".turn"), os.O_RDWR)
+        self._turn = open_private(beside(store, TURN), os.O_RDWR)
 
     def acquire(self, wanted: Callable[[], bool]) -> bool:
         """Wait for the lock while it is wanted. False when it was not had.

@@ -94,7 +94,7 @@ def test_a_key_is_made_for_its_owner_alone_and_then_kept(tmp_path: Path) -> None
     key = load_key(path)
     assert path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [found.name for found in path.parent.iterdir()] == ["shim.db.key"]
+    assert [found.name for found in path.parent.iterdir()] == ["shim.key"]
     assert load_key(path).private_bytes_raw() == key.private_bytes_raw()
     assert load_public(public_pem(key)).public_bytes_raw() == key.public_key().public_bytes_raw()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shim.errors import RecordUnavailable
-from shim.store.files import beside
+from shim.store.files import sidecar
 from shim.store.sqlite import SqliteStore
 from tests.store import power
 from tests.store.units import Add, names
@@ -101,16 +101,16 @@ async def test_a_lock_that_is_let_go_in_time_costs_only_the_wait(tmp_path: Path)
         assert await waiting == 1
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
-async def test_a_file_that_is_gone_refuses_until_it_is_back(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("name", ["shim.db", "shim.db-wal", "shim.lock"])
+async def test_a_file_that_is_gone_refuses_until_it_is_back(tmp_path: Path, name: str) -> None:
     path = tmp_path / "shim.db"
     async with SqliteStore.open(path, "p") as store:
         await store.commit(Add("a"))
         away = tmp_path / "away"
-        beside(path, suffix).rename(away)
+        (tmp_path / name).rename(away)
         with pytest.raises(RecordUnavailable, match="removed or replaced"):
             await store.commit(Add("b"))
-        away.rename(beside(path, suffix))
+        away.rename(tmp_path / name)
         assert await store.commit(Add("c")) == 2
     assert names(path) == ["a", "c"]
 
@@ -133,7 +133,7 @@ async def test_closing_a_store_that_was_replaced_does_the_new_one_no_harm(tmp_pa
         await store.commit(Add("new"))
         with pytest.raises(RecordUnavailable, match="removed or replaced"):
             await old.commit(Add("lost"))
-    assert beside(path, "-wal").stat().st_size > 0
+    assert sidecar(path, "-wal").stat().st_size > 0
     assert await store.commit(Add("newer")) == 2
     await new.__aexit__(None, None, None)
     assert names(path) == ["new", "newer"]

@@ -11,11 +11,16 @@ import pytest
 
 from shim.errors import RecordUnavailable
 from shim.model import Offer
-from shim.store.files import beside
+from shim.store.config import StoreUrl
+from shim.store.files import BESIDE, beside, sidecar
 from shim.store.liveness import is_alive
 from shim.store.reader import Reader
 from shim.store.sqlite import SqliteStore
 from tests.store.units import Add
+
+
+def names_in(folder: Path) -> set[str]:
+    return {found.name for found in folder.iterdir()}
 
 
 async def refusal(path: Path) -> str:
@@ -31,7 +36,7 @@ async def test_everything_it_makes_is_for_its_owner_alone(tmp_path: Path) -> Non
         async with SqliteStore.open(tmp_path / "a" / "b" / "shim.db", "p") as store:
             await store.commit(Add("x"))
             made = [tmp_path / "a", *(tmp_path / "a").rglob("*")]
-            assert {path.name for path in made} >= {"b", "shim.db", "shim.db-wal", "shim.db.lock", "p"}
+            assert {path.name for path in made} >= {"b", "shim.db", "shim.db-wal", "shim.lock", "p"}
             for path in made:
                 wanted = 0o700 if path.is_dir() else 0o600
                 assert stat.S_IMODE(path.stat().st_mode) == wanted, path
@@ -39,14 +44,34 @@ async def test_everything_it_makes_is_for_its_owner_alone(tmp_path: Path) -> Non
         os.umask(old)
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", ".lock", ".turn"])
-async def test_a_planted_link_is_not_followed(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / "shim.db"
+@pytest.mark.parametrize("name", ["shim.db", "shim.db-wal", "shim.db-shm", "shim.lock", "shim.turn"])
+async def test_a_planted_link_is_not_followed(tmp_path: Path, name: str) -> None:
     aim = tmp_path / "aim"
-    beside(path, suffix).symlink_to(aim)
-    said = await refusal(path)
-    assert str(beside(path, suffix)) in said
+    (tmp_path / name).symlink_to(aim)
+    said = await refusal(tmp_path / "shim.db")
+    assert str(tmp_path / name) in said
     assert not aim.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("shim.db", "shim"), ("shim", "shim"), ("a.b.db", "a.b"), (".hidden", ".hidden")]
+)
+async def test_what_lies_beside_a_store_has_its_name_without_suffix(tmp_path: Path, name: str, stem: str) -> None:
+    path = tmp_path / name
+    async with SqliteStore.open(path, "p") as store:
+        await store.commit(Add("x"))
+        found = names_in(tmp_path)
+    assert found == {name, f"{name}-wal", f"{name}-shm", f"{stem}.lock", f"{stem}.turn", f"{stem}.alive"}
+    assert sidecar(path, "-wal").name == f"{name}-wal"
+
+
+@pytest.mark.parametrize("suffix", [*BESIDE, ".LOCK"])
+async def test_a_store_that_would_be_one_of_its_own_files_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"shim{suffix}"
+    assert "a file beside it has that suffix; call it shim.db" in await refusal(path)
+    assert not names_in(tmp_path)
+    with pytest.raises(ValueError, match=r"call it shim\.db"):
+        StoreUrl.check(f"sqlite:{path}")
 
 
 async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
