@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeAlias
 
 REDACTED = "[redacted]"
 
 _BEGIN_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _END_KEY = re.compile(r"-----END [A-Z0-9 ]{0,40}-----")
-_PLAIN_WORD = re.compile(r"[a-z]{1,40}")
+_PLAIN_WORD = re.compile(r"[a-z]{1,40}\.?")
 
 
 def _bearer(match: re.Match[str]) -> str:
-    # "bearer instruments" is prose; a token has digits, capitals or punctuation.
-    return match[0] if _PLAIN_WORD.fullmatch(match[2]) else match[1] + REDACTED
+    # "bearer instruments" is prose. A token has digits, capitals or punctuation, or the scheme has its capital.
+    is_prose = match[1].startswith("b") and _PLAIN_WORD.fullmatch(match[2])
+    return match[0] if is_prose else match[1] + REDACTED
 
 
 def _all(_: re.Match[str]) -> str:
@@ -29,20 +31,32 @@ def _after_name(match: re.Match[str]) -> str:
     return match[1] + REDACTED
 
 
-_FORMS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
+_Form: TypeAlias = tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]]
+
+# Between a name and its value, however deep in quoted and escaped text both are.
+_GAP = r"[\\\"'\s]{0,32}+"
+_IS = rf"{_GAP}(?::|=>?){_GAP}"
+_SCHEME = r"(?:bearer|basic|token)\\{0,16}+\s{1,16}+[\\\"']{0,16}+"
+_VALUE = r"[^\s\"'\\,;<>]++"
+
+_ANY_CASE: tuple[_Form, ...] = tuple(
+    (marker, re.compile(pattern, re.ASCII | re.IGNORECASE), replace)
+    for marker, pattern, replace in (
+        ("authorization", rf"(authorization{_IS}{_SCHEME}){_VALUE}", _after_name),
+        ("bearer", r"(\bbearer\s{1,16}+)([A-Za-z0-9._~+/=-]{8,}+)", _bearer),
+        ("accountkey", rf"(accountkey{_IS}){_VALUE}", _after_name),
+        ("sharedaccesskey", rf"(sharedaccesskey{_IS}){_VALUE}", _after_name),
+        ("secret", rf"(aws_?secret_?access_?key{_IS})[A-Za-z0-9+/]{{40}}", _after_name),
+    )
+)
+"""What has a name before it, which is written in any case: the marker is looked for in the text in lower case."""
+
+_FORMS: tuple[_Form, ...] = tuple(
     (marker, re.compile(pattern, re.ASCII), replace)
     for marker, pattern, replace in (
-        ("earer", r"(?i:\b(bearer\s{1,4}))([A-Za-z0-9._~+/=-]{8,}+)", _bearer),
-        ("EARER", r"(\bBEARER\s{1,4})([A-Za-z0-9._~+/=-]{8,}+)", _bearer),
-        ("asic", r"(?i:\b(authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?basic\s{1,4}))[A-Za-z0-9+/=_-]{6,}+", _after_name),
         ("mcpshim_", r"mcpshim_[A-Za-z0-9_-]{43}", _all),
         ("AKIA", r"\bAKIA[A-Z0-9]{16}\b", _all),
         ("ASIA", r"\bASIA[A-Z0-9]{16}\b", _all),
-        (
-            "ecret",
-            r"(?i:(aws_?secret_?access_?key[\"']?\s{0,4}[:=]\s{0,4}[\"']?))[A-Za-z0-9+/]{40}",
-            _after_name,
-        ),
         ("AIza", r"(?<![\w-])AIza[A-Za-z0-9_-]{35}", _all),
         ("ya29.", r"(?<![\w-])ya29\.[A-Za-z0-9_-]{20,}+", _all),
         ("gh", r"(?<!\w)gh[pousr]_[A-Za-z0-9]{36,}+", _all),
@@ -65,12 +79,13 @@ def without_credentials(text: str) -> tuple[str, int]:
     count = 0
     if "PRIVATE KEY" in text:
         text, count = _without_keys(text)
-    for marker, pattern, replace in _FORMS:
-        if marker in text:
-            before = text
-            text = pattern.sub(replace, text)
-            if text != before:
-                count += max(1, text.count(REDACTED) - before.count(REDACTED))
+    lower = text.lower()
+    due = [form for form in _ANY_CASE if form[0] in lower] + [form for form in _FORMS if form[0] in text]
+    for _, pattern, replace in due:
+        before = text
+        text = pattern.sub(replace, text)
+        if text != before:
+            count += max(1, text.count(REDACTED) - before.count(REDACTED))
     return text, count
 
 

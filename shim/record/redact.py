@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
+from functools import lru_cache
 
 from shim import jsontext
 from shim.errors import InvalidText
@@ -13,10 +13,8 @@ from shim.record.marked import Marks, Schemas
 
 _NAMES = ("password", "passwd", "token", "secret", "authorization", "apikey", "cookie", "privatekey", "credential")
 _ENDINGS = (*_NAMES, "passwords", "secrets", "apikeys", "cookies", "privatekeys", "credentials")
-_SPEAKS_OF = re.compile(
-    r"passw|token|secret|authorization|api[-_]?key|cookie|private[-_]?key|credential", re.IGNORECASE
-)
 _KEPT = 1024
+_LONGEST_REMEMBERED = 64
 _TEXTS_IN_TEXTS = 3
 
 
@@ -25,10 +23,25 @@ def names_secret(name: str) -> bool:
 
     Case, `-` and `_` apart; so `access_token`, `clientSecret` and `X-API-Key` are, `max_tokens` and `tokenize` are not.
     """
-    if _SPEAKS_OF.search(name) is None:
-        return False
-    plain = name.lower().replace("-", "").replace("_", "")
-    return plain.endswith(_ENDINGS)
+    # What is remembered is bounded in size as well as in number.
+    return _is_secret(name) if len(name) > _LONGEST_REMEMBERED else _remembered(name)
+
+
+def _is_secret(name: str) -> bool:
+    return _plain(name).endswith(_ENDINGS)
+
+
+_remembered = lru_cache(maxsize=4096)(_is_secret)
+
+
+def _plain(text: str) -> str:
+    return text.casefold().replace("-", "").replace("_", "")
+
+
+def _may_name_secret(text: str) -> bool:
+    # For a JSON text as it stands, before it is read: a name may have escapes in it.
+    plain = _plain(text)
+    return "\\u" in plain or any(name in plain for name in _NAMES)
 
 
 class Redactor:
@@ -84,7 +97,7 @@ class _Walk:
     def _text(self, text: str, inside: int) -> str:
         if len(text) < 8:
             return text
-        if inside < _TEXTS_IN_TEXTS and text[0] in "{[ \n\t\r" and _SPEAKS_OF.search(text) is not None:
+        if inside < _TEXTS_IN_TEXTS and text[0] in "{[ \n\t\r" and _may_name_secret(text):
             # Results often carry one object twice, once as text: what is hidden here must not stand there.
             try:
                 parsed = jsontext.parse(text.encode("utf-8"))

@@ -24,7 +24,18 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     "name",
     [
         *("password", "passwd", "token", "secret", "authorization", "api_key", "apikey", "cookie", "private_key"),
-        *("credential", "API-Key", "ApiKey", "Set-Cookie", "clientSecret", "access_token", "X-Api-Key", "PRIVATE-KEY"),
+        *("Pass-Word", "pass_word", "PASS-WD", "api__key", "private__key", "se-cret", "to_ken", "AUTH-ORIZATION"),
+        *(
+            "x" * 100 + "_Pass--Word",
+            "credential",
+            "API-Key",
+            "ApiKey",
+            "Set-Cookie",
+            "clientSecret",
+            "access_token",
+            "X-Api-Key",
+            "PRIVATE-KEY",
+        ),
     ],
 )
 def test_these_names_are_secret(name: str) -> None:
@@ -106,6 +117,13 @@ def test_a_text_that_holds_the_same_object_hides_the_same() -> None:
     assert count == 2
 
 
+@pytest.mark.parametrize("name", ["Pass-Word", "api__key", "se-cret", "AUTH-ORIZATION", "p\\u0061ssword"])
+def test_a_text_that_holds_an_object_hides_every_spelling(name: str) -> None:
+    redacted, count = Redactor().redact({"text": f'{{"a":[{{"{name}":"hunter2"}}]}}'})
+    assert "hunter2" not in redacted["text"]
+    assert count == 1
+
+
 @given(_JSON)
 def test_redaction_is_stable_and_keeps_what_is_not_secret(value: Any) -> None:
     once, _ = Redactor().redact(value)
@@ -116,7 +134,25 @@ def test_redaction_is_stable_and_keeps_what_is_not_secret(value: Any) -> None:
 
 KNOWN = [
     "Bearer abc123.def-456",
+    "Bearer abcdefgh",
+    "BEARER abcdefgh",
+    "bearer abcdefg8",
     "authorization: Basic dXNlcjpwYXNz",
+    "Authorization: Bearer supersecrettoken",
+    "Authorization: Bearer abc123",
+    "AUTHORIZATION = bearer x",
+    "Authorization: token abcdef",
+    "Proxy-Authorization: bearer opaquetoken",
+    "HTTP_AUTHORIZATION=Bearer opaque",
+    "'Authorization' => 'Bearer opaque",
+    "Authorization:\\ Bearer\\ opaque",
+    '{"authorization": "bearer opaque',
+    '"{\\"Authorization\\": \\"Bearer opaque',
+    '"{\\\\\\"Authorization\\\\\\":\\\\\\"Basic opaque',
+    "AccountKey=dGhlIGtleQ==",
+    '"accountKey": "dGhlIGtleQ==',
+    "SharedAccessKey=dGhlIGtleQ==",
+    "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "mcpshim_" + "A" * 43,
     "AKIAIOSFODNN7EXAMPLE",
     "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
@@ -143,9 +179,28 @@ def test_known_credentials_are_found_in_the_middle_of_text(secret: str) -> None:
         assert part not in text or part in ("example.com/x", "KEY-----")
 
 
+def test_what_stands_round_a_credential_stays() -> None:
+    said = "curl -H 'Authorization: Bearer abcdefghijkl' https://example.com"
+    assert without_credentials(said) == (said.replace("abcdefghijkl", REDACTED), 1)
+    said = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=dGhl/IGtl+eQ==;EndpointSuffix=x"
+    assert without_credentials(said) == (said.replace("dGhl/IGtl+eQ==", REDACTED), 1)
+    said = '{"h":"{\\"Authorization\\":\\"Bearer opaque\\"}"}'
+    assert without_credentials(said) == (said.replace("opaque", REDACTED), 1)
+
+
 @pytest.mark.parametrize(
     "text",
-    ["bearer instruments", "the task-list of skilled work", "http://example.com:8080/", "AKIA", "no secret here"],
+    [
+        "bearer instruments",
+        "a bearer instrument.",
+        "Bearer of news",
+        'Bearer realm="x"',
+        "no authorization",
+        "the task-list of skilled work",
+        "http://example.com:8080/",
+        "AKIA",
+        "no secret here",
+    ],
 )
 def test_prose_is_left_as_it_is(text: str) -> None:
     assert without_credentials(text) == (text, 0)
@@ -163,6 +218,11 @@ HOSTILE = [
     "sk-" * 300_000,
     "ghp_" * 250_000,
     "authorization: basic " * 50_000,
+    ("authorization" + "\\" * 32) * 20_000,
+    ("authorization" + " " * 32 + ":" + " " * 32) * 12_000,
+    ("authorization: bearer" + " " * 32) * 15_000,
+    "authorization:bearer " + "a" * 1_000_000,
+    "AccountKey=" * 90_000,
     "aws_secret_access_key" * 50_000,
     "a" * 1_000_000,
 ]
