@@ -58,7 +58,7 @@ class Invocation:
         self._end: JsonObject = decode(row.outcome)["body"] if row.outcome is not None else {}
         self.seq = row.seq
         self.id: str = self._intent["invocation"]
-        self.tool: str = self._body["tool"]
+        self.tool: str | None = self._body["tool"] or None
         self.status = self._status(is_alive)
 
     def _status(self, is_alive: Callable[[str], bool]) -> Status:
@@ -76,6 +76,7 @@ class Invocation:
             "id": self.id,
             "seq": row.seq,
             "time": self._intent["time"],
+            "tool": self.tool,
             "arguments": _content(arguments),
             "approval": None,
             "secrets": [],

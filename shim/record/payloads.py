@@ -18,13 +18,22 @@ _LARGE = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`content` is None under `digest`; `sha256` is over salt and content as it would have been, lower-case hex."""
+    """`content` is None under `digest`; `sha256` is over salt and content as it would have been, lower-case hex.
+
+    `size` is the number of bytes of the value before redaction, as compact JSON.
+    """
 
     salt: bytes
     content: bytes | None
     sha256: str
     keep: Keep
     redactions: int
+    size: int
+
+
+def salt_digest(salt: bytes) -> str:
+    """SHA-256(salt), lower-case hex: what holds the salt in place where there is no content to do so."""
+    return hashlib.sha256(salt).hexdigest()
 
 
 def digest(salt: bytes, content: bytes) -> str:
@@ -46,9 +55,8 @@ class Payloads:
         return self._keep(value, keep, schema)
 
     def _keep(self, value: JsonObject, keep: Keep, schema: JsonObject | None) -> Kept:
-        count = 0
-        if keep != "full":
-            value, count = self._redactor.redact(value, schema)
-        content = jsontext.dump(value)
+        shown, count = self._redactor.redact(value, schema) if keep != "full" else (value, 0)
+        content = jsontext.dump(shown)
+        size = len(content) if not count else len(jsontext.dump(value))
         salt = self._random(SALT_BYTES)
-        return Kept(salt, content if keep != "digest" else None, digest(salt, content), keep, count)
+        return Kept(salt, content if keep != "digest" else None, digest(salt, content), keep, count, size)

@@ -48,9 +48,13 @@ class Query:
             decision=self.decision,
         )
 
+    def takes_tool(self, tool: str | None) -> bool:
+        """Whether the tool is one that is asked for; what concerns none matches no predicate."""
+        return self.tool is None or (tool is not None and self.tool(tool))
+
     def takes(self, invocation: Invocation) -> bool:
         """The rest of it."""
-        if self.tool is not None and not self.tool(invocation.tool):
+        if not self.takes_tool(invocation.tool):
             return False
         if self.status is not None:
             return invocation.status == self.status
@@ -144,24 +148,37 @@ def follow(reader: Reader, query: Query, wait: Callable[[], None], position: int
 
 
 def stats(reader: Reader, query: Query) -> JsonObject:
-    """Counts: `invocations`, also by `status`, `decision`, `identity` and `tool`; `events` in the whole record."""
+    """Counts: `invocations`, also by `status`, `decision`, `identity` and, where there is one, `tool`; all `events`."""
     alive = _Alive(reader)
-    names = ("status", "decision", "identity", "tool")
-    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
+    counts = _counters()
     total = 0
     for identity, tool, decision, stored, process, count in reader.totals(query.selection()):
         status = _status(decision, stored, process, alive)
-        if query.tool is not None and not query.tool(tool):
+        if not query.takes_tool(tool):
             continue
         if query.status is not None and status != query.status:
             continue
         total += count
-        for name, value in zip(names, (status.value, decision, identity, tool), strict=True):
-            counts[name][value] += count
+        for name, value in zip(counts, (status.value, decision, identity, tool), strict=True):
+            if value is not None:
+                counts[name][value] += count
+    return _stats(reader.count("events"), total, counts)
+
+
+def no_stats() -> JsonObject:
+    """What `stats` gives of a record on which nothing stands."""
+    return _stats(0, 0, _counters())
+
+
+def _counters() -> dict[str, Counter[str]]:
+    return {name: Counter() for name in ("status", "decision", "identity", "tool")}
+
+
+def _stats(events: int, total: int, counts: dict[str, Counter[str]]) -> JsonObject:
     return {
-        "events": reader.count("events"),
+        "events": events,
         "invocations": total,
-        **{name: dict(counts[name].most_common()) for name in names},
+        **{name: dict(counter.most_common()) for name, counter in counts.items()},
     }
 
 

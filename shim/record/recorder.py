@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from shim import jsontext
 from shim.errors import RecordUnavailable
 from shim.model import Call, Caller, Decision, JsonObject, Outcome, Reason, Status, Tool
-from shim.record.config import RecordBlock
-from shim.record.payloads import Kept, Payloads
+from shim.record.config import Keep, RecordBlock
+from shim.record.known import without_credentials
+from shim.record.payloads import Kept, Payloads, salt_digest
 from shim.record.work import (
     Append,
     AppendAll,
@@ -23,10 +24,14 @@ from shim.record.work import (
     WriteShown,
 )
 from shim.store.sqlite import SqliteStore
+from shim.store.tx import Part
 
 _MOST_LOST = 100_000
 _MOST_REFUSED = 4096
 _SHOWN_KEPT = 4096
+_LONGEST_ERROR = 500
+_SEARCHED = 65_536
+_CUT = " … (cut)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +84,14 @@ class Record:
         kept = None
         if outcome.result is not None:
             kept = await self._payloads.keep(outcome.result, self._block.results, size=outcome.size or 0)
+        error, hidden = _error(outcome, self._block.results)
         body: JsonObject = {
             "status": outcome.status,
             "duration_ms": round(outcome.duration_ms, 3),
-            "result_bytes": outcome.size,
-            "result_sha256": kept.sha256 if kept is not None else None,
-            "result_kept": kept.keep if kept is not None else None,
-            "redactions": outcome.redactions + (kept.redactions if kept is not None else 0),
-            "error": outcome.error,
+            "result_bytes": kept.size if kept is not None else None,
+            **_part("result", kept),
+            "redactions": outcome.redactions + hidden + (kept.redactions if kept is not None else 0),
+            "error": error,
         }
         try:
             await self._store.commit(WriteOutcome(call.id, body, self._clock(), kept))
@@ -113,11 +118,16 @@ class Record:
         """Any other event."""
         await self._store.commit(Append(kind, body, invocation, self._clock()))
 
-    async def loaded(self, digest: str, texts: Sequence[tuple[str, str]]) -> None:
-        """That the configuration with this digest was loaded; its texts (name, text), which it is over, are kept."""
+    async def loaded(self, digest: str, texts: Sequence[tuple[str, str]], *, user: str | None = None) -> None:
+        """That the configuration with this digest was loaded; its texts (name, text), which it is over, are kept.
+
+        `user` is the operating-system user as whom this process runs.
+        """
         contents = [(name, text.encode("utf-8", "surrogatepass")) for name, text in texts]
         files = [{"name": name, "sha256": hashlib.sha256(content).hexdigest()} for name, content in contents]
-        body: JsonObject = {"policy": digest, "files": files}
+        body: JsonObject = {"policy": digest, "files": files, "process": self._store.instance}
+        if user is not None:
+            body["user"] = user
         await self._store.commit(WriteLoaded(digest, contents, body, self._clock()))
 
     def auth_refused(self, address: str | None, reason: str) -> None:
@@ -164,6 +174,30 @@ class Record:
             self._lost[invocation] = (status, f"{Reason.RECORD_UNAVAILABLE}: {error}")
 
 
+def _error(outcome: Outcome, keep: Keep) -> tuple[str | None, int]:
+    # An upstream's own words are as little the record's to keep for good as its results are.
+    error = outcome.error
+    if error is None:
+        return None, 0
+    if outcome.detail is not None and keep != "digest":
+        # Bounded before it is searched, far beyond what is kept.
+        error = f"{error} {outcome.detail[:_SEARCHED]}"
+    error, hidden = without_credentials(error)
+    if len(error) > _LONGEST_ERROR:
+        error = error[: _LONGEST_ERROR - len(_CUT)] + _CUT
+    return error, hidden
+
+
+def _part(name: Part, kept: Kept | None) -> JsonObject:
+    body: JsonObject = {
+        f"{name}_sha256": kept.sha256 if kept is not None else None,
+        f"{name}_kept": kept.keep if kept is not None else None,
+    }
+    if kept is not None and kept.content is None:
+        body[f"{name}_salt_sha256"] = salt_digest(kept.salt)
+    return body
+
+
 def _refused_body(key: tuple[datetime, str | None, str], count: int) -> JsonObject:
     minute, address, reason = key
     return {
@@ -190,9 +224,8 @@ def _intent_body(call: Call, decision: Decision, kept: Kept | None, process: str
         "trace": caller.trace,
         "method": call.method,
         "upstream": call.upstream,
-        "tool": call.tool,
-        "arguments_sha256": kept.sha256 if kept is not None else None,
-        "arguments_kept": kept.keep if kept is not None else None,
+        "tool": call.tool or None,
+        **_part("arguments", kept),
         "redactions": kept.redactions if kept is not None else 0,
         "decision": decision.effect,
         "reason": decision.reason,

@@ -33,6 +33,11 @@ class Verdict:
     broken_at: int | None = None
     what: str | None = None
 
+    @classmethod
+    def unread(cls, what: str) -> Verdict:
+        """On a store that cannot even be opened."""
+        return cls(False, 0, GENESIS.hex(), None, what)
+
     def to_json(self) -> JsonObject:
         """`{"ok", "events", "head", "broken_at", "what"}`."""
         return asdict(self)
@@ -218,6 +223,8 @@ class _Hanging:
         if digest_only != (payload.content is None):
             raise _Broken(seq, f"the {part} are not kept as the event says")
         if payload.content is None:
+            if payloads.salt_digest(payload.salt) != body.get(f"{part}_salt_sha256"):
+                raise _Broken(seq, f"the salt of the {part} is not what was written: its digest differs")
             return
         if payloads.digest(payload.salt, payload.content) != sha256:
             raise _Broken(seq, f"the {part} are not what was written: their digest differs")

@@ -154,7 +154,7 @@ LEFT JOIN payloads p ON p.invocation = e.invocation
 ORDER BY e.seq"""
         try:
             for seq, text, digest, salt, content in self._raw.execute(sql):
-                yield Event(seq, text, digest), Payload(salt, content) if salt is not None else None
+                yield Event(seq, text, digest), Payload(_blob(salt), _blob(content)) if salt is not None else None
         except sqlite3.Error as error:
             raise unavailable(error, self.path) from error
 
@@ -221,8 +221,8 @@ ORDER BY e.seq"""
             found[upstream.decode()] = Offer(**{**value, "tools": tuple(value["tools"])})
         return found
 
-    def totals(self, selection: Selection) -> Iterator[tuple[str, str, str, str | None, str, int]]:
-        """Counts of invocations by identity, tool, decision, status (None: no outcome) and process."""
+    def totals(self, selection: Selection) -> Iterator[tuple[str, str | None, str, str | None, str, int]]:
+        """Counts of invocations by identity, tool (None: none), decision, status (None: no outcome) and process."""
         conditions, values = _conditions(selection)
         sql = f"""SELECT i.identity, i.tool, i.decision,
   (SELECT o.status FROM events o WHERE o.invocation = i.invocation AND o.kind = 'outcome' ORDER BY o.seq DESC LIMIT 1),
@@ -233,7 +233,7 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - the conditions 
             identity, tool, decision, status, process = (
                 text.decode("utf-8", "surrogatepass") if text is not None else None for text in texts
             )
-            yield identity or "", tool or "", decision or "", status, process or "", count
+            yield identity or "", tool or None, decision or "", status, process or "", count
 
     def changed_columns(self) -> str | None:
         """What is wrong with the columns beside the hashed text, or None: they must be computed, and indexed truly."""
@@ -242,6 +242,11 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - the conditions 
             return "the columns of the table of events are not the computed ones"
         found = self._all("PRAGMA integrity_check(1)")[0][0]
         return None if found == b"ok" else f"the database is damaged: {found.decode('utf-8', 'replace')}"
+
+
+def _blob(value: Any) -> Any:
+    # A column takes values of any kind from who writes past us: what was written here is bytes, or nothing.
+    return value if value is None or isinstance(value, bytes) else repr(value).encode()
 
 
 def _conditions(selection: Selection) -> tuple[str, list[object]]:

@@ -50,7 +50,7 @@ def call(
     arguments: JsonObject | None = None,
     *,
     identity: str = "bot",
-    tool: str = "git/git_status",
+    tool: str | None = "git/git_status",
     minute: int = 0,
     schema: JsonObject | None = None,
 ) -> Call:
@@ -60,7 +60,7 @@ def call(
         run="trace:0af7651916cd43dd8448eb211c80319c",
         method="tools/call",
         tool=tool,
-        upstream=tool.split("/")[0],
+        upstream=tool.split("/")[0] if tool is not None else None,
         arguments={"repo": "/srv"} if arguments is None else arguments,
         began=BEGAN + timedelta(minutes=minute),
         policy="policy-digest",

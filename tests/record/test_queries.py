@@ -14,8 +14,9 @@ import pytest
 
 from shim.errors import RecordUnavailable
 from shim.model import JsonObject, Outcome, Status
+from shim.record.export import FORMATS
 from shim.record.invocation import FIELDS
-from shim.record.queries import Query, follow, listed, newest, show, stats
+from shim.record.queries import Query, follow, listed, newest, no_stats, show, stats
 from shim.store import reader as reading
 from shim.store.reader import Reader
 from shim.store.sqlite import SqliteStore
@@ -190,3 +191,35 @@ async def test_a_row_of_nobodys_making_is_named_and_no_traceback(path: Path) -> 
     raw.close()
     with pytest.raises(RecordUnavailable, match="verify the record"):
         ids(path)
+
+
+async def test_what_concerns_no_tool_matches_none_and_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    async with recorded(path) as record:
+        await record.intent(call("none", tool=None), DENIED)
+        # As an earlier writer may have put it.
+        body = {**_intent_of(path, "none"), "tool": ""}
+        await record.event("intent", {**body, "arguments_sha256": None}, "empty")
+    with Reader(path) as reader:
+        assert [item["tool"] for item in listed(reader, Query())] == [None, None]
+        assert list(listed(reader, Query(tool=lambda _: True))) == []
+        found = stats(reader, Query())
+        assert (found["invocations"], found["tool"]) == (2, {})
+        assert stats(reader, Query(tool=lambda _: True))["invocations"] == 0
+        row = next(iter(FORMATS["csv"](listed(reader, Query()))))
+        assert row.startswith(b"id,")
+
+
+def _intent_of(path: Path, name: str) -> JsonObject:
+    with Reader(path) as reader:
+        found = show(reader, name)
+    assert found is not None
+    body: JsonObject = found["events"][0]["body"]
+    return body
+
+
+async def test_nothing_counted_has_the_shape_of_something_counted(path: Path) -> None:
+    with Reader(path) as reader:
+        found = stats(reader, Query())
+    assert list(no_stats()) == list(found)
+    assert no_stats()["status"] == {}

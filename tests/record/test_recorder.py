@@ -78,6 +78,67 @@ async def test_a_call_and_its_answer(tmp_path: Path) -> None:
     assert found["arguments_sha256"] == hashlib.sha256(salt + b'{"repo":"/srv"}').hexdigest()
 
 
+@pytest.mark.parametrize("keep", ["full", "redacted", "digest"])
+async def test_the_size_is_that_of_the_result_as_the_caller_gets_it(tmp_path: Path, keep: Any) -> None:
+    path = tmp_path / "shim.db"
+    plain, secret = {"é": [1, 2]}, {"token": "abcdef", "n": 1}
+    async with recorded(path, RecordBlock(results=keep)) as record:
+        for name, result in (("plain", plain), ("secret", secret), ("none", None)):
+            await record.intent(call(name), GRANTED)
+            await record.outcome(call(name), Outcome(Status.OK, 1.0, result, 4711))
+    sizes = [one(path, name)["result_bytes"] for name in ("plain", "secret", "none")]
+    assert sizes == [len(json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode()), 24, None]
+
+
+@pytest.mark.parametrize("keep", ["full", "redacted", "digest"])
+async def test_an_upstreams_own_error_is_kept_as_its_results_are(tmp_path: Path, keep: Any) -> None:
+    # given errors whose words an upstream chose, and one of the shim's own
+    path = tmp_path / "shim.db"
+    said = {
+        "secret": ("upstream-error: -32000", "denied for Authorization: Bearer supersecrettoken"),
+        "long": ("upstream-error: -32000", "é" * 5_000_000),
+        "own": ("upstream-timeout: no answer: within 30 s", None),
+        "link": ("upstream-unavailable: https://user:hunter2@example.com", None),
+    }
+    async with recorded(path, RecordBlock(results=keep)) as record:
+        for name, (error, detail) in said.items():
+            await record.intent(call(name), GRANTED)
+            await record.outcome(call(name), Outcome(Status.ERROR, 1.0, error=error, detail=detail))
+    found = {name: one(path, name) for name in said}
+    # then the shim's own stay whole, but for credentials
+    assert found["own"]["error"] == said["own"][0]
+    assert found["link"]["error"] == "upstream-unavailable: https://[redacted]@example.com"
+    # and of the others there is no credential, no more than can be read, and nothing where no results are kept
+    if keep == "digest":
+        assert {found[name]["error"] for name in ("secret", "long")} == {"upstream-error: -32000"}
+        assert found["secret"]["redactions"] == 0
+    else:
+        assert found["secret"]["error"] == "upstream-error: -32000 denied for Authorization: Bearer [redacted]"
+        assert found["secret"]["redactions"] == 1
+        assert len(found["long"]["error"]) == 500
+        assert found["long"]["error"].startswith("upstream-error: -32000 éé")
+        assert found["long"]["error"].endswith("é … (cut)")
+
+
+async def test_a_salt_without_content_is_held_by_its_event(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    async with recorded(path, RecordBlock(arguments="full", results="digest")) as record:
+        await record.intent(call("i1"), GRANTED)
+        await record.outcome(call("i1"), ok())
+    intent, outcome = (event["body"] for event in one(path, "i1")["events"])
+    assert "arguments_salt_sha256" not in intent
+    salt = bytes.fromhex(one(path, "i1")["salts"]["result"])
+    assert outcome["result_salt_sha256"] == hashlib.sha256(salt).hexdigest()
+
+
+@pytest.mark.parametrize("tool", ["", None])
+async def test_what_concerns_no_tool_has_none(tmp_path: Path, tool: str | None) -> None:
+    path = tmp_path / "shim.db"
+    async with recorded(path) as record:
+        await record.intent(call("i1", tool=tool), DENIED)
+    assert one(path, "i1")["tool"] is None
+
+
 async def test_a_denial_is_one_event(tmp_path: Path) -> None:
     path = tmp_path / "shim.db"
     async with recorded(path) as record:
@@ -176,9 +237,12 @@ async def test_a_configuration_is_kept_by_its_digest(tmp_path: Path) -> None:
     path = tmp_path / "shim.db"
     async with recorded(path) as record:
         await record.loaded("d" * 64, [("shim.yaml", "version: 1\n"), ("more.yaml", "grants: []\n")])
-        await record.loaded("d" * 64, [("shim.yaml", "version: 1\n"), ("more.yaml", "grants: []\n")])
+        await record.loaded("d" * 64, [("shim.yaml", "version: 1\n"), ("more.yaml", "grants: []\n")], user="alice")
     body = events(path, "config.loaded")[0]["body"]
     assert body["policy"] == "d" * 64
+    assert body["process"] == "this-process"
+    assert "user" not in body
+    assert events(path, "config.loaded")[1]["body"] == {**body, "user": "alice"}
     assert body["files"][0] == {"name": "shim.yaml", "sha256": hashlib.sha256(b"version: 1\n").hexdigest()}
     with Reader(path) as reader:
         assert reader.policy("d" * 64) == [("shim.yaml", b"version: 1\n"), ("more.yaml", b"grants: []\n")]

@@ -64,8 +64,8 @@ def as_lines(items: list[JsonObject]) -> list[bytes]:
 def copied(folder: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
     """A copy of the store, and a connection to do it harm."""
     path = folder / "shim.db"
-    for suffix in ("", ".checkpoints"):
-        shutil.copy(original().with_name(f"shim.db{suffix}"), folder / f"shim.db{suffix}")
+    for made in (original(), file_path(original())):
+        shutil.copy(made, folder / made.name)
     raw = sqlite3.connect(path, isolation_level=None)
     yield path, raw
     raw.close()
@@ -241,6 +241,12 @@ HARMS: dict[str, tuple[str, str]] = {
     "truncation": ("DELETE FROM events WHERE seq > 20", "vouches"),
     "edited arguments": ("UPDATE payloads SET content = '{}' WHERE invocation = 'i3' AND part = 'arguments'", "digest"),
     "an edited salt": ("UPDATE payloads SET salt = zeroblob(16) WHERE invocation = 'i3'", "digest"),
+    "an edited salt without content": (
+        "UPDATE payloads SET salt = zeroblob(16) WHERE invocation = 'j' AND part = 'result'",
+        "salt",
+    ),
+    "a salt that is no salt": ("UPDATE payloads SET salt = 5 WHERE invocation = 'i3'", "digest"),
+    "content that is no content": ("UPDATE payloads SET content = 5 WHERE invocation = 'i3'", "digest"),
     "missing arguments": ("DELETE FROM payloads WHERE invocation = 'i3' AND part = 'arguments'", "blanked"),
     "a missing result": ("DELETE FROM payloads WHERE invocation = 'j' AND part = 'result'", "blanked"),
     "content where none was kept": (
