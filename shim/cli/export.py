@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -25,14 +25,19 @@ from shim.cli.reading import (
     Until,
     query,
     reader,
+    reader_if_any,
+    say_nothing_yet,
     store_path,
 )
 from shim.cli.text import visible
+from shim.errors import RecordUnavailable
 from shim.model import JsonObject
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    from shim.record.queries import Query
+    from shim.record.verify import Expected, Progress, Verdict
     from shim.store.reader import Reader
 
 _LATER = ("parquet", "ocsf", "otlp", "syslog")
@@ -58,7 +63,6 @@ def export(
     ] = None,
 ) -> None:
     """What was called, for another system; or with --events, the chain as it is."""
-    from shim.record import queries
     from shim.record.export import FORMATS
 
     if format_ in _LATER:
@@ -71,23 +75,32 @@ def export(
     narrowed = running or any(value is not None for value in (since, until, identity, tool, decision, status))
     if events and (narrowed or format_ != "jsonl"):
         raise usage("--events exports the chain whole, as jsonl: only --after, --follow and --output go with it")
-    with reader(config) as record, _sink(file) as sink, until_stopped() if follow else nullcontext():
-        if events:
-            items = _events(record, after, follow)
-        elif follow:
-            items = queries.follow(record, wanted, wait)
-        else:
-            items = queries.listed(record, wanted)
-        if not follow:
-            items = _watched(items, record, shown=file is not None or not sys.stdout.isatty())
-        written = _Count(items)
+    with reader_if_any(config) as record, _sink(file) as sink, until_stopped() if follow else nullcontext():
+        chain = after if events else None
+        shown = file is not None or not sys.stdout.isatty()
+        written = _Count(_items(record, wanted, chain, follow=follow, shown=shown) if record is not None else ())
         for piece in FORMATS[format_](written):
             sink.write(piece)
             if follow:
                 sink.flush()
+    if record is None and not as_json:
+        say_nothing_yet()
     if file is not None:
         what = "event" if events else "call"
         output.say(f"{visible(str(file))}: {written.count} {what}{'' if written.count == 1 else 's'}")
+
+
+def _items(record: Reader, wanted: Query, chain: int | None, *, follow: bool, shown: bool) -> Iterable[JsonObject]:
+    # `chain`: the events after that seq, instead of invocations.
+    from shim.record import queries
+
+    if chain is not None:
+        items = _events(record, chain, follow)
+    elif follow:
+        items = queries.follow(record, wanted, wait)
+    else:
+        items = queries.listed(record, wanted)
+    return items if follow else _watched(items, record, shown=shown)
 
 
 class _Count:
@@ -182,7 +195,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Whether the record is what was written: 0 if so, 1 if not."""
-    from shim.record.verify import Expected, verify_file, verify_store
+    from shim.record.verify import Expected, verify_file
 
     try:
         expected = Expected.parse(checkpoint) if checkpoint is not None else None
@@ -196,9 +209,7 @@ def verify(
             except OSError as error:
                 raise usage(f"--file {file}: {error.strerror}") from None
         else:
-            with reader(config) as record:
-                trusted = _public_key(public) if public is not None else _own_key(config)
-                verdict = verify_store(record, trusted, expected=expected, progress=progress)
+            verdict = _verify_own(config, public, expected, progress)
     if as_json:
         output.json_object(verdict.to_json())
     elif verdict.ok:
@@ -210,6 +221,18 @@ def verify(
         output.say("the chain alone was checked; with --key PUBLIC the signatures of its checkpoints are, too")
     if not verdict.ok:
         raise typer.Exit(PROBLEM)
+
+
+def _verify_own(config: Path, public: Path | None, expected: Expected | None, progress: Progress) -> Verdict:
+    from shim.record.verify import Verdict, verify_store
+
+    with ExitStack() as stack:
+        try:
+            record = stack.enter_context(reader(config))
+        except RecordUnavailable as error:
+            return Verdict.unread(str(error))
+        trusted = _public_key(public) if public is not None else _own_key(config)
+        return verify_store(record, trusted, expected=expected, progress=progress)
 
 
 def _public_key(path: Path) -> Ed25519PublicKey:

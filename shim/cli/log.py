@@ -24,6 +24,8 @@ from shim.cli.reading import (
     Until,
     query,
     reader,
+    reader_if_any,
+    say_nothing_yet,
 )
 from shim.cli.text import json_text, visible
 from shim.model import Json, JsonObject, Status
@@ -53,7 +55,10 @@ def list_(
     from shim.record import queries
 
     wanted = query(since, until, after, identity, tool, decision, status, running)
-    with reader(config) as record:
+    with reader_if_any(config) as record:
+        if record is None:
+            output.json_array(()) if as_json else say_nothing_yet()
+            return
         if as_json and limit is None:
             output.json_array(queries.listed(record, wanted))
             return
@@ -73,7 +78,7 @@ def _cells(row: JsonObject) -> tuple[str, ...]:
     time = row["time"].replace("T", " ")[:19]
     ms = "" if row["duration_ms"] is None else f"{row['duration_ms']:.0f}"
     status = row["status"] if row["status"] != Status.DENIED else f"denied: {row['reason']}"
-    return (time, row["identity"], row["tool"], status, ms, row["id"])
+    return (time, row["identity"], row["tool"] or "", status, ms, row["id"])
 
 
 def show(
@@ -119,11 +124,13 @@ def stats(
     from shim.record import queries
 
     wanted = query(since, until, 0, identity, tool, decision, status, running=True)
-    with reader(config) as record:
-        found = queries.stats(record, wanted)
+    with reader_if_any(config) as record:
+        found = queries.stats(record, wanted) if record is not None else queries.no_stats()
     if as_json:
         output.json_object(found)
         return
+    if record is None:
+        say_nothing_yet()
     totals = [(name, str(value)) for name, value in found.items() if not isinstance(value, dict)]
     output.pairs(totals)
     for name, counts in found.items():
@@ -146,7 +153,11 @@ def tail(
 
     wanted = query(None, None, 0, identity, tool, decision, status, running)
     write: Callable[[JsonObject], None] = output.json_object if as_json else _line
-    with reader(config) as record, until_stopped():
+    with reader_if_any(config) as record, until_stopped():
+        if record is None:
+            if not as_json:
+                say_nothing_yet()
+            return
         head = record.head()
         position = head.seq if head is not None else 0
         for row in queries.newest(record, wanted, limit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from shim.cli import output
 from shim.cli.errors import usage
 from shim.cli.options import configuration
 from shim.cli.times import moment
@@ -47,6 +49,25 @@ def reader(config: Path) -> Iterator[Reader]:
     # Values from the environment are for those who call upstreams: reading needs none.
     with Reader(store_path(configuration(config, expand=False))) as record:
         yield record
+
+
+@contextmanager
+def reader_if_any(config: Path) -> Iterator[Reader | None]:
+    """As `reader`; None where nothing was recorded yet: there is neither a store nor a trace of one that was there."""
+    from shim.store.files import CHECKPOINTS, beside
+    from shim.store.reader import Reader
+
+    path = store_path(configuration(config, expand=False))
+    if not any(os.path.lexists(found) for found in (path, beside(path, CHECKPOINTS))):
+        yield None
+        return
+    with Reader(path) as record:
+        yield record
+
+
+def say_nothing_yet() -> None:
+    """Tell a person why there is no answer."""
+    output.say("nothing was recorded yet")
 
 
 def query(

@@ -136,11 +136,38 @@ async def test_verify_here_and_elsewhere(lived: Lived, tmp_path: Path) -> None:
 
 
 async def test_nothing_has_happened_yet(config: Path) -> None:
-    for verb in ("list", "verify", "key"):
+    # given an installation on which nothing ran
+    # then there is nothing to list, and a person is told why
+    for verb in ("list", "export", "tail"):
         code, out, err = await run(config, "log", verb)
-        assert (code, out) == (1, "")
-        assert len(err.splitlines()) == 1
+        assert (code, out, err) == (0, "", "nothing was recorded yet\n")
+    code, out, err = await run(config, "log", "stats")
+    assert (code, err) == (0, "nothing was recorded yet\n")
+    # and a machine gets the same shape as ever
+    for verb, wanted in (("list", "[]\n"), ("export", ""), ("tail", "")):
+        assert await run(config, "log", verb, "--json") == (0, wanted, "")
+    code, out, err = await run(config, "log", "stats", "--json")
+    zero = {"events": 0, "invocations": 0, "status": {}, "decision": {}, "identity": {}, "tool": {}}
+    assert (code, json.loads(out), err) == (0, zero, "")
+    # but what has to be there is missed
+    for words in (("show", "x"), ("key",)):
+        code, out, err = await run(config, "log", *words)
+        assert (code, out, len(err.splitlines())) == (1, "", 1)
+    code, out, err = await run(config, "log", "verify", "--json")
+    verdict = json.loads(out)
+    assert (code, err, verdict["ok"], verdict["events"], verdict["broken_at"]) == (1, "", False, 0, None)
+    assert "there is no record" in verdict["what"]
     assert not (config.parent / "var").exists()
+
+
+async def test_a_record_that_is_gone_is_not_one_that_never_was(config: Path) -> None:
+    store = config.parent / "var" / "shim.db"
+    await run(config, "call", "--identity", "reader", "git/nothing")
+    assert (store.parent / "shim.checkpoints").exists()
+    store.unlink()
+    code, out, err = await run(config, "log", "list", "--json")
+    assert (code, out) == (1, "")
+    assert "there is no record" in err
 
 
 async def test_a_reader_that_leaves_gets_no_complaint(lived: Lived) -> None:
