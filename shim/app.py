@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from shim import __version__, jsontext
 from shim.bounds.runs import Runs
 from shim.catalog import Catalog
@@ -80,6 +82,22 @@ def _process() -> Process:
     except (KeyError, OSError):
         user = str(os.getuid())
     return Process(host=socket.gethostname(), pid=os.getpid(), version=__version__, user=user)
+
+
+def _signing_key(configuration: Configuration, store: Path) -> Ed25519PrivateKey:
+    """The key that signs checkpoints, made for a new record. Raises RecordUnavailable.
+
+    Not made again for a record that has checkpoints: whoever checked them with the old key could not any more.
+    """
+    file = Path(configuration.record.key) if configuration.record.key is not None else key_path(store)
+    if not os.path.lexists(file):
+        with Reader(store) as reader:
+            if reader.count("checkpoints"):
+                raise RecordUnavailable(
+                    f"{file} is missing, the key that signed the checkpoints of {store}: put it back, or begin a new"
+                    " record under another name"
+                )
+    return load_key(file)
 
 
 def _remembered(path: Path) -> dict[str, Offer]:
@@ -154,10 +172,9 @@ async def open_app(configuration: Configuration) -> AsyncIterator[App]:
     """
     path = Path(configuration.store.path)
     async with SqliteStore.open(path, secrets.token_hex(8)) as store:
-        key_file = Path(configuration.record.key) if configuration.record.key is not None else key_path(path)
-        key = load_key(key_file)
+        key = _signing_key(configuration, path)
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
-            await record.loaded(configuration.digest, configuration.texts)
+            await record.loaded(configuration.digest, configuration.texts, user=_process().user)
             catalog = Catalog(order(configuration), _remembered(path))
             policy = Policy(configuration.grants)
             readings = _Readings(catalog, store, record, _Lint(configuration, policy))

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shim import jsontext
-from shim.model import JsonObject
+from shim.model import Json, JsonObject
 from shim.record.config import Keep
 from shim.record.redact import Redactor
 
 SALT_BYTES = 16
 _LARGE = 128 * 1024
+_MANY = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,23 @@ def digest(salt: bytes, content: bytes) -> str:
     return hashlib.sha256(salt + content).hexdigest()
 
 
+def _is_large(value: Json) -> bool:
+    """Whether there is much to walk through; found out by walking no further than that."""
+    waiting, left = [value], _MANY
+    while waiting:
+        value = waiting.pop()
+        left -= 1
+        if isinstance(value, str):
+            left -= len(value) // 64
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        if left < len(waiting):
+            return True
+    return False
+
+
 class Payloads:
     """Prepares what is kept."""
 
@@ -49,8 +67,11 @@ class Payloads:
         self._redactor = Redactor()
 
     async def keep(self, value: JsonObject, keep: Keep, schema: JsonObject | None = None, size: int = 0) -> Kept:
-        """The kept form of arguments or a result; `size` is about how many bytes it is, so that others can go on."""
-        if size > _LARGE:
+        """The kept form of arguments or a result; `size` is about how many bytes it is, where that is known.
+
+        What is large is prepared in a thread, so that others can go on.
+        """
+        if size > _LARGE or (not size and _is_large(value)):
             return await asyncio.to_thread(self._keep, value, keep, schema)
         return self._keep(value, keep, schema)
 

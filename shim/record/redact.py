@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from functools import lru_cache
 
 from shim import jsontext
@@ -16,6 +17,8 @@ _ENDINGS = (*_NAMES, "passwords", "secrets", "apikeys", "cookies", "privatekeys"
 _KEPT = 1024
 _LONGEST_REMEMBERED = 64
 _TEXTS_IN_TEXTS = 3
+_DEEPEST = 90
+"""Below this many levels a text is not read as JSON: each level of it costs the walk three frames of the stack."""
 
 
 def names_secret(name: str) -> bool:
@@ -54,7 +57,7 @@ class Redactor:
         """The value without what is secret, and how many places were replaced. The value itself is not changed."""
         marks = self._prepared(schema) if schema is not None else None
         walk = _Walk(marks)
-        redacted = walk.value(value, marks.root() if marks is not None else (), 0)
+        redacted = walk.value(value, marks.root() if marks is not None else (), _Where())
         return redacted, walk.count
 
     def _prepared(self, schema: JsonObject) -> Marks | None:
@@ -67,37 +70,56 @@ class Redactor:
         return marks if marks.any else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """How many levels down, and in how many texts within texts."""
+
+    level: int = 0
+    texts: int = 0
+
+    def below(self) -> _Where:
+        return _Where(self.level + 1, self.texts)
+
+    def inside(self) -> _Where:
+        return _Where(self.level, self.texts + 1)
+
+
 class _Walk:
     def __init__(self, marks: Marks | None) -> None:
         self._marks = marks
         self.count = 0
 
-    def value(self, value: Json, schemas: Schemas, inside: int) -> Json:
+    def value(self, value: Json, schemas: Schemas, where: _Where) -> Json:
         marks = self._marks
         if schemas and marks is not None and marks.marked(schemas) and value is not None:
             self.count += 1
             return REDACTED
         if isinstance(value, str):
-            return self._text(value, inside)
+            return self._text(value, where)
         if isinstance(value, dict):
-            return {key: self._member(key, member, schemas, inside) for key, member in value.items()}
+            below = where.below()
+            return {key: self._member(key, member, schemas, below) for key, member in value.items()}
         if isinstance(value, list):
+            below = where.below()
             if not schemas or marks is None:
-                return [self.value(item, (), inside) for item in value]
-            return [self.value(item, marks.item(schemas, index), inside) for index, item in enumerate(value)]
+                return [self.value(item, (), below) for item in value]
+            return [self.value(item, marks.item(schemas, index), below) for index, item in enumerate(value)]
         return value
 
-    def _member(self, key: str, member: Json, schemas: Schemas, inside: int) -> Json:
+    def _member(self, key: str, member: Json, schemas: Schemas, where: _Where) -> Json:
         if member is not None and names_secret(key):
             self.count += 1
             return REDACTED
         marks = self._marks
-        return self.value(member, marks.member(schemas, key) if schemas and marks is not None else (), inside)
+        return self.value(member, marks.member(schemas, key) if schemas and marks is not None else (), where)
 
-    def _text(self, text: str, inside: int) -> str:
+    def _text(self, text: str, where: _Where) -> str:
         if len(text) < 8:
             return text
-        if inside < _TEXTS_IN_TEXTS and text[0] in "{[ \n\t\r" and _may_name_secret(text):
+        if where.texts < _TEXTS_IN_TEXTS and text[0] in "{[ \n\t\r" and _may_name_secret(text):
+            if where.level > _DEEPEST:
+                self.count += 1
+                return REDACTED
             # Results often carry one object twice, once as text: what is hidden here must not stand there.
             try:
                 parsed = jsontext.parse(text.encode("utf-8"))
@@ -105,7 +127,7 @@ class _Walk:
                 parsed = None
             if isinstance(parsed, dict | list):
                 before = self.count
-                redacted = self.value(parsed, (), inside + 1)
+                redacted = self.value(parsed, (), where.inside())
                 return jsontext.dump(redacted).decode("utf-8") if self.count != before else text
         text, count = without_credentials(text)
         self.count += count

@@ -59,6 +59,15 @@ async def test_an_attack_on_the_store_is_found(attack: str, git_config: Path, re
     assert found["what"]
 
 
+async def test_a_key_that_was_lost_is_not_made_anew(git_config: Path, repository: Path) -> None:
+    await recorded(git_config, repository)
+    (git_config.parent / "var" / "shim.key").unlink()
+    code, _, err = await run(git_config, "serve")
+    assert code == 1
+    assert "put it back" in err
+    assert "Traceback" not in err
+
+
 async def test_an_export_is_checked_with_only_the_public_key(
     git_config: Path, repository: Path, tmp_path: Path
 ) -> None:

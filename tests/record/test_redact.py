@@ -233,3 +233,36 @@ def test_a_megabyte_made_to_be_slow_is_not(text: str) -> None:
     began = time.perf_counter()
     without_credentials(text)
     assert time.perf_counter() - began < 2
+
+
+def test_texts_within_texts_nested_to_the_bound_are_walked_or_hidden_whole() -> None:
+    def nest(value: Any, levels: int) -> Any:
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    inner = json.dumps(nest({"token": "t" * 20, "more": json.dumps(nest({"token": "u" * 20}, 110))}, 110))
+    for levels in (1, 60, 89, 92, 120):
+        redacted, count = Redactor().redact(nest({"content": inner}, levels))
+        assert count >= 1
+        assert "t" * 20 not in json.dumps(redacted)
+        assert "u" * 20 not in json.dumps(redacted)
+
+
+def test_a_list_of_very_many_asks_a_wide_schema_once() -> None:
+    wide = {
+        "anyOf": [{"type": "string", "title": str(n)} for n in range(900)],
+        "properties": {"p": {"writeOnly": True}},
+    }
+    schema = {"type": "object", "properties": {"list": {"type": "array", "items": wide}}}
+    value = {"list": ["x"] * 200_000}
+    began = time.perf_counter()
+    redacted, count = Redactor().redact(value, schema)
+    assert time.perf_counter() - began < 3
+    assert len(redacted["list"]) == 200_000
+    assert count in (0, 200_000)
+
+
+def test_a_reference_with_a_step_of_very_many_digits_leads_nowhere() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/anyOf/" + "9" * 5000}, "b": {"writeOnly": True}}}
+    assert Redactor().redact({"a": "shown", "b": "hidden"}, schema) == ({"a": "shown", "b": REDACTED}, 1)
