@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from shim.upstream.session import Me, Peer, Session
 
 _MAX_PAGES = 500
 _MAX_TOOLS = 20_000
+_MAX_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,32 @@ async def read_tools(
 ) -> Reading:
     """Read `tools/list` to its end.
 
-    `timeout` and `limit` hold for each page. `headers`: leave out tools whose `x-mcp-header` is invalid, as clients
-    over HTTP must (specification 2026-07-28, streamable-http, "Schema Extension"). Raises the Refusals.
+    `timeout` holds for all pages together, `limit` for each of them. `headers`: leave out tools whose `x-mcp-header` is
+    invalid, as clients over HTTP must (specification 2026-07-28, streamable-http, "Schema Extension"). Raises the
+    Refusals.
     """
     if not peer.can("tools"):
         return Reading((), None)
+    try:
+        async with asyncio.timeout(timeout):
+            return await _all_pages(name, session, peer, me, timeout, limit, headers=headers)
+    except TimeoutError:
+        raise fault(name, f"did not send all of its list of tools within {timeout:g} s") from None
+
+
+async def _all_pages(
+    name: str, session: Session, peer: Peer, me: Me, timeout: float, limit: int, *, headers: bool
+) -> Reading:
     tools: list[JsonObject] = []
     ttls: list[float] = []
     cursor: str | None = None
     seen: set[str] = set()
+    size = 0
     for _ in range(_MAX_PAGES):
-        page = await _page(name, session, peer, me, cursor, timeout, limit)
+        page, length = await _page(name, session, peer, me, cursor, timeout, limit)
+        size += length
+        if size > _MAX_BYTES:
+            raise fault(name, f"offers a list of tools of more than {_MAX_BYTES} bytes")
         tools.extend(_usable(name, page, headers=headers))
         ttl = page.get("ttlMs")
         if isinstance(ttl, int | float) and not isinstance(ttl, bool):
@@ -58,7 +75,7 @@ async def read_tools(
 
 async def _page(
     name: str, session: Session, peer: Peer, me: Me, cursor: str | None, timeout: float, limit: int
-) -> JsonObject:
+) -> tuple[JsonObject, int]:
     params: JsonObject = {} if cursor is None else {"cursor": cursor}
     if peer.era == "modern":
         params = modern.envelope(params, me, peer.protocol)
@@ -68,7 +85,7 @@ async def _page(
     page = reply.result or {}
     if not isinstance(page.get("tools"), list):
         raise fault(name, "sent a list of tools that is not one")
-    return page
+    return page, reply.size
 
 
 def _usable(name: str, page: JsonObject, *, headers: bool) -> list[JsonObject]:

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from shim.errors import UpstreamUnavailable
-from shim.upstream import probe
+from shim.upstream import link, probe, reading
 from shim.upstream.config import UpstreamBlock
 from tests.upstream.support import running, stdio, text
-from tests.upstream.web import serving
+from tests.upstream.web import Request, serving
 
 
 async def test_one_that_hangs_or_fails_delays_no_other() -> None:
@@ -116,6 +116,40 @@ async def test_every_page_is_read_and_definitions_are_untouched() -> None:
             (tool,) = [tool for tool in run.offer("web").tools if tool["name"] == "odd"]
     assert tool == odd
     assert list(tool) == list(odd)
+
+
+async def test_a_catalog_that_grows_without_bound_is_given_up_and_the_last_one_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "_MAX_BYTES", 1_000_000)
+
+    def endless(request: Request) -> None:
+        tool = {"name": "t", "inputSchema": {"type": "object"}, "description": "x" * 300_000}
+        request.result({"tools": [tool], "nextCursor": str(len(web.seen))})
+
+    async with serving("modern") as web, running({"web": UpstreamBlock(url=web.url)}) as run:
+        await web.until(lambda: web.standing)
+        already = len(web.asked("tools/list"))
+        web.extra["tools/list"] = endless
+        web.standing[0].event({"method": "notifications/tools/list_changed", "params": {}})
+        await web.until(lambda: run.upstreams.status()["web"].error)
+
+        assert "more than 1000000 bytes" in (run.upstreams.status()["web"].error or "")
+        assert len(web.asked("tools/list")) - already <= 8
+        assert "echo" in [tool["name"] for tool in run.offer("web").tools]
+
+
+async def test_a_catalog_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "_READING", 0.4)
+
+    async def drips(request: Request) -> None:
+        await asyncio.sleep(0.1)
+        request.result({"tools": [], "nextCursor": str(len(web.seen))})
+
+    async with serving("modern") as web:
+        web.extra["tools/list"] = drips
+        async with running({"web": UpstreamBlock(url=web.url)}) as run:
+            assert "all of its list of tools within 0.4 s" in (run.upstreams.status()["web"].error or "")
 
 
 async def test_a_call_during_the_pause_after_a_failure_makes_the_next_attempt_come_at_once() -> None:
