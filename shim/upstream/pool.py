@@ -36,8 +36,8 @@ class _Entry:
 class Pool:
     """Lends sessions. Owns them all; `make` opens one, and raises a Refusal when it cannot.
 
-    At most `limit` at once. Who needs one more takes the place of the one that was idle longest, or waits its turn
-    for at most `patience` seconds.
+    At most `limit` at once. Who needs one more takes the place of the one that was idle longest, or waits its turn;
+    and for a session to open, for at most `patience` seconds in all; the session then goes on opening for others.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Pool:
     @asynccontextmanager
     async def session(self, key: str) -> AsyncIterator[Session]:
         """Lend the session of this key. Raises UpstreamUnavailable, or what `make` raised: no call was sent then."""
-        entry = await self._entry(key)
+        end = asyncio.get_running_loop().time() + self._patience
+        entry = await self._entry(key, end)
         entry.users += 1
         try:
-            # Shielded: the session is opened for all that wait for it, whoever leaves.
-            yield await asyncio.shield(entry.ready)
+            yield await self._opened(entry, end)
         finally:
             entry.users -= 1
             entry.last = asyncio.get_running_loop().time()
@@ -84,16 +84,28 @@ class Pool:
         while True:
             await asyncio.sleep(max(0.05, min(30.0, self._idle / 4)))
             for entry in list(self._entries.values()):
-                if entry.users == 0 and (not entry.usable or entry.last + self._idle <= loop.time()):
+                if (
+                    entry.users == 0
+                    and entry.ready.done()
+                    and (not entry.usable or entry.last + self._idle <= loop.time())
+                ):
                     self._drop(entry)
             self._changed.set()
 
-    async def _entry(self, key: str) -> _Entry:
+    async def _opened(self, entry: _Entry, end: float) -> Session:
+        try:
+            async with asyncio.timeout_at(end):
+                # Shielded: the session is opened for all that wait for it, whoever leaves.
+                return await asyncio.shield(entry.ready)
+        except TimeoutError:
+            raise unavailable(self._name, f"its session did not open within {self._patience:g} s") from None
+
+    async def _entry(self, key: str, end: float) -> _Entry:
         entry = self._entries.get(key)
         if entry is not None and entry.usable:
             return entry
         try:
-            async with asyncio.timeout(self._patience), self._queue:
+            async with asyncio.timeout_at(end), self._queue:
                 while True:
                     entry = self._entries.get(key)
                     if entry is not None and entry.usable:
@@ -131,6 +143,7 @@ class Pool:
             entry.ready.set_exception(refusal)
         else:
             entry.ready.set_result(session)
+            entry.last = asyncio.get_running_loop().time()
         finally:
             if not entry.ready.done():
                 entry.ready.set_exception(unavailable(self._name, "its session could not be opened"))

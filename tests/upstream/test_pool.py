@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
 from shim.errors import UpstreamUnavailable
+from shim.upstream.config import UpstreamBlock
 from tests.upstream.support import Running, running, stdio, text
 from tests.upstream.test_ending import gone
+from tests.upstream.web import Request, serving
 
 
 async def pid_of(run: Running, identity: str) -> int:
@@ -63,6 +66,29 @@ async def test_waiting_for_a_session_is_bounded_and_nothing_is_sent() -> None:
         with pytest.raises(UpstreamUnavailable, match="all of its 1 sessions are in use"):
             await run.call("odd", "echo", identity="bob")
         await busy
+
+
+async def test_waiting_for_a_session_to_open_is_bounded_and_it_opens_all_the_same() -> None:
+    gate = asyncio.Event()
+    async with serving("legacy") as web:
+
+        async def late(request: Request) -> None:
+            await gate.wait()
+            web.on_initialize(request)
+
+        block = UpstreamBlock.model_validate({"url": web.url, "timeout": "300ms"})
+        async with running({"web": block}) as run:
+            web.extra["initialize"] = late
+            began = time.monotonic()
+            with pytest.raises(UpstreamUnavailable, match=r"did not open within 0\.3 s"):
+                await run.call("web", "echo")
+            assert time.monotonic() - began < 2
+            assert web.asked("tools/call") == []
+
+            # when the upstream wakes up, then the session that was being opened serves the next call
+            gate.set()
+            assert text(await run.call("web", "echo", {})) == "{}"
+            assert len(web.asked("initialize")) == 2
 
 
 async def test_an_idle_session_ends_and_comes_back() -> None:
