@@ -17,11 +17,12 @@ from typing import cast
 
 from shim.upstream.exchange import Allowance
 from shim.upstream.lines import Lines, TooLong
+from shim.upstream.pace import pieces
 from shim.upstream.watchdog import Watchdog
 
 _HIGH_WATER = 256 * 1024
 _STDERR_LINE = 2000
-_STDERR_BURST, _STDERR_PER_SECOND = 500.0, 50.0
+_STDERR_BURST, _STDERR_PER_SECOND, _STDERR_PAUSE = 500.0, 50.0, 0.05
 _GRACE, _TERM_GRACE, _KILL_GRACE = 2.0, 1.0, 2.0
 
 # The shell waits for one line before it becomes the program: by then the watchdog knows the group, and if we die
@@ -84,6 +85,7 @@ class Child(asyncio.SubprocessProtocol):
         self._errors = Lines(64 * 1024)
         self._allowance = Allowance(_STDERR_BURST, _STDERR_PER_SECOND, loop.time)
         self._dropped = 0
+        self._dropping = False
         self.exited: asyncio.Future[None] = loop.create_future()
 
     @classmethod
@@ -149,17 +151,16 @@ class Child(asyncio.SubprocessProtocol):
             raise BrokenPipeError
 
     async def read(self) -> bytes:
-        """The next piece of its stdout; empty at the end."""
+        """All that has come of its stdout since the last time, once there is some; empty at the end."""
         while not self._chunks and not self._ended:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        if not self._chunks:
-            return b""
-        chunk = self._chunks.popleft()
-        before, self._buffered = self._buffered, self._buffered - len(chunk)
-        if before > _HIGH_WATER >= self._buffered and not self._ended:
-            cast(asyncio.ReadTransport, self._started.get_pipe_transport(1)).resume_reading()
-        return chunk
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        before, self._buffered = self._buffered, 0
+        if before > _HIGH_WATER and not self._ended:
+            self._output(1).resume_reading()
+        return data
 
     async def stop(self, watchdog: Watchdog) -> None:
         """End it and everything in its process group: stdin closed, then SIGTERM, then SIGKILL. Bounded in time."""
@@ -181,13 +182,12 @@ class Child(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
-            for line in self._errors.feed(data):
-                self._complain(line)
+            self._complaints(data)
             return
         self._chunks.append(data)
         self._buffered += len(data)
         if self._buffered > _HIGH_WATER:
-            cast(asyncio.ReadTransport, self._started.get_pipe_transport(1)).pause_reading()
+            self._output(1).pause_reading()
         self._wake()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
@@ -223,9 +223,30 @@ class Child(asyncio.SubprocessProtocol):
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
+    def _output(self, fd: int) -> asyncio.ReadTransport:
+        return cast(asyncio.ReadTransport, self._started.get_pipe_transport(fd))
+
+    def _complaints(self, data: bytes) -> None:
+        for piece in pieces(data):
+            if not self._dropping:
+                for line in self._errors.feed(piece):
+                    self._complain(line)
+            else:
+                # Counted, not cut: a flood costs as little as can be.
+                self._dropped += self._errors.skip(piece)
+        if self._dropping:
+            self._output(2).pause_reading()
+            asyncio.get_running_loop().call_later(_STDERR_PAUSE, self._listen_again)
+
+    def _listen_again(self) -> None:
+        self._dropping = False
+        with contextlib.suppress(RuntimeError):
+            self._output(2).resume_reading()
+
     def _complain(self, line: bytes | TooLong) -> None:
         if not self._allowance.spend():
             self._dropped += 1
+            self._dropping = True
             return
         if self._dropped:
             self._log.warning("%d lines of stderr were dropped", self._dropped)

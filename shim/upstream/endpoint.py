@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from shim.upstream.config import TlsBlock
+from shim.upstream.pace import Pace
 from shim.upstream.wire import Connection, Connections, Origin
 
 _CONNECTIONS = 512
@@ -25,8 +27,12 @@ class Endpoint:
         parts = urlsplit(url)
         host = parts.hostname or ""
         secure = parts.scheme == "https"
+        self.pace = Pace(asyncio.get_running_loop().time)
         self._connections = Connections(
-            Origin(host, parts.port or (443 if secure else 80), tls), limit=_CONNECTIONS, patience=_CONNECTING
+            Origin(host, parts.port or (443 if secure else 80), tls),
+            self.pace,
+            limit=_CONNECTIONS,
+            patience=_CONNECTING,
         )
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         named = f"[{host}]" if ":" in host else host

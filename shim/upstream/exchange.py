@@ -84,12 +84,27 @@ class Exchange:
     slow delays nobody else; when too many wait, the oldest are dropped.
     """
 
-    __slots__ = ("_allowance", "_clock", "_end", "_failure", "_name", "_notices", "_wake", "ask", "id", "reply", "sent")
+    __slots__ = (
+        "_allowance",
+        "_clock",
+        "_end",
+        "_failure",
+        "_name",
+        "_notices",
+        "_wake",
+        "ask",
+        "bound",
+        "id",
+        "reply",
+        "sent",
+    )
 
     def __init__(self, name: str, id_: int, ask: Ask) -> None:
         self.id = id_
         self.ask = ask
         self.sent = False
+        # Whether its answer can only come on the stream that answers its own POST.
+        self.bound = False
         self.reply: Reply | None = None
         self._name = name
         self._failure: Refusal | None = None
@@ -103,6 +118,11 @@ class Exchange:
     def over(self) -> bool:
         """Whether there is nothing left that the upstream could be told to stop."""
         return self.reply is not None or self._failure is not None
+
+    @property
+    def noticed(self) -> bool:
+        """Whether notices wait to be delivered."""
+        return bool(self._notices)
 
     def answer(self, reply: Reply) -> None:
         if not self.over:

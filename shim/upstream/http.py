@@ -20,12 +20,13 @@ from mcp.shared.inbound import (
 from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from shim.errors import InvalidText, Refusal
-from shim.jsontext import dump, parse
+from shim.jsontext import dump
 from shim.model import JsonObject, Reply
 from shim.upstream.endpoint import Endpoint
 from shim.upstream.exchange import Ask, Exchange
 from shim.upstream.failures import Rejected, fault, too_large, unavailable, unknown
 from shim.upstream.inbox import Inbox, Watcher
+from shim.upstream.pace import Turn
 from shim.upstream.session import Peer, Spawn
 from shim.upstream.sse import Events, EventTooLong, messages
 from shim.upstream.standing import StandingStream
@@ -36,7 +37,6 @@ SESSION_HEADER = "mcp-session-id"
 _BOTH = "application/json, text/event-stream"
 _JSON = "application/json"
 _STREAM = "text/event-stream"
-_LARGE = 1024 * 1024
 _ASIDE = 10.0
 _GOODBYE = 2.0
 _NEVER_AN_ANSWER = frozenset({401, 403, 407, 429})
@@ -111,7 +111,8 @@ class HttpSession:
         elif "content-encoding" in connection.headers and connection.headers["content-encoding"] != "identity":
             raise fault(self._name, "sent an answer in an encoding that it was not asked for")
         elif kind == _JSON:
-            await self._take(await self._body(connection, exchange.ask.limit), exchange)
+            body = await self._body(connection, exchange.ask.limit)
+            await self._take(body, exchange, Turn(self._endpoint.pace))
         elif kind == _STREAM:
             await self._stream(connection, exchange)
         else:
@@ -125,7 +126,7 @@ class HttpSession:
         if kind == _JSON and 400 <= status < 500 and status not in _NEVER_AN_ANSWER:
             data = await self._body(connection, exchange.ask.limit)
             try:
-                message = parse(data)
+                message = await Turn(self._endpoint.pace).parsed(data)
             except InvalidText:
                 raise Rejected(self._name, status) from None
             if isinstance(message, dict) and message.get("id") == exchange.id and "error" in message:
@@ -147,8 +148,9 @@ class HttpSession:
 
     async def _listen(self, connection: Connection, events: Events, exchange: Exchange) -> None:
         try:
-            async for data in messages(connection, events):
-                await self._take(data, exchange)
+            turn = Turn(self._endpoint.pace)
+            async for data in messages(connection, events, turn):
+                await self._take(data, exchange, turn)
                 if exchange.over:
                     return
         except Lost:
@@ -185,14 +187,17 @@ class HttpSession:
                 raise too_large(self._name, limit)
         return b"".join(parts)
 
-    async def _take(self, data: bytes, exchange: Exchange) -> None:
+    async def _take(self, data: bytes, exchange: Exchange, turn: Turn) -> None:
         try:
-            message = parse(data) if len(data) < _LARGE else await asyncio.to_thread(parse, data)
+            message = await turn.parsed(data)
         except InvalidText:
             raise fault(self._name, "sent an answer that is not valid JSON") from None
         for one in message if isinstance(message, list) else [message]:
             self.inbox.take(one, len(data), exchange)
-        await exchange.deliver()
+        if exchange.noticed:
+            turn.book()
+            await exchange.deliver()
+            turn.begin()
 
     def _headers(self, ask: Ask) -> dict[str, str]:
         headers = {"accept": _BOTH, "content-type": _JSON}

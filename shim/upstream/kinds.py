@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from shim.upstream.failures import unavailable
 from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
 from shim.upstream.link import Kind
+from shim.upstream.pace import Pace
 from shim.upstream.session import CATALOG_LIMIT, Session, Spawn
 from shim.upstream.stdio import StdioSession
 from shim.upstream.watchdog import Watchdog
@@ -37,6 +39,7 @@ class Stdio:
         self._folder = folder
         self._environment = environment
         self._watchdog = watchdog
+        self._pace = Pace(asyncio.get_running_loop().time)
         self._spawn = spawn
 
     async def start(self, watcher: Watcher) -> Session:
@@ -46,9 +49,8 @@ class Stdio:
             what = program(block.command or (), block.env, cwd, self._environment)
         except CannotStart as error:
             raise unavailable(self._name, str(error)) from None
-        return await StdioSession.start(
-            self._name, what, watcher, max(block.max_result, CATALOG_LIMIT), self._watchdog, self._spawn
-        )
+        limit = max(block.max_result, CATALOG_LIMIT)
+        return await StdioSession.start(self._name, what, watcher, limit, self._pace, self._watchdog, self._spawn)
 
     async def close(self) -> None:
         """Every session ends its own child; nothing is shared."""

@@ -46,6 +46,14 @@ class Lines:
         self._add(last)
         return lines
 
+    def skip(self, chunk: bytes) -> int:
+        """Take a chunk whose whole lines nobody wants; how many they were."""
+        before, found, last = chunk.rpartition(b"\n")
+        if found:
+            self._parts, self._head, self._tail, self._length = [], None, b"", 0
+        self._add(last)
+        return before.count(b"\n") + len(found)
+
     def _add(self, piece: bytes) -> None:
         if not piece:
             return

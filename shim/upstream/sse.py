@@ -5,14 +5,11 @@ Source: WHATWG HTML, "Server-sent events", 9.2.6 (interpreting an event stream).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from shim.upstream.exchange import Allowance
+from shim.upstream.pace import Turn, pieces
 from shim.upstream.wire import Connection
-
-_BURST, _PER_SECOND, _PAUSE = 10_000.0, 2_000.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,7 @@ class Events:
     def feed(self, chunk: bytes) -> list[Event]:
         if self._last_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
+            self._last_cr = False
         if not chunk:
             return []
         self._last_cr = chunk.endswith(b"\r")
@@ -111,13 +109,14 @@ class Events:
         return Event(joined, kind or b"message", self.id)
 
 
-async def messages(connection: Connection, events: Events) -> AsyncIterator[bytes]:
-    """The messages of an event stream; a flood of them is read slowly. Raises Lost, EventTooLong."""
-    pace = Allowance(_BURST, _PER_SECOND, asyncio.get_running_loop().time)
+async def messages(connection: Connection, events: Events, turn: Turn) -> AsyncIterator[bytes]:
+    """The messages of an event stream; a flood of whatever sort is read slowly. Raises Lost, EventTooLong."""
     while chunk := await connection.read():
-        for event in events.feed(chunk):
-            if event.kind != b"message" or not event.data:
-                continue
-            if not pace.spend():
-                await asyncio.sleep(_PAUSE)
-            yield event.data
+        turn.begin()
+        for piece in pieces(chunk):
+            for event in events.feed(piece):
+                if event.kind == b"message" and event.data:
+                    yield event.data
+                    await turn.step()
+            await turn.step()
+        await turn.end()

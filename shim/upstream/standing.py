@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from shim.errors import InvalidText
-from shim.jsontext import parse
 from shim.upstream.endpoint import Endpoint
 from shim.upstream.inbox import Inbox, Watcher
+from shim.upstream.pace import Turn
 from shim.upstream.sse import Events, EventTooLong, messages
 from shim.upstream.wire import Lost, NotSent
 
@@ -39,6 +39,7 @@ class StandingStream:
         self._endpoint = endpoint
         self._inbox = inbox
         self._events = Events(limit)
+        self._turn = Turn(endpoint.pace)
         self._headers = headers
         self._lose = lose
         self._watcher = watcher
@@ -91,14 +92,14 @@ class StandingStream:
                 # What changed while nobody listened was not heard.
                 self._watcher.tools_changed()
             self._events.restart()
-            async for data in messages(connection, self._events):
-                self._take(data)
+            async for data in messages(connection, self._events, self._turn):
+                await self._take(data)
         finally:
             connection.release(answered=False)
         return True
 
-    def _take(self, data: bytes) -> None:
+    async def _take(self, data: bytes) -> None:
         try:
-            self._inbox.take(parse(data), len(data))
+            self._inbox.take(await self._turn.parsed(data), len(data))
         except InvalidText as error:
             self._inbox.odd(f"an event that is not a message: {error}")

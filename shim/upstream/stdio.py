@@ -10,21 +10,20 @@ import re
 import anyio
 
 from shim.errors import InvalidText, Refusal
-from shim.jsontext import dump, parse
+from shim.jsontext import dump
 from shim.model import JsonObject, Reply
 from shim.upstream.child import CannotStart, Child, Program
-from shim.upstream.exchange import Allowance, Ask, Exchange
+from shim.upstream.exchange import Ask, Exchange
 from shim.upstream.failures import fault, too_large, unavailable, unknown
 from shim.upstream.inbox import Inbox, Watcher
 from shim.upstream.lines import Lines, TooLong
+from shim.upstream.pace import Pace, Turn, pieces
 from shim.upstream.session import Peer, Spawn
 from shim.upstream.watchdog import Watchdog
 
-_LARGE = 1024 * 1024
 _DISCARDED = 256 * 1024 * 1024
 _UNREAD = 1024 * 1024
 _EXIT = 0.5
-_BURST, _PER_SECOND, _PAUSE = 10_000.0, 2_000.0, 0.05
 
 # Where servers write the id: right after the version, or at the end of the line.
 _ID_FIRST = re.compile(rb'\A\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*,')
@@ -39,8 +38,7 @@ class StdioSession:
     `limit` bounds a line in memory: what is longer is skipped as it comes, and the call it answers gets ResultTooLarge.
     """
 
-    def __init__(self, name: str, child: Child, watcher: Watcher, limit: int) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, name: str, child: Child, watcher: Watcher, limit: int, pace: Pace) -> None:
         self.peer: Peer | None = None
         self.ended = asyncio.Event()
         self._name = name
@@ -51,19 +49,19 @@ class StdioSession:
         self._writing = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._lines = Lines(limit)
-        self._pace = Allowance(_BURST, _PER_SECOND, loop.time)
+        self._turn = Turn(pace)
         self.inbox = Inbox(name, watcher, self._say)
 
     @classmethod
     async def start(
-        cls, name: str, what: Program, watcher: Watcher, limit: int, watchdog: Watchdog, spawn: Spawn
+        cls, name: str, what: Program, watcher: Watcher, limit: int, pace: Pace, watchdog: Watchdog, spawn: Spawn
     ) -> StdioSession:
         """Start the program; nothing has been said to it yet. Raises UpstreamUnavailable."""
         try:
             child = await Child.start(name, what, watchdog)
         except CannotStart as error:
             raise unavailable(name, str(error)) from None
-        session = cls(name, child, watcher, limit)
+        session = cls(name, child, watcher, limit, pace)
         spawn(session._run, watchdog)
         return session
 
@@ -135,21 +133,23 @@ class StdioSession:
 
     async def _read(self) -> None:
         while chunk := await self._child.read():
-            for line in self._lines.feed(chunk):
-                if isinstance(line, TooLong):
-                    self._skipped(line)
-                elif line:
-                    await self._take(line)
+            self._turn.begin()
+            for piece in pieces(chunk):
+                for line in self._lines.feed(piece):
+                    if isinstance(line, TooLong):
+                        self._skipped(line)
+                    elif line:
+                        await self._take(line)
+                        await self._turn.step()
+                await self._turn.step()
+            await self._turn.end()
             if self._lines.pending > _DISCARDED:
                 self._log.error("the upstream writes one endless line; its session is ended")
                 return
 
     async def _take(self, line: bytes) -> None:
-        if not self._pace.spend():
-            # A flood: read on slowly, so that the rest of the process goes on.
-            await asyncio.sleep(_PAUSE)
         try:
-            message = parse(line) if len(line) < _LARGE else await asyncio.to_thread(parse, line)
+            message = await self._turn.parsed(line)
         except InvalidText as error:
             exchange = self._guess(line[:4096], line[-4096:])
             if exchange is None:

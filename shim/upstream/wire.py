@@ -17,6 +17,8 @@ from typing import cast
 
 import httptools
 
+from shim.upstream.pace import PIECE, TURN, Pace, worked
+
 _HEAD = 64 * 1024
 _BUFFER = 256 * 1024
 _KEPT = 4.0
@@ -61,6 +63,9 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._poll = select.poll()
+        self._backlog = b""
+        self._later: asyncio.TimerHandle | None = None
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -83,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._buffered = self._head = 0
         self._ready = self._complete = self._keep = self._to_the_end = False
         self._failure = None
+        self._flow()
         self._transport.write(request)
 
     async def head(self) -> None:
@@ -102,9 +108,8 @@ class Connection(asyncio.Protocol):
             await self._wait()
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        if self._buffered > _BUFFER:
-            self._transport.resume_reading()
         self._buffered = 0
+        self._flow()
         return data
 
     def release(self, *, answered: bool) -> None:
@@ -146,6 +151,36 @@ class Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def data_received(self, data: bytes) -> None:
+        self._backlog = self._backlog + data if self._backlog else data
+        if self._later is None:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Parse what has come, for one turn; then, or in debt, nothing is read until it goes on."""
+        self._later = None
+        data, at, began = self._backlog, 0, worked()
+        while at < len(data) and not self._transport.is_closing():
+            self._parse(data[at : at + PIECE])
+            at += PIECE
+            if worked() - began >= TURN:
+                break
+        self._backlog = data[at:]
+        debt = self._owner.pace.charge(worked() - began)
+        if (self._backlog or debt) and not self._transport.is_closing():
+            self._later = self._loop.call_later(debt, self._advance)
+        self._flow()
+
+    def _flow(self) -> None:
+        pause = self._later is not None or self._buffered > _BUFFER
+        if pause == self._paused or self._transport.is_closing():
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _parse(self, data: bytes) -> None:
         if self._complete or self._parser is None:
             self.abort()
             return
@@ -163,6 +198,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.gone(self)
+        if self._later is not None:
+            self._later.cancel()
         if self._linger is not None:
             self._linger.cancel()
         if self._to_the_end and exc is None and self._ready:
@@ -189,8 +226,7 @@ class Connection(asyncio.Protocol):
             return
         self._chunks.append(body)
         self._buffered += len(body)
-        if self._buffered > _BUFFER:
-            self._transport.pause_reading()
+        self._flow()
         self._wake()
 
     def on_message_complete(self) -> None:
@@ -209,7 +245,8 @@ class Connection(asyncio.Protocol):
 class Connections:
     """All connections to one origin, at most `limit`; each is awaited for `patience` seconds at most."""
 
-    def __init__(self, origin: Origin, *, limit: int, patience: float) -> None:
+    def __init__(self, origin: Origin, pace: Pace, *, limit: int, patience: float) -> None:
+        self.pace = pace
         self._origin = origin
         self._patience = patience
         self._idle: list[Connection] = []

@@ -34,6 +34,7 @@ NAMES = [
     "bad-error",
     "fails",
     "floods",
+    "pours",
     "asks",
     "env",
     "raw",
@@ -133,6 +134,18 @@ def floods(id_: Any, params: Obj, arguments: Obj) -> None:
     say(id_, "flooded")
 
 
+def pours(id_: Any, params: Obj, arguments: Obj) -> None:
+    out = sys.stderr.buffer if arguments.get("stderr") else sys.stdout.buffer
+    unit = arguments["unit"].encode()
+    block = unit * (1 + 65536 // len(unit))
+    end = time.monotonic() + arguments["seconds"]
+    while time.monotonic() < end:
+        with LOCK:
+            out.write(block)
+            out.flush()
+    say(id_, "poured")
+
+
 def children(id_: Any, params: Obj, arguments: Obj) -> None:
     pids = [
         subprocess.Popen(
@@ -194,6 +207,7 @@ TOOLS: dict[str, Callable[[int, Obj, Obj], object]] = {
     "bad-error": lambda i, p, a: send({"id": i, "error": "no"}),
     "fails": lambda i, p, a: send({"id": i, "error": {"code": -32000, "message": "no", "data": {"x": None}}}),
     "floods": floods,
+    "pours": pours,
     "asks": asks,
     "env": lambda i, p, a: say(i, json.dumps({"env": dict(os.environ), "cwd": str(Path.cwd()), "argv": sys.argv[1:]})),
     "raw": lambda i, p, a: write(a["line"].replace("$ID", str(i)).encode() + b"\n"),

@@ -46,6 +46,19 @@ def test_a_long_line_keeps_no_more_than_its_ends_and_costs_no_more_than_its_leng
     assert time.process_time() - began < 2
 
 
+@given(st.lists(st.sampled_from([b"a\n", b"\n", b"bb", b"c\nd"]), max_size=12), st.integers(0, 12))
+def test_lines_that_are_skipped_are_counted_and_the_next_is_whole(pieces: list[bytes], skipped: int) -> None:
+    lines, (before, after) = Lines(100), (b"".join(pieces[:skipped]), b"".join(pieces[skipped:]))
+    assert sum(lines.skip(piece) for piece in pieces[:skipped]) == before.count(b"\n")
+    assert list(lines.feed(after)) == (before + after).split(b"\n")[before.count(b"\n") : -1]
+
+
+def test_an_empty_line_after_one_that_ends_with_cr_and_lf_in_two_pieces_ends_the_event() -> None:
+    events = Events(100)
+    assert events.feed(b"data: x\r") == events.feed(b"\n") == []
+    assert [event.data for event in events.feed(b"\n")] == [b"x"]
+
+
 @given(PIECES)
 def test_events_do_not_depend_on_how_they_are_cut(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
