@@ -86,7 +86,7 @@ class HttpSession:
             connection = await self._endpoint.connect()
         except NotSent as error:
             raise unavailable(self._name, str(error)) from None
-        exchange.sent = True
+        exchange.sent = exchange.bound = True
         self._endpoint.send(connection, "POST", headers, body)
         try:
             await connection.head()
@@ -159,7 +159,10 @@ class HttpSession:
 
     async def _resume(self, events: Events, exchange: Exchange) -> None:
         """Ask for the rest of a broken stream: a GET, by which nothing is run again. Raises Lost."""
+        exchange.bound = False
         await asyncio.sleep(max(_RESUME_LEAST, events.retry if events.retry is not None else _RESUME))
+        if exchange.over:
+            return
         headers = {"accept": _STREAM, **self.session_headers(), "last-event-id": (events.id or b"").decode("latin-1")}
         try:
             connection = await self._endpoint.begin("GET", headers)

@@ -64,7 +64,7 @@ class Inbox:
         elif "method" in message:
             self._said(message, heard)
         elif "id" in message:
-            self._answered(message, size)
+            self._answered(message, size, heard)
         else:
             self.odd("a message that is neither request, notice nor answer")
 
@@ -73,9 +73,13 @@ class Inbox:
         if self._oddities.spend():
             self._log.warning("ignored %s", what)
 
-    def _answered(self, message: JsonObject, size: int) -> None:
+    def _answered(self, message: JsonObject, size: int, heard: Exchange | None) -> None:
         id_ = message["id"]
         exchange = self._waiting.get(id_) if type(id_) is int else None
+        if exchange is not None and exchange is not heard and (heard is not None or exchange.bound):
+            # What answers one POST never answers another; a standing stream answers what is being resumed at most.
+            self.odd("an answer to a call on a stream that is not the call's")
+            return
         if exchange is None or exchange.over:
             if type(id_) is int and 0 < id_ <= self._newest:
                 self._log.debug("ignored an answer that came late, or a second time")
@@ -115,7 +119,7 @@ class Inbox:
         elif "id" in message:
             self._asked(method, message["id"], heard)
         elif method == "notifications/progress":
-            self._progressed(params)
+            self._progressed(params, heard)
         elif method == "notifications/message":
             self._logged(params, heard)
         elif method == "notifications/tools/list_changed":
@@ -136,10 +140,10 @@ class Inbox:
             error = {"code": -32601, "message": f"{method[:100]} is not allowed here"}
             self._say({"jsonrpc": "2.0", "id": id_, "error": error})
 
-    def _progressed(self, params: Json) -> None:
+    def _progressed(self, params: Json, heard: Exchange | None) -> None:
         token = params.get("progressToken") if isinstance(params, dict) else None
         exchange = self._waiting.get(token) if type(token) is int else None
-        if exchange is not None:
+        if exchange is not None and heard in (None, exchange):
             exchange.progress(params)
 
     def _logged(self, params: Json, heard: Exchange | None) -> None:

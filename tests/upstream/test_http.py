@@ -11,7 +11,7 @@ import pytest
 from shim.errors import OutcomeUnknown, ResultTooLarge, UpstreamFault, UpstreamTimeout, UpstreamUnavailable
 from shim.upstream.config import UpstreamBlock
 from tests.upstream.support import LEGACY, MODERN, Heard, running, text
-from tests.upstream.web import Request, serving
+from tests.upstream.web import Behaviour, Request, serving
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
 
@@ -196,9 +196,9 @@ def never(request: Request) -> None:
 )
 @ERAS
 async def test_what_is_no_answer_fails_that_call_and_is_sent_once(
-    era: str, behaviour: object, fault: type[Exception]
+    era: str, behaviour: Behaviour, fault: type[Exception]
 ) -> None:
-    async with serving(era, bad=behaviour) as web, running({"web": http(web.url, timeout="500ms")}) as run:  # type: ignore[arg-type]
+    async with serving(era, bad=behaviour) as web, running({"web": http(web.url, timeout="500ms")}) as run:
         with pytest.raises(fault, match="web"):
             await run.call("web", "bad")
 
@@ -226,9 +226,9 @@ async def one_event(request: Request) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [declared, undeclared, one_event])
-async def test_reading_stops_at_the_limit(behaviour: object) -> None:
+async def test_reading_stops_at_the_limit(behaviour: Behaviour) -> None:
     block = {"max_result": "1MiB"}
-    async with serving("modern", big=behaviour) as web, running({"web": http(web.url, **block)}) as run:  # type: ignore[arg-type]
+    async with serving("modern", big=behaviour) as web, running({"web": http(web.url, **block)}) as run:
         with pytest.raises(ResultTooLarge):
             await run.call("web", "big")
         await asyncio.wait_for(web.closed.wait(), 5)
@@ -311,6 +311,45 @@ async def test_a_legacy_upstream_that_asks_is_refused_on_either_stream() -> None
         asked = {(body["method"], invocation) for _, body, invocation in run.events}
         assert ("elicitation/create", "inv-asks") in asked
         assert ("roots/list", None) in asked
+
+
+@ERAS
+async def test_what_answers_one_post_never_answers_another(era: str) -> None:
+    held: list[Request] = []
+
+    def holds(request: Request) -> None:
+        held.append(request)
+
+    def misdirects(request: Request) -> None:
+        request.respond(200, json.dumps({"jsonrpc": "2.0", "id": held[0].id, "result": {"content": []}}).encode())
+
+    async with serving(era, holds=holds, misdirects=misdirects) as web, running({"web": http(web.url)}) as run:
+        # given a call in flight
+        victim = asyncio.create_task(run.call("web", "holds"))
+        await web.until(lambda: held)
+
+        # when another is answered under its id
+        with pytest.raises(UpstreamFault, match="something else than the answer"):
+            await run.call("web", "misdirects")
+
+        # then the first gets what answers itself
+        held[0].say("mine")
+        assert text(await victim) == "mine"
+
+
+async def test_a_standing_stream_does_not_answer_a_call_whose_own_stream_is_open() -> None:
+    async with serving("legacy") as web:
+
+        async def twice(request: Request) -> None:
+            for standing in web.standing:
+                standing.event({"id": request.id, "result": {"content": [{"type": "text", "text": "not here"}]}})
+                standing.event({"id": "asked", "method": "ping"})
+            await web.until(lambda: sum(seen.id == "asked" for seen in web.seen) == len(web.standing))
+            request.say("here")
+
+        web.tools["twice"] = twice
+        async with running({"web": http(web.url, isolation="shared")}) as run:
+            assert text(await run.call("web", "twice")) == "here"
 
 
 async def test_nothing_is_sent_to_an_upstream_that_refuses_connections() -> None:
