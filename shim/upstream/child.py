@@ -18,6 +18,7 @@ from typing import cast
 from shim.upstream.exchange import Allowance
 from shim.upstream.lines import Lines, TooLong
 from shim.upstream.pace import pieces
+from shim.upstream.strays import Strays
 from shim.upstream.watchdog import Watchdog
 
 _HIGH_WATER = 256 * 1024
@@ -163,15 +164,23 @@ class Child(asyncio.SubprocessProtocol):
         return data
 
     async def stop(self, watchdog: Watchdog) -> None:
-        """End it and everything in its process group: stdin closed, then SIGTERM, then SIGKILL. Bounded in time."""
-        self._stdin.close()
-        await asyncio.wait([self.exited], timeout=_GRACE)
-        self._signal(signal.SIGTERM)
-        if not self.exited.done():
-            await asyncio.wait([self.exited], timeout=_TERM_GRACE)
-        # Also when the leader has gone: what it started may still be there, under the same group.
-        self._signal(signal.SIGKILL)
-        await asyncio.wait([self.exited], timeout=_KILL_GRACE)
+        """End it and everything in its process group: stdin closed, then SIGTERM, then SIGKILL. Bounded in time.
+
+        On Linux also what it has started outside the group and is still below it now.
+        """
+        # Once it has exited its id may be somebody else's.
+        strays = Strays(None if self.exited.done() else self.pid)
+        try:
+            self._stdin.close()
+            await asyncio.wait([self.exited], timeout=_GRACE)
+            self._signal(signal.SIGTERM)
+            if not self.exited.done():
+                await asyncio.wait([self.exited], timeout=_TERM_GRACE)
+            # Also when the leader has gone: what it started may still be there, under the same group.
+            self._signal(signal.SIGKILL)
+            await asyncio.wait([self.exited], timeout=_KILL_GRACE)
+        finally:
+            strays.end()
         watchdog.forget(self.pid)
         self._started.close()
         self._end()

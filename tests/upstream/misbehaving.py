@@ -149,7 +149,9 @@ def pours(id_: Any, params: Obj, arguments: Obj) -> None:
 def children(id_: Any, params: Obj, arguments: Obj) -> None:
     pids = [
         subprocess.Popen(
-            ["/bin/sh", "-c", "trap '' TERM HUP; sleep 300 & wait; sleep 300"], stdin=subprocess.DEVNULL
+            ["/bin/sh", "-c", "trap '' TERM HUP; sleep 300 & wait; sleep 300"],
+            stdin=subprocess.DEVNULL,
+            start_new_session=bool(arguments.get("away")),
         ).pid
         for _ in range(2)
     ]

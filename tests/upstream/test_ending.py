@@ -63,6 +63,14 @@ async def test_leaving_ends_children_that_ignore_it_and_their_children() -> None
     assert await gone(pids) == []
 
 
+async def test_leaving_ends_what_moved_to_a_session_of_its_own() -> None:
+    async with running({"odd": stdio()}) as run:
+        pids = json.loads(text(await run.call("odd", "children", {"away": True})))
+        assert {os.getsid(pid) for pid in pids} == set(pids)
+    # Only Linux tells which processes are below another.
+    assert await gone(pids, within=5) == [] or sys.platform != "linux"
+
+
 async def test_leaving_ends_every_task_and_fails_what_still_waits() -> None:
     before = asyncio.all_tasks()
     async with serving("legacy", never=lambda request: None) as web:
