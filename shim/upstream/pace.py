@@ -74,7 +74,8 @@ class Turn:
         """Let the others run when this has lasted long enough."""
         done = worked() - self._began
         if done >= TURN:
-            await asyncio.sleep(self._pace.charge(done))
+            # A real pause also within the burst: threads that wait for the interpreter get it, too.
+            await asyncio.sleep(max(TURN, self._pace.charge(done)))
             self._began = worked()
 
     async def end(self) -> None:

@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._backlog = data[at:]
         debt = self._owner.pace.charge(worked() - began)
         if (self._backlog or debt) and not self._transport.is_closing():
-            self._later = self._loop.call_later(debt, self._advance)
+            self._later = self._loop.call_later(max(TURN, debt), self._advance)
         self._flow()
 
     def _flow(self) -> None:
