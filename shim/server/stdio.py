@@ -63,6 +63,8 @@ def claimed() -> Iterator[tuple[int, int]]:
         os.dup2(2, 1)
         yield reading, writing
     finally:
+        # What was printed meanwhile and is still held back belongs to standard error too.
+        sys.stdout.flush()
         os.dup2(writing, 1)
         os.dup2(reading, 0)
         for descriptor in (nothing, writing):

@@ -80,7 +80,7 @@ ONE_FAULT: list[tuple[str, str, int, str]] = [
     ("an unknown upstream", grant("    allow:\n      - git/a\n      - gti/b\n"), 11, "did you mean 'git'?"),
     ("an unknown upstream in a deny", grant("    deny: [gti/b]\n"), 9, "did you mean 'git'?"),
     ("a deny for nobody", grant("    deny: [git/b]\n").replace("[me]", "['group:peple']"), 8, "did you mean 'people'?"),
-    ("a pattern that cannot match", grant("    allow: ['*']\n"), 9, "write `*/*` or `**`"),
+    ("a pattern that cannot match", grant("    deny: ['*']\n"), 9, "write `*/*` or `**`"),
     ("a broken pattern", grant("    allow: ['git/[a']\n"), 9, "character"),
     ("a grant without a name", GOOD + "grants:\n  - to: [me]\n", 7, "`name` is missing"),
     ("two anonymous identities", GOOD + "  a: {anonymous: true}\n  b:\n    anonymous: true\n", 8, "at most"),
