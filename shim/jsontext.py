@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+from itertools import accumulate
 from typing import NoReturn
 
 from shim.errors import InvalidText
@@ -51,31 +53,17 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant, strict=True
 )
 
-_OPEN, _CLOSE, _QUOTE, _BACKSLASH = b"[{", b"]}", 0x22, 0x5C
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STEPS = {0x5B: 1, 0x7B: 1, 0x5D: -1, 0x7D: -1}
 
 
 def _too_deep(text: bytes) -> bool:
-    # Brackets inside strings count only towards "maybe": the exact walk runs for the few texts that have this many.
+    # Brackets inside strings count only towards "maybe": the exact count runs for the few texts that have this many.
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return False
-    depth, inside, i, n = 0, False, 0, len(text)
-    while i < n:
-        byte = text[i]
-        if inside:
-            if byte == _BACKSLASH:
-                i += 1
-            elif byte == _QUOTE:
-                inside = False
-        elif byte == _QUOTE:
-            inside = True
-        elif byte in _OPEN:
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif byte in _CLOSE:
-            depth -= 1
-        i += 1
-    return False
+    brackets = _STRING.sub(b"", text).translate(None, _NO_BRACKETS)
+    return any(depth > MAX_DEPTH for depth in accumulate(map(_STEPS.__getitem__, brackets)))
 
 
 def parse(text: bytes) -> Json:

@@ -77,6 +77,25 @@ def test_the_deepest_allowed_nesting_is_read() -> None:
     assert jsontext.parse(b"[" * 128 + b"]" * 128) is not None
 
 
+@given(st.lists(st.sampled_from(["[", "{", "]", "}", '"', "\\", "a", "[" * 40]), max_size=60))
+def test_depth_is_counted_outside_strings_alone(pieces: list[str]) -> None:
+    text, depth, deepest, inside, skip = "".join(pieces).encode(), 0, 0, False, False
+    for byte in text:
+        if skip:
+            skip = False
+        elif inside:
+            skip, inside = byte == 0x5C, byte != 0x22
+        elif byte == 0x22:
+            inside = True
+        else:
+            depth += (byte in b"[{") - (byte in b"]}")
+            deepest = max(deepest, depth)
+    try:
+        jsontext.parse(text)
+    except InvalidText as error:
+        assert ("deeper" in str(error)) == (deepest > jsontext.MAX_DEPTH)
+
+
 def test_an_object_is_asked_for() -> None:
     with pytest.raises(InvalidText, match="not one JSON object"):
         jsontext.parse_object(b"[]")
