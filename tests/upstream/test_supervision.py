@@ -35,9 +35,7 @@ async def test_one_that_hangs_or_fails_delays_no_other() -> None:
         assert text(await run.call("fine", "echo", {})) == "{}"
         # The one that hangs has not given up yet: it has kept nobody waiting.
         assert run.upstreams.status()["hangs"].state == "connecting"
-        async with asyncio.timeout(30):
-            while not all(run.upstreams.status()[name].error for name in reasons):
-                await asyncio.sleep(0.02)
+        await run.until(lambda: all(run.upstreams.status()[name].error for name in reasons), within=30)
         status = run.upstreams.status()
 
     assert list(status) == list(blocks)
