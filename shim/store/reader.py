@@ -5,6 +5,7 @@ Every row comes with text as stored bytes: what is free text in an event need no
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from shim import jsontext
-from shim.errors import RecordUnavailable
+from shim.errors import InvalidText, RecordUnavailable
 from shim.model import Offer
 from shim.store.database import unavailable
 from shim.store.files import refuse_link
 from shim.store.liveness import is_alive
 from shim.store.schema import EVENTS, version
 from shim.store.tx import Head
+
+_log = logging.getLogger("shim.store")
 
 PAGE = 500
 
@@ -214,11 +217,14 @@ ORDER BY e.seq"""
         return [(name.decode("utf-8", "surrogatepass"), content) for name, content in rows]
 
     def offers(self) -> dict[str, Offer]:
-        """The last catalog of each upstream."""
+        """The last catalog of each upstream, as far as it can be read: it is read anew from the upstream anyway."""
         found: dict[str, Offer] = {}
         for upstream, content in self._all("SELECT upstream, content FROM offers"):
-            value = jsontext.parse_object(content)
-            found[upstream.decode()] = Offer(**{**value, "tools": tuple(value["tools"])})
+            offer = _offer(content)
+            if offer is None:
+                _log.warning("the kept catalog of %.120r cannot be read and is left out", upstream)
+            else:
+                found[offer.upstream] = offer
         return found
 
     def totals(self, selection: Selection) -> Iterator[tuple[str, str | None, str, str | None, str, int]]:
@@ -247,6 +253,19 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - the conditions 
 def _blob(value: Any) -> Any:
     # A column takes values of any kind from who writes past us: what was written here is bytes, or nothing.
     return value if value is None or isinstance(value, bytes) else repr(value).encode()
+
+
+def _offer(content: object) -> Offer | None:
+    """A kept offer, or None for what is none: cut short, of another version, or written by somebody else."""
+    try:
+        value = jsontext.parse_object(content) if isinstance(content, bytes) else {}
+        tools = value["tools"]
+        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+            return None
+        offer = Offer(**{**value, "tools": tuple(tools)})
+    except (InvalidText, KeyError, TypeError):
+        return None
+    return offer if isinstance(offer.upstream, str) else None
 
 
 def _conditions(selection: Selection) -> tuple[str, list[object]]:

@@ -127,3 +127,18 @@ async def test_the_last_offer_of_an_upstream_outlives_the_process(tmp_path: Path
         await store.keep_offer(last)
     with Reader(path) as reader:
         assert reader.offers() == {"git": last}
+
+
+@pytest.mark.parametrize(
+    "junk", ["junk", "{}", '{"tools": 1}', '{"tools": [1]}', '{"upstream": "git", "tools": [], "new": 1}', None]
+)
+async def test_a_kept_offer_that_cannot_be_read_is_left_out(tmp_path: Path, junk: str | None) -> None:
+    path = tmp_path / "shim.db"
+    good = Offer("time", "modern", "2026-07-28", {}, {}, None, ())
+    async with SqliteStore.open(path, "p") as store:
+        await store.keep_offer(good)
+        with sqlite3.connect(path) as other:
+            other.execute("INSERT INTO offers VALUES ('git', ?)", (junk.encode() if junk is not None else 7,))
+        other.close()
+    with Reader(path) as reader:
+        assert reader.offers() == {"time": good}
