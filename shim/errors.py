@@ -44,13 +44,9 @@ class InvalidText(ShimError):
 
 
 class Refusal(ShimError):
-    """A call that is not made, or whose answer is not delivered, with the reason code of the record.
-
-    `reached` tells whether the upstream may have seen the call: only then may its effects exist.
-    """
+    """A call that is not made, or whose answer is not delivered, with the reason code of the record."""
 
     reason: Reason
-    reached: bool = False
 
 
 class RecordUnavailable(Refusal):
@@ -69,25 +65,21 @@ class UpstreamTimeout(Refusal):
     """The upstream did not answer in time. It may have seen the call, and has been told that it is cancelled."""
 
     reason = Reason.UPSTREAM_TIMEOUT
-    reached = True
 
 
 class UpstreamFault(Refusal):
     """The upstream answered something that is not an answer (garbage, another shape, a broken message)."""
 
     reason = Reason.UPSTREAM_ERROR
-    reached = True
 
 
 class ResultTooLarge(Refusal):
     """The answer exceeds the bound; reading stopped there."""
 
     reason = Reason.RESULT_TOO_LARGE
-    reached = True
 
 
 class OutcomeUnknown(Refusal):
     """The connection ended after the call may have been sent and before an answer: it is not sent again."""
 
     reason = Reason.OUTCOME_UNKNOWN
-    reached = True

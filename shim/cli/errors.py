@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-FINE: Final = 0
 PROBLEM: Final = 1
 USAGE: Final = 2
 

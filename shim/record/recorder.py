@@ -145,11 +145,6 @@ class Record:
         self._store.sweep()
         return count
 
-    @property
-    def has_lost(self) -> bool:
-        """Whether there are invocations whose outcome could not be recorded yet."""
-        return bool(self._lost)
-
     async def catch_up(self, *, everything: bool = False) -> None:
         """Write what had to wait: lost outcomes, and refusals of minutes that are over (or all)."""
         if self._lost:

@@ -11,7 +11,6 @@ from mcp.shared.inbound import find_invalid_x_mcp_header, mcp_param_headers, x_m
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
-    LOG_LEVEL_META_KEY,
     PROTOCOL_VERSION_META_KEY,
     SERVER_INFO_META_KEY,
 )
@@ -34,13 +33,6 @@ def meta(me: Me, version: str) -> JsonObject:
 def envelope(params: JsonObject, me: Me, version: str) -> JsonObject:
     """`params` with the shim's envelope added to their `_meta`."""
     return {**params, "_meta": {**params.get("_meta", {}), **meta(me, version)}}
-
-
-def with_level(params: JsonObject, level: str | None) -> JsonObject:
-    """Ask for log messages of this call from `level` on; `off`: for none."""
-    if level is None or level == "off":
-        return params
-    return {**params, "_meta": {**params.get("_meta", {}), LOG_LEVEL_META_KEY: level}}
 
 
 def peer(result: JsonObject, version: str) -> Peer:

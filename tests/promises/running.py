@@ -73,8 +73,8 @@ async def _read_errors(process: asyncio.subprocess.Process, errors: list[str], f
 
 
 @asynccontextmanager
-async def serving(config: Path, *more: str) -> AsyncIterator[Running]:
-    """Start `mcp-shim serve` on a free port and stop it at the end."""
+async def serving(config: Path, *more: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
+    """Start `mcp-shim serve` on a free port and stop it at the end. `env` is added to its environment."""
     process = await asyncio.create_subprocess_exec(
         SHIM,
         "serve",
@@ -84,7 +84,7 @@ async def serving(config: Path, *more: str) -> AsyncIterator[Running]:
         "127.0.0.1:0",
         *more,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(config.parent),
+        env={**environment(config.parent), **(env or {})},
     )
     errors: list[str] = []
     found: asyncio.Future[str] = asyncio.get_running_loop().create_future()

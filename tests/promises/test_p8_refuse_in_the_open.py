@@ -15,6 +15,9 @@ import pytest
 from shim.model import JsonObject
 from tests.promises.running import run, serving, token
 from tests.promises.wire import Era, Peer, http
+from tests.store.conftest import disk_library
+
+__all__ = ["disk_library"]
 
 ERAS: tuple[Era, ...] = ("modern", "legacy")
 
@@ -89,6 +92,42 @@ async def test_a_store_that_cannot_commit_refuses_calls_and_recovers_by_itself(
         assert shim.process.returncode is None
     code, out, _ = await run(git_config, "log", "verify", "--json")
     assert code == 0, out
+
+
+@pytest.mark.parametrize("fault", ["F", "R", "S"], ids=["full", "read-only", "sync-fails"])
+async def test_a_disk_that_fails_refuses_calls_and_they_go_on_when_it_is_well(
+    fault: str, git_config: Path, repository: Path, disk_library: Path
+) -> None:
+    disk = git_config.parent / "var"
+    switch = git_config.parent / "fault"
+    switch.write_text("")
+    env = {"LD_PRELOAD": str(disk_library), "DISK_ROOT": str(disk), "DISK_FAULT": str(switch)}
+    async with serving(git_config, env=env) as shim, http(shim.url, "modern", token=token("reader")) as reader:
+        assert (await status_of(reader, repository))["result"].get("isError") is not True
+        switch.write_text(fault)
+        refused = [decision(await status_of(reader, repository))["reason"] for _ in range(2)]
+        switch.write_text("")
+        well = await status_of(reader, repository)
+    assert refused == ["record-unavailable"] * 2
+    assert well["result"].get("isError") is not True
+    code, out, _ = await run(git_config, "log", "verify", "--json")
+    assert code == 0, out
+
+
+def take_the_server_away(config: Path) -> None:
+    config.write_text(config.read_text().replace("/mcp-server-git,", "/no-such-program,"))
+
+
+async def test_a_tool_whose_upstream_is_down_is_known_from_the_last_catalog(git_config: Path, repository: Path) -> None:
+    async with serving(git_config) as shim, http(shim.url, "modern", token=token("reader")) as reader:
+        listed = (await reader.request("tools/list"))["result"]["tools"]
+    take_the_server_away(git_config)
+    async with serving(git_config) as shim, http(shim.url, "modern", token=token("reader")) as reader:
+        assert (await reader.request("tools/list"))["result"]["tools"] == listed
+        refused = decision(await status_of(reader, repository))
+        hidden = await reader.request("tools/call", {"name": "git__git_commit", "arguments": {}})
+    assert (refused["decision"], refused["reason"]) == ("allow", "upstream-unavailable")
+    assert hidden["error"] == {"code": -32602, "message": "Unknown tool: git__git_commit"}
 
 
 async def test_malformed_requests_of_a_known_identity_are_on_the_record(git_config: Path) -> None:
