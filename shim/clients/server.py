@@ -31,9 +31,9 @@ class Server:
     """A server that a client starts (`command`) or reaches (`url`): exactly one of both is set.
 
     All text is as it was written, save that the client's own ways to name an environment variable have become
-    `${env:NAME}` (or `${env:NAME:-default}`) and its ways to ask the person have become `${input:ID}`; literal text that
-    looks like either is not told apart from it. `secret_inputs` are those IDs that the client treats as passwords.
-    `transport` is what the client would speak; `sse` is the one of 2024-11-05, which upstreams of the shim do not speak.
+    `${env:NAME}` (or `${env:NAME:-default}`) and its ways to ask the person have become `${input:ID}`; literal text
+    that looks like either is not told apart from it. `secret_inputs` are those IDs that the client treats as passwords.
+    `transport` is what the client would speak; `sse` is the one of 2024-11-05, which the shim's upstreams do not speak.
     `disabled`: the client knows it and does not use it. `unread` names members that mean something to the client and
     are not carried here, so that whoever takes the server over can say so.
     """
