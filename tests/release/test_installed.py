@@ -1,0 +1,93 @@
+"""The wheel, installed into an environment that held nothing, is a working `mcp-shim` outside the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+from shim import __version__
+from tests.parts.install import ROOT
+from tests.release.building import Installed
+
+CONFIG = """\
+# yaml-language-server: $schema=shim.schema.json
+version: 1
+upstreams:
+  time: {command: [mcp-server-time, --local-timezone, Etc/UTC]}
+identities:
+  me: {local: true}
+grants:
+  - name: tell-the-time
+    to: [me]
+    allow: [time/get_current_time]
+"""
+
+
+@pytest.fixture
+def config(fresh: Installed) -> Path:
+    path = fresh.folder / "config" / "shim.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(CONFIG)
+    return path
+
+
+def test_nothing_of_this_checkout_is_in_it(fresh: Installed) -> None:
+    where = fresh.run("python", "-c", "import shim; print(shim.__file__)").stdout
+    assert where.startswith(str(fresh.bin.parent))
+
+
+def test_it_says_which_it_is_by_either_name(fresh: Installed) -> None:
+    assert fresh.run("mcp-shim", "--version").stdout == f"mcp-shim {__version__}\n"
+    assert fresh.run("python", "-m", "shim", "--version").stdout == f"mcp-shim {__version__}\n"
+
+
+def test_what_it_needs_is_all_declared(fresh: Installed) -> None:
+    # Given the environment that its own metadata made, when every module is imported, then none misses another.
+    script = (
+        "import importlib, pkgutil, shim\n"
+        "for module in pkgutil.walk_packages(shim.__path__, 'shim.'):\n"
+        "    if module.name != 'shim.__main__': importlib.import_module(module.name)\n"
+    )
+    fresh.run("python", "-c", script)
+    fresh.run("python", "-m", "pip", "check")
+
+
+def test_the_schema_is_found_and_is_the_published_one(fresh: Installed) -> None:
+    packaged = "from importlib import resources; print(resources.files('shim.config') / 'shim.schema.json')"
+    published = (ROOT / "config" / "shim.schema.json").read_text()
+    assert Path(fresh.run("python", "-c", packaged).stdout.strip()).read_text() == published
+    assert fresh.run("python", "-m", "shim.config.schema").stdout == published
+
+
+def test_check_says_what_is_missing_and_then_that_it_is_fine(fresh: Installed, config: Path) -> None:
+    gone = fresh.run("mcp-shim", "check", "--config", "nowhere.yaml", check=False)
+    assert (gone.returncode, gone.stdout) == (2, "")
+    assert "nowhere.yaml" in gone.stderr
+    assert fresh.run("mcp-shim", "check").stdout.splitlines()[-1] == "ok: 1 grants, 1 upstreams"
+
+
+def test_the_tour_runs(fresh: Installed) -> None:
+    assert "and it is found" in fresh.run("mcp-shim", "demo", "--fast").stdout
+
+
+async def test_an_assistant_that_starts_it_over_stdio_has_the_tool(fresh: Installed, config: Path) -> None:
+    # Given an assistant that knows the command's full path and has no PATH that leads to the environment
+    command = StdioServerParameters(
+        command=str(fresh.bin / "mcp-shim"),
+        args=["stdio", "--identity", "me", "--config", str(config)],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(fresh.home)},
+        cwd=os.sep,
+    )
+    async with stdio_client(command) as streams, ClientSession(*streams) as session:
+        await session.initialize()
+        tools = await session.list_tools()
+        result = await session.call_tool("time__get_current_time", {"timezone": "Etc/UTC"})
+    assert [tool.name for tool in tools.tools] == ["time__get_current_time"]
+    assert not result.is_error
+    [row] = json.loads(fresh.run("mcp-shim", "log", "list", "--json").stdout)
+    assert (row["identity"], row["tool"], row["status"]) == ("me", "time/get_current_time", "ok")
