@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How each upstream answered, and the catalogs of those that did."""
+    """How each upstream answered, and of those that did their catalogs and after how many seconds these were read."""
 
     status: Mapping[str, UpstreamStatus]
     offers: Mapping[str, Offer]
+    seconds: Mapping[str, float]
 
 
 def reach(configuration: Configuration) -> Reached:
@@ -32,9 +34,12 @@ async def _reach(configuration: Configuration) -> Reached:
     from shim.upstream.supervisor import Upstreams
 
     offers: dict[str, Offer] = {}
+    seconds: dict[str, float] = {}
+    began = time.monotonic()
 
     async def on_offer(offer: Offer) -> None:
         offers[offer.upstream] = offer
+        seconds.setdefault(offer.upstream, time.monotonic() - began)
 
     async def on_event(_kind: str, _body: JsonObject, _invocation: str | None) -> None:
         pass
@@ -49,4 +54,4 @@ async def _reach(configuration: Configuration) -> Reached:
     )
     async with upstreams:
         await upstreams.settled()
-        return Reached(dict(upstreams.status()), offers)
+        return Reached(dict(upstreams.status()), offers, seconds)

@@ -63,6 +63,13 @@ def is_alive(store: Path, instance: str) -> bool:
     return False
 
 
+def alive(store: Path) -> frozenset[str]:
+    """The instance ids of all processes that have the store open now."""
+    with suppress(OSError):
+        return frozenset(path.name for path in _folder(store).iterdir() if is_alive(store, path.name))
+    return frozenset()
+
+
 def sweep(store: Path) -> None:
     """Remove the files of processes that are gone."""
     with suppress(OSError):

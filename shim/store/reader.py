@@ -96,7 +96,8 @@ class Reader:
                 f"{self.path.as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
             )
             self._raw.text_factory = bytes
-            if version(self._raw) == 0:
+            self.schema = version(self._raw)
+            if self.schema == 0:
                 raise RecordUnavailable(f"the record is empty: {self.path}")
         except sqlite3.Error as error:
             raise unavailable(error, self.path) from error
@@ -210,6 +211,19 @@ ORDER BY e.seq"""
             "SELECT seq, hash, time, signature FROM checkpoints ORDER BY seq"
         ):
             yield StoredCheckpoint(seq, digest, time.decode(), signature)
+
+    def last_checkpoint(self) -> StoredCheckpoint | None:
+        """The newest row of `checkpoints`."""
+        rows = self._all("SELECT seq, hash, time, signature FROM checkpoints ORDER BY seq DESC LIMIT 1")
+        if not rows:
+            return None
+        seq, digest, time, signature = rows[0]
+        return StoredCheckpoint(seq, _blob(digest), _blob(time).decode("utf-8", "replace"), _blob(signature))
+
+    def unfinished(self) -> dict[str, int]:
+        """How many invocations of each process began and have no outcome yet."""
+        rows = self._all("SELECT process, count(*) FROM running GROUP BY process")
+        return {process.decode("utf-8", "replace"): count for process, count in rows}
 
     def policy(self, digest: str) -> list[tuple[str, bytes]]:
         """The texts of a configuration, by name, in order; empty when it is not kept."""
