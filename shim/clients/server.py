@@ -35,7 +35,8 @@ class Server:
     that looks like either is not told apart from it. `secret_inputs` are those IDs that the client treats as passwords.
     `transport` is what the client would speak; `sse` is the one of 2024-11-05, which the shim's upstreams do not speak.
     `disabled`: the client knows it and does not use it. `unread` names members that mean something to the client and
-    are not carried here, so that whoever takes the server over can say so.
+    are not carried here, so that whoever takes the server over can say so. `path` leads to the entry from the root of
+    its file: `("mcpServers", "git")`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Server:
     secret_inputs: frozenset[str] = frozenset()
     disabled: bool = False
     unread: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

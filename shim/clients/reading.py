@@ -1,0 +1,102 @@
+"""Reading a client's file: only a plain file, of bounded size, that nobody else could have written.
+
+What stands in it decides which programs are started and where keys are sent, so a file that another user owns, or that
+anyone may write, is not believed. A symbolic link is followed (dotfile managers make them); what counts is the file
+behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+from shim import jsontext
+from shim.clients import jsonc
+from shim.errors import InvalidText
+from shim.model import JsonObject
+
+MOST = 10 * 2**20
+"""Bytes that a client's file may have. Claude Code keeps histories in its own, so megabytes are no surprise."""
+
+BOM = "\ufeff"
+
+
+class Unreadable(Exception):
+    """`str()` says why, in one line."""
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """What a file holds; None where there is none. Raises Unreadable."""
+    try:
+        # Without blocking: a fifo has no writer, and nothing here waits for one.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise Unreadable("it is a symbolic link to nothing") from error
+        return None
+    except NotADirectoryError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        _believe(os.fstat(descriptor))
+        try:
+            content = file.read(MOST + 1)
+        except OSError as error:
+            raise Unreadable(f"it cannot be read: {error.strerror}") from None
+    if len(content) > MOST:
+        raise Unreadable(f"it is larger than {MOST >> 20} MiB")
+    return content
+
+
+def _believe(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise Unreadable("it is not a plain file")
+    if found.st_uid not in (0, os.geteuid()):
+        raise Unreadable(f"it belongs to another user (number {found.st_uid})")
+    if found.st_mode & stat.S_IWOTH:
+        raise Unreadable("anyone can write to it; chmod o-w it")
+    if found.st_size > MOST:
+        raise Unreadable(f"it is larger than {MOST >> 20} MiB")
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file, a byte order mark and all line ends as they are. Raises Unreadable."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"it is not UTF-8 (byte {error.start})") from None
+
+
+def json_document(text: str) -> JsonObject:
+    """The object of JSON text, which may hold comments and trailing commas; {} where there is nothing but those.
+
+    Raises Unreadable, also for a key twice in one object: which of both the client takes cannot be known.
+    """
+    plain = text.removeprefix(BOM)
+    try:
+        try:
+            # Most files are strict, and large ones are read a hundred times faster so.
+            value = jsontext.parse(plain.encode())
+        except InvalidText:
+            clean = jsonc.clean(plain)
+            if not clean.strip(jsonc.SPACE):
+                return {}
+            value = jsontext.parse(clean.encode())
+    except (InvalidText, UnicodeEncodeError) as error:
+        raise Unreadable(f"it is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Unreadable("it does not hold a JSON object")
+    return value
+
+
+def toml_document(text: str) -> JsonObject:
+    """The table of TOML text. Raises Unreadable."""
+    try:
+        return tomllib.loads(text.removeprefix(BOM))
+    except tomllib.TOMLDecodeError as error:
+        raise Unreadable(f"it is not TOML: {error}") from None
+    except RecursionError:
+        raise Unreadable("it is nested too deeply") from None

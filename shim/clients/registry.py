@@ -1,0 +1,112 @@
+"""All clients that are known, and what their files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from shim.clients.claude_code import ClaudeCode
+from shim.clients.claude_desktop import ClaudeDesktop
+from shim.clients.client import Client, Machine, System
+from shim.clients.codex import Codex
+from shim.clients.cursor import Cursor
+from shim.clients.gemini import Gemini
+from shim.clients.reading import Unreadable, decoded, json_document, read_bytes, toml_document
+from shim.clients.server import ClientName, Found, Origin, Server, Unusable
+from shim.clients.vscode import VSCode
+from shim.model import JsonObject
+
+CLIENTS: Final[Mapping[ClientName, Client]] = {
+    client.name: client
+    for client in (ClaudeCode(), ClaudeDesktop(), Cursor(), VSCode(), Codex(), Gemini())  # type: Client
+}
+
+
+def find(
+    clients: Sequence[ClientName] | None, *, home: Path, folder: Path, environ: Mapping[str, str], system: System
+) -> Found:
+    """Every server in the user and project files of these clients; None: of all of them.
+
+    `folder` is where the client would be opened. What cannot be read is there as `Unusable`; nothing is raised.
+    """
+    machine = Machine(home, folder, environ, system)
+    chosen = [CLIENTS[name] for name in clients] if clients is not None else list(CLIENTS.values())
+    return found_in(((client, origin) for client in chosen for origin in client.files(machine)), machine)
+
+
+def read_file(path: Path, *, home: Path, folder: Path, environ: Mapping[str, str], system: System) -> Found:
+    """The servers of one file, read as the client would whose file it is, by its place, its name, or what it holds.
+
+    A file that is not there is `Unusable` too.
+    """
+    machine = Machine(home, folder, environ, system)
+    for client in CLIENTS.values():
+        for origin in client.files(machine):
+            if _same(origin.file, path):
+                return found_in([(client, Origin(client.name, path, origin.scope, origin.folder))], machine)
+    client = CLIENTS[_guess(path)]
+    # Somebody named it: its servers are of that file's folder, as in a project.
+    parent = (folder / path).parent
+    inner = parent.parent if parent.name in (".vscode", ".cursor", ".codex", ".gemini") else parent
+    origin = Origin(client.name, path, "project", inner)
+    found = found_in([(client, origin)], Machine(home, inner, environ, system))
+    if not found.files:
+        return Found(unusable=(Unusable(origin, None, "there is no such file"),))
+    return found
+
+
+def found_in(files: Iterable[tuple[Client, Origin]], machine: Machine) -> Found:
+    """What these files hold."""
+    servers: list[Server] = []
+    unusable: list[Unusable] = []
+    exist: list[Origin] = []
+    for client, origin in files:
+        try:
+            content = read_bytes(origin.file)
+            if content is None:
+                continue
+            exist.append(origin)
+            document = parsed(client, content)
+        except Unreadable as error:
+            if origin not in exist:
+                exist.append(origin)
+            unusable.append(Unusable(origin, None, str(error)))
+            continue
+        for one in client.read(document, origin, machine):
+            if isinstance(one, Server):
+                servers.append(one)
+            else:
+                unusable.append(one)
+    return Found(tuple(servers), tuple(unusable), tuple(exist))
+
+
+def parsed(client: Client, content: bytes) -> JsonObject:
+    """The document of a client's file. Raises Unreadable."""
+    text = decoded(content)
+    return toml_document(text) if client.syntax == "toml" else json_document(text)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
+
+
+def _guess(path: Path) -> ClientName:
+    if path.suffix == ".toml":
+        return "codex"
+    if path.name == "claude_desktop_config.json":
+        return "claude-desktop"
+    if path.parent.name == ".vscode":
+        return "vscode"
+    if path.parent.name == ".cursor":
+        return "cursor"
+    if path.parent.name == ".gemini":
+        return "gemini"
+    try:
+        content = read_bytes(path)
+        document = json_document(decoded(content)) if content is not None else {}
+    except Unreadable:
+        return "claude-code"
+    if "mcpServers" not in document and ("servers" in document or "mcp" in document):
+        return "vscode"
+    return "claude-code"
