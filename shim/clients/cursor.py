@@ -1,9 +1,9 @@
 """Cursor: `~/.cursor/mcp.json` and `.cursor/mcp.json`, both `mcpServers`.
 
 Sources: Cursor's documentation, "Model Context Protocol", with the variables `${env:NAME} ${userHome}
-${workspaceFolder} ${workspaceFolderBasename} ${pathSeparator} ${/}` in command, args, env, url and headers. It tells stdio from HTTP by
-`command` and `url`, tries streamable HTTP first, and does not need `type`. Switching a server off is kept elsewhere
-than in these files.
+${workspaceFolder} ${workspaceFolderBasename} ${pathSeparator} ${/}` in command, args, env, url and headers. It tells
+stdio from HTTP by `command` and `url`, tries streamable HTTP first, and does not need `type`. Switching a server off is
+kept elsewhere than in these files.
 """
 
 from __future__ import annotations
