@@ -39,6 +39,7 @@ class Known:
 
     upstreams: tuple[str, ...]
     identities: tuple[str, ...]
+    secrets: tuple[str, ...]
     groups: frozenset[str]
 
 
@@ -77,6 +78,7 @@ def known(readings: Sequence[AnyReading]) -> Known:
     return Known(
         tuple(name for reading in readings for name in reading.names["upstreams"]),
         tuple(name for reading in readings for name in reading.names["identities"]),
+        tuple(name for reading in readings for name in reading.names["secrets"]),
         frozenset(
             group for reading in readings for block in reading.document.identities.values() for group in block.groups
         ),
@@ -85,7 +87,7 @@ def known(readings: Sequence[AnyReading]) -> Known:
 
 def doubles(readings: Sequence[AnyReading]) -> Iterator[Problem]:
     """Names that two things have: both places are named."""
-    for section, what in (("upstreams", "upstream"), ("identities", "identity")):
+    for section, what in (("upstreams", "upstream"), ("identities", "identity"), ("secrets", "secret")):
         named = _Uses(f"the {what}", "rename one")
         for reading in readings:
             for name in reading.names[section]:
@@ -139,9 +141,10 @@ def _literals(reading: AnyReading, path: Path, names: Collection[str], secret: r
         written = reading.written((*path, name))
         if reading.is_unset((*path, name)) or not secret.fullmatch(name):
             continue
-        if written and not placeholders.from_environment(written):
+        if written and not placeholders.from_environment(written) and not placeholders.secrets(written):
             message = (
-                f"{name} is a secret, and group or others can read this file; write ${{env:NAME}}, or chmod 600 it"
+                f"{name} is a secret, and group or others can read this file; name it under `secrets:` and write "
+                "${secret:NAME}, or chmod 600 it"
             )
             yield reading.problem((*path, name), message)
 

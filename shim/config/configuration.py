@@ -18,6 +18,7 @@ from shim.identity.config import IdentityBlock
 from shim.model import Problem
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
+from shim.secrets.config import SecretBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.upstream.config import UpstreamBlock
@@ -74,10 +75,12 @@ class Configuration:
     upstreams: Mapping[str, UpstreamBlock]
     identities: Mapping[str, IdentityBlock]
     grants: tuple[GrantBlock, ...]
+    secrets: Mapping[str, SecretBlock]
     tokens: Path
     warnings: tuple[Problem, ...]
     upstream_places: Mapping[str, Place]
     grant_places: Mapping[str, GrantPlace]
+    secret_places: Mapping[str, Place]
 
     def problem(self, grant: str, finding: Finding) -> Problem:
         """A finding of policy in a grant, with its file and line."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from shim.identity.config import IdentityBlock, Name
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
+from shim.secrets.config import SecretBlock, SecretName
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.units import Block
@@ -23,6 +24,7 @@ class Included(Block):
     upstreams: dict[UpstreamName, UpstreamBlock] = Field(default_factory=dict)
     identities: dict[Name, IdentityBlock] = Field(default_factory=dict)
     grants: tuple[GrantBlock, ...] = ()
+    secrets: dict[SecretName, SecretBlock] = Field(default_factory=dict)
 
 
 class Main(Included):
@@ -39,14 +41,19 @@ class Main(Included):
 ONLY_MAIN = frozenset({"version", "server", "store", "record", "enforce", "include"})
 
 NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"tools", "secret_sources", "secrets", "enforce"}),
+    (): frozenset({"tools", "secret_sources", "enforce"}),
     ("server",): frozenset({"metrics", "jwt"}),
     ("record",): frozenset({"retain"}),
     ("upstreams", "*"): frozenset(
-        {"answer_within", "catalog", "pins"}
+        {"answer_within", "pins"}
         | {"program", "path", "files", "args", "tools"}
         | {"openapi", "base", "operations", "auth", "fixed", "slashes", "response_headers"}
         | {"python", "interpreter", "inject"}
+    ),
+    ("secrets", "*"): frozenset(
+        {"ttl", "public"}
+        | {"params", "wrap", "grant", "scopes", "audience", "resource", "role_arn", "policy", "tags", "duration"}
+        | {"installation", "repositories", "permissions", "run", "json", "prompt", "url"}
     ),
     ("identities", "*"): frozenset({"jwt", "limits", "name"}),
     ("grants", "*"): frozenset(
@@ -54,6 +61,15 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
     ),
 }
 """Keys that are known and not enforced by this version, by where they stand: refused, even with their default."""
+
+
+SECRETS_IN = frozenset({"headers", "env"})
+"""Where a secret may stand: in the values of these mappings of an upstream."""
+
+
+def may_hold_secret(path: Path) -> bool:
+    """Whether `${secret:NAME}` may stand in the value at a path."""
+    return len(path) == 4 and path[0] == "upstreams" and path[2] in SECRETS_IN
 
 
 def is_not_yet(path: Path) -> bool:

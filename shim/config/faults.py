@@ -7,6 +7,7 @@ from typing import get_args
 
 from pydantic_core import ErrorDetails
 
+from shim import templates
 from shim.config.document import ONLY_MAIN, Main, is_not_yet, keys_at, kind_of, type_at
 from shim.model import Json
 from shim.yamltext import Path
@@ -20,6 +21,8 @@ _PATTERNS: dict[str, str] = {
     "^[a-z0-9](?:_?[a-z0-9-])*_?$": "an upstream's name has lower-case letters, digits, `-` and single `_`",
     "^[A-Za-z_][A-Za-z0-9_]*$": "a variable's name has letters, digits and `_`",
     "^[A-Za-z0-9_-]*$": "a prefix has letters, digits, `_` and `-`",
+    f"^{templates.NAME}$": "a secret's name has letters, digits, `_` and `-`, and at most 64 characters",
+    f"^{templates.FIELD}$": "a field is the name of a member of a JSON object, without spaces and braces",
     "^[0-9a-f]{64}$": "sha256 is the lower-case hex SHA-256 (64 digits) of the whole token, never the token itself",
 }
 _NAME = "a name has letters, digits and `. _ @ -`, begins with a letter or a digit, and has at most 128 characters"
@@ -42,6 +45,15 @@ def printable(message: str) -> str:
     if message.isprintable():
         return message
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
+
+
+def astray(path: Path) -> str:
+    """What is wrong with a secret at a path where none may stand."""
+    if path[0] == "upstreams" and path[2:3] == ("command",):
+        return "a secret cannot stand in `command`, where everyone who lists processes sees it; hand it over in `env`"
+    return (
+        "a secret is handed to an upstream in its `headers` or `env`, and stands nowhere else; take the ${secret:…} out"
+    )
 
 
 def explain(model: type, path: Path, fault: ErrorDetails) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shim.config.source import Source
 from shim.record.config import RecordBlock
+from shim.secrets.config import SecretBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.upstream.config import UpstreamBlock
@@ -55,6 +56,11 @@ def upstream(block: UpstreamBlock, source: Source, folder: Path) -> UpstreamBloc
         }
         changes["tls"] = block.tls.model_copy(update=paths)
     return block.model_copy(update=changes)
+
+
+def secret(block: SecretBlock, source: Source) -> SecretBlock:
+    """The block with an absolute path, where it has one."""
+    return block if block.path is None else block.model_copy(update={"path": resolved(source.folder, block.path)})
 
 
 def missing(path: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from shim.config import checks, faults, files, source
+from shim.config import checks, faults, files, secrets, source
 from shim.config.checks import AnyReading
 from shim.config.configuration import Configuration, GrantPlace, Place
 from shim.config.document import Included, Main
@@ -91,6 +91,7 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
     for reading in readings:
         yield from checks.upstreams(reading)
         yield from checks.grants(reading, names)
+    yield from secrets.problems(readings, names.secrets)
     file = TokenFile({}, {}, None)
     try:
         file = tokenfile.read(tokens)
@@ -126,16 +127,26 @@ def _composed(
         },
         identities={name: block for reading in readings for name, block in reading.document.identities.items()},
         grants=tuple(grant for reading in readings for grant in reading.document.grants),
+        secrets={
+            name: files.secret(block, reading.source)
+            for reading in readings
+            for name, block in reading.document.secrets.items()
+        },
         tokens=tokens,
         warnings=warnings,
-        upstream_places={
-            name: Place(reading.source.file, reading.line(("upstreams", name)))
-            for reading in readings
-            for name in reading.document.upstreams
-        },
+        upstream_places=_places(readings, "upstreams"),
+        secret_places=_places(readings, "secrets"),
         grant_places={
             grant.name: GrantPlace(reading.source.file, number, position)
             for number, reading in enumerate(readings)
             for position, grant in zip(reading.grants, reading.document.grants, strict=True)
         },
     )
+
+
+def _places(readings: Sequence[AnyReading], section: str) -> dict[str, Place]:
+    return {
+        name: Place(reading.source.file, reading.line((section, name)))
+        for reading in readings
+        for name in reading.names[section]
+    }

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from yaml import Node, ScalarNode
 
-from shim import yamltext
+from shim import templates, yamltext
 from shim.config import faults, placeholders
 from shim.config.configuration import Finding, finding_line
-from shim.config.document import Included, kind_of, type_at
+from shim.config.document import Included, is_not_yet, kind_of, may_hold_secret, type_at
 from shim.config.source import Source
 from shim.model import Json, JsonObject, Problem
 from shim.yamltext import Flaw, Malformed, Path
@@ -108,7 +108,7 @@ class _Reader(Generic[D]):
         data = self._data()
         names = {
             section: tuple(value) if isinstance(value := data.get(section), dict) else ()
-            for section in ("upstreams", "identities")
+            for section in ("upstreams", "identities", "secrets")
         }
         self._fill(data, ())
         document = self._validated(data)
@@ -151,11 +151,14 @@ class _Reader(Generic[D]):
         return expanded.text
 
     def _fill(self, value: Json, path: Path) -> None:
-        """Give what was left empty the empty value of its type, or report it and take it out."""
+        """Give what was left empty the empty value of its type, or report it and take it out; find secrets astray."""
         steps: list[tuple[str | int, Json]] = [*(value.items() if isinstance(value, dict) else enumerate(value))]
         for step, member in steps:
             if isinstance(member, dict | list):
                 self._fill(member, (*path, step))
+            elif isinstance(member, str):
+                if templates.MARK in member and not may_hold_secret((*path, step)):
+                    value[step] = self._astray((*path, step))
             elif member is None and (expected := type_at(self.model, (*path, step))) is not None:
                 kind = kind_of(expected)
                 if kind != "scalar":
@@ -166,6 +169,16 @@ class _Reader(Generic[D]):
                     )
                     self.dropped.add((*path, step))
                     del value[step]
+
+    def _astray(self, path: Path) -> str:
+        """Report a secret where none may stand. The value as it was written, which is no second fault."""
+        if not any(is_not_yet(path[:length]) for length in range(1, len(path) + 1)):
+            self._report(path, faults.astray(path))
+        _, node = yamltext.locate(self.root, path)
+        if not isinstance(node, ScalarNode):
+            return ""
+        self.unset.add(node.start_mark.index)
+        return str(node.value)
 
     def _validated(self, data: JsonObject) -> D:
         grants = data.get("grants")

@@ -7,12 +7,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
+from shim import templates
 from shim.units import Block, Duration, Size
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e\x80-\U0010ffff]*$", max_length=16_384)]
+# A NUL is no character of a header; here it marks where a secret's value goes.
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x00\t\x20-\x7e\x80-\U0010ffff]*$", max_length=16_384)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
 
 _HOP_HEADERS = frozenset({"connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 _OWN_HEADERS = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host", "last-event-id"})
@@ -34,7 +37,11 @@ class TlsBlock(Block):
 
 
 class UpstreamBlock(Block):
-    """One existing source of tools. Exactly one of `command` and `url`; seconds and bytes as numbers."""
+    """One existing source of tools. Exactly one of `command` and `url`; seconds and bytes as numbers.
+
+    Values of `env` and `headers` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a NAME
+    that they use, the secret behind it when the shim itself reads what the upstream offers.
+    """
 
     command: tuple[str, ...] | None = None
     env: dict[EnvName, str] = Field(default_factory=dict)
@@ -49,6 +56,7 @@ class UpstreamBlock(Block):
     timeout: Annotated[Duration, Field(gt=0)] = 120.0
     max_result: Annotated[Size, Field(gt=0)] = 10 * 2**20
     required: bool = False
+    catalog: dict[SecretName, SecretName] = Field(default_factory=dict)
 
     def prefix_of(self, name: str) -> str:
         """What the upstream of this name puts before its tools' names on the wire."""

@@ -19,7 +19,11 @@ KEYS = sorted(
     {key for keys in NOT_YET.values() for key in keys}
     | {*Main.model_fields, *Included.model_fields, "<<", "me", "git", "group:x", ""}
     | {key for path in (("server",), ("record",)) for key in keys_at(Main, path)}
-    | {key for path in (("upstreams", "x"), ("identities", "x"), ("grants", 0)) for key in keys_at(Main, path)}
+    | {
+        key
+        for path in (("upstreams", "x"), ("identities", "x"), ("secrets", "x"), ("grants", 0))
+        for key in keys_at(Main, path)
+    }
 )
 leaf = st.one_of(
     st.none(),
@@ -40,6 +44,7 @@ document = st.fixed_dictionaries(
         "store": leaf,
         "record": value,
         "upstreams": st.one_of(st.dictionaries(key, value, max_size=3), value),
+        "secrets": st.one_of(st.dictionaries(key, value, max_size=3), value),
         "identities": st.one_of(st.dictionaries(key, value, max_size=3), value),
         "grants": st.one_of(st.lists(st.dictionaries(st.sampled_from(KEYS), value, max_size=5), max_size=3), value),
         "include": st.one_of(st.lists(st.sampled_from(["*.yaml", "m*", "/none/*", "**", "["]), max_size=2), value),

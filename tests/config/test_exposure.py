@@ -26,11 +26,13 @@ def test_a_literal_secret_in_a_file_that_others_can_read_is_refused(tmp_path: Pa
     for mode in (0o644, 0o640, 0o604):
         (found,) = faults(tmp_path, text, mode=mode)
         assert found.startswith("5: ")
-        assert "write ${env:NAME}, or chmod 600 it" in found
+        assert "write ${secret:NAME}, or chmod 600 it" in found
         assert "abc" not in found
     assert faults(tmp_path, text, mode=0o600) == []
     quoted = text.replace("Bearer abc", "abc").replace("abc", '"x ${env:A}"')
     assert faults(tmp_path, quoted, {"A": "abc"}, mode=0o644) == []
+    named = quoted.replace("env:A", "secret:a") + "secrets: {a: {source: env, name: A}}\n"
+    assert faults(tmp_path, named, mode=0o644) == []
 
 
 def test_a_secret_in_an_included_file_counts_by_that_files_mode(tmp_path: Path) -> None:

@@ -41,13 +41,14 @@ upstreams:
     pool: {max: 16, idle: 10m}
   tickets:
     url: https://tickets.example.com/mcp
-    headers: {Authorization: "Bearer ${env:TICKETS}"}
+    headers: {Authorization: "Bearer ${secret:tickets}", X-Desk: "${env:TICKETS}"}
     tls: {ca: server.pem, cert: server.pem, key: server.key}
     era: auto
     prefix: tickets__
     timeout: 2m
     max_result: 10MiB
     required: false
+    catalog: {tickets: tickets-readonly}
 identities:
   code-assistant:
     groups: [developers]
@@ -79,6 +80,10 @@ grants:
   - name: never-reset
     to: ["*"]
     deny: ["git/git_reset"]
+secrets:
+  tickets: {source: file, path: tickets.json, field: token, scope: call}
+  tickets-readonly: {source: keyring, service: tickets, user: desk}
+  other: {source: env, name: OTHER}
 include: [policy/*.yaml]
 """
 
@@ -131,6 +136,11 @@ def test_what_the_contract_shows_fits_the_schema_and_the_loader(tmp_path: Path) 
         ('allow: ["tickets/*"]', "allow: tickets"),
         ("include:", "enforce: true\ninclude:"),
         ("TZ: UTC", "T-Z: UTC"),
+        ("scope: call", "scope: run"),
+        ("scope: call", "ttl: 5m"),
+        ("  other:", "  oth.er:"),
+        ("name: OTHER", "nome: OTHER"),
+        ("catalog: {tickets:", "catalog: {tick ets:"),
     ],
 )
 def test_what_the_schema_refuses_the_loader_refuses(tmp_path: Path, old: str, new: str) -> None:

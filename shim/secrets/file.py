@@ -1,0 +1,86 @@
+"""`source: file`: a file that only its owner can read, or a member of the JSON object in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from shim import jsontext, templates
+from shim.errors import InvalidText
+from shim.secrets.aside import Aside
+from shim.secrets.source import MAX_BYTES, Unavailable
+from shim.units import Block
+
+
+class Keys(Block):
+    """What such a secret is asked for by. `path` is absolute once the configuration is read."""
+
+    path: Annotated[str, StringConstraints(min_length=1)] | None = None
+    field: Annotated[str, StringConstraints(pattern=f"^{templates.FIELD}$")] | None = None
+
+
+class File:
+    """Files are read at each call, so a file that was replaced holds from the next one on.
+
+    Links are followed, for so are secrets mounted; who may read is asked of the file that was opened.
+    """
+
+    def __init__(self) -> None:
+        self._aside: Aside[Mapping[str | None, str]] = Aside("the file")
+
+    async def issue(self, secret: Keys, fields: frozenset[str | None]) -> Mapping[str | None, str]:
+        """See `Source`. A field is a member of the file's JSON object; without one, the secret's own `field` counts."""
+        wanted = {field: field or secret.field for field in fields}
+        return await self._aside.run(partial(_look_up, secret.path or "", wanted))
+
+
+def _look_up(path: str, wanted: Mapping[str | None, str | None]) -> Mapping[str | None, str]:
+    data = _read(path)
+    return {field: _member(path, data, member) if member else _text(path, data) for field, member in wanted.items()}
+
+
+def _read(path: str) -> bytes:
+    try:
+        # Without waiting: a pipe that nobody writes to would hold the call for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no file can have this name"
+        raise Unavailable(f"the file {path} cannot be read: {why}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise Unavailable(f"{path} is not a regular file; put the secret into one")
+        if mode & 0o077:
+            raise Unavailable(f"group or others can read {path}; chmod 600 it")
+        try:
+            data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise Unavailable(f"the file {path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise Unavailable(f"the file {path} is longer than {MAX_BYTES // 1024} KiB; a secret is not")
+    return data
+
+
+def _text(path: str, data: bytes) -> str:
+    # Editors end a file with a newline that nobody means; one is taken off, of more the rest is the secret's own.
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unavailable(f"the file {path} is not UTF-8 text; save it as such") from None
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _member(path: str, data: bytes, member: str) -> str:
+    # What the reader would say may quote the file.
+    try:
+        value = jsontext.parse_object(data).get(member)
+    except InvalidText:
+        raise Unavailable(f"the file {path} is not one JSON object, so it has no field {member}") from None
+    if not isinstance(value, str):
+        raise Unavailable(f"the JSON object in {path} has no text under {member}")
+    return value

@@ -1,0 +1,56 @@
+"""`source: keyring`: the system's keyring, by the library `keyring` and whichever backend it finds.
+
+The library is an extra and slow to load, so it is imported when a secret is first asked of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from shim.secrets.aside import Aside
+from shim.secrets.source import Unavailable
+from shim.units import Block
+
+_Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,255}$")]
+
+
+class Keys(Block):
+    """What such a secret is asked for by."""
+
+    service: _Text | None = None
+    user: _Text | None = None
+
+
+class Keyring:
+    """Entries are looked up at each call. A locked keyring may ask its owner to unlock it, while the call waits."""
+
+    def __init__(self) -> None:
+        self._aside: Aside[str] = Aside("the keyring")
+
+    async def issue(self, secret: Keys, fields: frozenset[str | None]) -> Mapping[str | None, str]:
+        """See `Source`."""
+        value = await self._aside.run(partial(_look_up, secret.service or "", secret.user or ""))
+        return dict.fromkeys(fields, value)
+
+
+def _look_up(service: str, user: str) -> str:
+    try:
+        import keyring
+        from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError
+    except ImportError:
+        raise Unavailable("the library for keyrings is not installed; pip install 'mcp-shim[keyring]'") from None
+    try:
+        value = keyring.get_password(service, user)
+    except KeyringLocked:
+        raise Unavailable("the keyring is locked; unlock it") from None
+    except (NoKeyringError, InitError):
+        raise Unavailable("no keyring is running here; start one, or use `source: file`") from None
+    except (KeyringError, OSError, RuntimeError, UnicodeError) as error:
+        raise Unavailable(f"the keyring failed ({type(error).__name__})") from None
+    if value is None:
+        raise Unavailable(f"the keyring has nothing for service {service!r} and user {user!r}; store it there")
+    return value

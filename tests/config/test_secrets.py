@@ -1,0 +1,161 @@
+"""Where secrets may be named in a configuration, and what is said of those that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shim import templates
+from shim.config.loader import load
+from tests.config.given import faults, loaded, write
+
+SECRETS = """secrets:
+  gh: {source: env, name: GH}
+  desk: {source: file, path: desk.json, field: token}
+  ring: {source: keyring, service: s, user: u}
+"""
+
+
+def http(value: str, more: str = "") -> str:
+    return (
+        "version: 1\nupstreams:\n  a:\n    url: https://x/mcp\n"
+        f"    headers:\n      X-A: {value}\n{more}"
+        "  all:\n    command: [x]\n    env: {A: '${secret:gh}', B: '${secret:desk}', C: '${secret:ring}'}\n" + SECRETS
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "references"),
+    [
+        ("${secret:gh}", ("gh",)),
+        ("'Bearer ${secret:gh}'", ("gh",)),
+        ("${secret:desk.user}:${secret:desk}", ("desk.user", "desk")),
+        ("$${secret:gh}", ()),
+        ("${env:A}", ()),
+        ("'${env:A} ${secret:gh}'", ("gh",)),
+    ],
+)
+def test_places_are_only_what_the_file_itself_names(tmp_path: Path, value: str, references: tuple[str, ...]) -> None:
+    header = loaded(tmp_path, http(value), {"A": "${secret:desk} $${"}).upstreams["a"].headers["X-A"]
+    assert templates.references(header) == references
+    filled = templates.filled(header, dict.fromkeys(references, "V"))
+    written = value.strip("'").replace("$${", "${").replace("${env:A}", "${secret:desk} $${")
+    for reference in references:
+        written = written.replace(f"${{secret:{reference}}}", "V", 1)
+    assert filled == written
+
+
+def test_a_variable_with_a_nul_makes_no_place(tmp_path: Path) -> None:
+    assert faults(tmp_path, http("${env:A}"), {"A": "\0gh\0"}) == [
+        "6: the environment variable A holds a NUL character; set it to text"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("version: 1\nupstreams:\n  a:\n    command: [x, '--key=${secret:gh}']\n", 4, "everyone who lists processes"),
+        ("version: 1\nupstreams:\n  a:\n    url: 'https://x/${secret:gh}'\n", 4, "nowhere else"),
+        ("version: 1\nupstreams:\n  a:\n    command: [x]\n    cwd: ${secret:gh}\n", 5, "nowhere else"),
+        ("version: 1\nstore: 'sqlite:${secret:gh}'\nupstreams: {a: {command: [x]}}\n", 2, "nowhere else"),
+        (
+            "version: 1\nupstreams: {a: {command: [x]}}\ngrants:\n- {name: '${secret:gh}', to: ['*']}\n",
+            4,
+            "nowhere else",
+        ),
+    ],
+)
+def test_a_secret_anywhere_else_is_a_fault(tmp_path: Path, text: str, line: int, message: str) -> None:
+    found = faults(tmp_path, text + SECRETS)
+    assert len(found) == 1, found
+    assert found[0].startswith(f"{line}: a secret ")
+    assert message in found[0]
+
+
+def test_a_key_that_is_not_built_yet_is_the_only_fault_of_a_secret_in_it(tmp_path: Path) -> None:
+    text = "version: 1\nupstreams:\n  a:\n    command: [x]\n    inject: {db: '${secret:gh}'}\n"
+    assert faults(tmp_path, text + SECRETS) == ["5: not supported by this version: `inject`; take it out"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("${secret:dusk}", "no secret is named 'dusk'; did you mean 'desk'?"),
+        (
+            "${secret:nothing-like-it}",
+            "no secret is named 'nothing-like-it'; there are gh, desk, ring under `secrets:`",
+        ),
+        ("${secret:gh.token}", "a secret of source env has no fields; write ${secret:gh}"),
+        ("${secret:ring.token}", "a secret of source keyring has no fields; write ${secret:ring}"),
+        ("${secret:}", "'${secret:}' names no secret; write ${secret:NAME} or ${secret:NAME.FIELD}"),
+        ("'${secret:a b}'", "'${secret:a b}' names no secret; write ${secret:NAME} or ${secret:NAME.FIELD}"),
+        ("'${secret:gh'", "a `${` is not closed; write ${env:NAME} or ${secret:NAME}, or $${ for a literal ${"),
+    ],
+)
+def test_a_secret_that_nobody_has_is_named_with_its_line(tmp_path: Path, value: str, message: str) -> None:
+    assert faults(tmp_path, http(value)) == [f"6: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("catalog", "message"),
+    [
+        ("gk: desk", "nothing of this upstream uses ${secret:gk}; name one that its `headers` or `env` use"),
+        ("gh: dusk", "no secret is named 'dusk'; did you mean 'desk'?"),
+    ],
+)
+def test_a_catalogs_secrets_are_names_that_are_known(tmp_path: Path, catalog: str, message: str) -> None:
+    assert faults(tmp_path, http("${secret:gh}", f"    catalog:\n      {catalog}\n")) == [f"8: {message}"]
+    assert faults(tmp_path, http("${secret:gh}", "    catalog:\n      gh: desk\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("{source: env}", "`name` is missing"),
+        ("{source: file, path: ''}", "`path`"),
+        ("{source: file, path: x, user: y}", "`user` belongs to a secret of source keyring"),
+        ("{source: enf, name: X}", "`source` names none of the sources that there are (env, file, keyring)"),
+        ("{name: X}", "`source` is missing"),
+        ("{source: env, name: X, nome: X}", "did you mean 'name'?"),
+    ],
+)
+def test_a_secret_has_the_keys_of_its_source(tmp_path: Path, block: str, message: str) -> None:
+    found = faults(tmp_path, f"{http('x')}  odd:\n    {block}\n")
+    assert len(found) == 1, found
+    assert found[0].startswith(("14: ", "15: "))
+    assert message in found[0]
+
+
+def test_a_secret_that_nobody_uses_is_a_warning(tmp_path: Path) -> None:
+    configuration = loaded(tmp_path, http("x") + "  spare:\n    {source: env, name: X}\n")
+    assert [(problem.line, problem.level) for problem in configuration.warnings] == [(14, "warning")]
+    assert configuration.warnings[0].message.startswith("no upstream uses the secret spare;")
+
+
+def test_a_secret_in_use_is_no_warning_where_variables_are_not_set(tmp_path: Path) -> None:
+    text = http("x") + "  spare: {source: env, name: X}\n"
+    text = text.replace("X-A: x", "X-A: '${env:UNSET} ${secret:spare}'")
+    assert loaded(tmp_path, text, expand=False).warnings == ()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
+def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    write(tmp_path, "{}", "desk.json", mode)
+    assert faults(tmp_path, http("x")) == [f"12: group or others can read {tmp_path}/desk.json; chmod 600 it"]
+    (tmp_path / "desk.json").chmod(0o600)
+    assert faults(tmp_path, http("x")) == []
+
+
+def test_a_path_is_relative_to_the_file_that_names_it(tmp_path: Path) -> None:
+    write(tmp_path, SECRETS, "policy/more.yaml")
+    text = http("x").replace(SECRETS, "include: [policy/*.yaml]\n")
+    configuration = load(write(tmp_path, text), {})
+    assert configuration.secrets["desk"].path == str(tmp_path / "policy" / "desk.json")
+    assert configuration.secret_places["desk"].line == 3
+
+
+def test_a_secret_twice_is_a_fault_that_names_both(tmp_path: Path) -> None:
+    write(tmp_path, "secrets:\n  gh: {source: env, name: GH}\n", "more.yaml")
+    found = faults(tmp_path, http("x") + "include: [more.yaml]\n")
+    assert found == [f"more.yaml:2: the secret gh is at {tmp_path}/shim.yaml:11 already; rename one"]
