@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shim import __version__
-from shim.cli import knowing, output
+from shim.cli import completing, knowing, output
 from shim.cli.acting import credential
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
@@ -23,8 +23,10 @@ _PROTOCOL = "2026-07-28"
 
 
 def call(
-    identity: Annotated[str, typer.Option("--identity", metavar="NAME", help="Who calls.")],
-    tool: Annotated[str, typer.Argument(metavar="UP/TOOL")],
+    identity: Annotated[
+        str, typer.Option("--identity", metavar="NAME", help="Who calls.", autocompletion=completing.identities)
+    ],
+    tool: Annotated[str, typer.Argument(metavar="UP/TOOL", autocompletion=completing.tools)],
     args: Annotated[str, typer.Argument(metavar="JSON", help="The arguments, an object.")] = "{}",
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,

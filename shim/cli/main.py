@@ -22,7 +22,6 @@ LATER = ("policy", "approvals", "freeze", "thaw", "pins", "secrets", "connect", 
 
 app = typer.Typer(
     name="mcp-shim",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

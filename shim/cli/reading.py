@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from shim.cli import output
+from shim.cli import completing, output
 from shim.cli.errors import usage
 from shim.cli.options import configuration
 from shim.cli.times import moment
@@ -29,8 +29,14 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Begun before then.")]
 After = Annotated[int, typer.Option("--after", metavar="SEQ", min=0, help="Only what has a higher seq.")]
-ByIdentity = Annotated[str | None, typer.Option("--identity", metavar="NAME", help="Only this identity's.")]
-ByTool = Annotated[str | None, typer.Option("--tool", metavar="GLOB", help="Only tools that match: git/git_*.")]
+ByIdentity = Annotated[
+    str | None,
+    typer.Option("--identity", metavar="NAME", help="Only this identity's.", autocompletion=completing.identities),
+]
+ByTool = Annotated[
+    str | None,
+    typer.Option("--tool", metavar="GLOB", help="Only tools that match: git/git_*.", autocompletion=completing.tools),
+]
 ByDecision = Annotated[Ended | None, typer.Option("--decision", help="Only what was so decided.")]
 ByStatus = Annotated[Status | None, typer.Option("--status", help="Only what stands so.")]
 Running = Annotated[bool, typer.Option("--running", help="Also what has not ended yet.")]

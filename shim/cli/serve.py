@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shim.cli import knowing, logs, output
+from shim.cli import completing, knowing, logs, output
 from shim.cli.acting import credential
 from shim.cli.errors import problem, usage
 from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, Config, configuration
@@ -42,7 +42,9 @@ def serve(
 
 
 def stdio(
-    identity: Annotated[str, typer.Option("--identity", metavar="NAME", help="Who the client is.")],
+    identity: Annotated[
+        str, typer.Option("--identity", metavar="NAME", help="Who the client is.", autocompletion=completing.identities)
+    ],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """One client over standard input and output."""

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from shim.cli import administering, output
+from shim.cli import administering, completing, output
 from shim.cli.errors import problem, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.errors import RecordUnavailable
 
 
 def new(
-    identity: Annotated[str, typer.Argument(metavar="IDENTITY")],
+    identity: Annotated[str, typer.Argument(metavar="IDENTITY", autocompletion=completing.identities)],
     config: Config = DEFAULT_CONFIG,
     expires: Annotated[str, typer.Option("--expires", metavar="90d|DATE|never", help="When it ends.")] = "90d",
     run: Annotated[str | None, typer.Option("--run", metavar="NAME", help="The run that its calls belong to.")] = None,
@@ -81,7 +81,9 @@ def list_(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     output.table(("id", "identity", "run", "created", "expires"), cells, "there are no tokens")
 
 
-def revoke(id_: Annotated[str, typer.Argument(metavar="ID")], config: Config = DEFAULT_CONFIG) -> None:
+def revoke(
+    id_: Annotated[str, typer.Argument(metavar="ID", autocompletion=completing.tokens)], config: Config = DEFAULT_CONFIG
+) -> None:
     """End a token, from the next request on."""
     from shim.identity import tokens
 

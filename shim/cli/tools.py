@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from shim import jsontext
-from shim.cli import knowing, output
+from shim.cli import completing, knowing, output
 from shim.cli.errors import PROBLEM, Stop, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import visible
@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 
 def tools(
     config: Config = DEFAULT_CONFIG,
-    identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="What this one sees.")] = None,
-    tool: Annotated[str | None, typer.Option("--tool", metavar="UP/TOOL", help="Who can call this one.")] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option("--identity", metavar="NAME", help="What this one sees.", autocompletion=completing.identities),
+    ] = None,
+    tool: Annotated[
+        str | None,
+        typer.Option("--tool", metavar="UP/TOOL", help="Who can call this one.", autocompletion=completing.tools),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Who sees what, by the catalog that was read last; upstreams are reached only if they never were."""
@@ -79,8 +85,10 @@ def _rows(who: list[Identity], policy: Policy, catalog: Catalog, wanted: str | N
 
 def explain(
     config: Config = DEFAULT_CONFIG,
-    identity: Annotated[str | None, typer.Option("--identity", metavar="NAME")] = None,
-    tool: Annotated[str | None, typer.Option("--tool", metavar="UP/TOOL")] = None,
+    identity: Annotated[
+        str | None, typer.Option("--identity", metavar="NAME", autocompletion=completing.identities)
+    ] = None,
+    tool: Annotated[str | None, typer.Option("--tool", metavar="UP/TOOL", autocompletion=completing.tools)] = None,
     args: Annotated[str, typer.Option("--args", metavar="JSON", help="The arguments, an object.")] = "{}",
     batch: Annotated[
         Path | None, typer.Option("--batch", metavar="FILE", help="A line each: {identity, tool, args}; - is stdin.")
