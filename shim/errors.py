@@ -48,6 +48,31 @@ class Refusal(ShimError):
 
     reason: Reason
 
+    @property
+    def detail(self) -> str:
+        """What whoever runs the shim is told of it: what the caller is told, and what the caller may not know."""
+        return str(self)
+
+
+class SecretUnavailable(Refusal):
+    """A secret that a call needs cannot be had: its upstream has not seen the call.
+
+    The caller learns the name by which the configuration refers to it. `why` may name files and variables, never a
+    value.
+    """
+
+    reason = Reason.SECRET_UNAVAILABLE
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"The secret {name} is not available, so the call was not made: whoever runs this server has to provide it."
+        )
+        self.why = why
+
+    @property
+    def detail(self) -> str:
+        return f"{self} ({self.why})"
+
 
 class RecordUnavailable(Refusal):
     """The store could not commit in time; nothing that depended on it happened."""

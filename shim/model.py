@@ -6,7 +6,8 @@ MCP messages themselves travel as plain `JsonObject`s and are looked into only a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -172,11 +173,68 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """One value that an upstream wants: how its configuration refers to it, and the secret that stands behind that.
+
+    `reference` is `NAME` or `NAME.FIELD`; NAME is what a caller may learn of it. `field` None: what the secret means
+    without a field.
+    """
+
+    reference: str
+    secret: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One issue of a secret, as the record knows it: never a value. `expires` None: it lives until somebody changes it.
+
+    `revoked` None: it was not, or not yet.
+    """
+
+    id: str
+    secret: str
+    source: str
+    issued: datetime
+    expires: datetime | None = None
+    revoked: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """The values that were issued, by reference; and what tells one set of values from another without telling them.
+
+    `fingerprint` is keyed for this process alone, and empty where there are no values.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fingerprint: bytes = b""
+
+
+class Leases(Protocol):
+    """The leases of one call, or of one reading of a catalog: while their block lasts, and no longer."""
+
+    @property
+    def issued(self) -> tuple[Lease, ...]:
+        """All that were issued so far, also when another could not be."""
+
+    async def take(self) -> Leased:
+        """Ask the sources. Raises SecretUnavailable: then nothing may be called."""
+
+
+class Secrets(Protocol):
+    """Issues leases."""
+
+    def leased(self, needs: Sequence[Need]) -> AbstractAsyncContextManager[Leases]:
+        """Leases of these, none issued before they are taken. What can be revoked is, at the end of the block."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one invocation ended. `result` is what the caller gets (None: nothing), `size` the bytes the upstream sent.
 
-    `error` is for people and machines: `reason-code: sentence`, or None. `detail` goes on after it: text of the
-    upstream's choosing, which is not kept where its results are not.
+    `leases` are those that were issued for it. `error` is for people and machines: `reason-code: sentence`, or None.
+    `detail` goes on after it: text of the upstream's choosing, which is not kept where its results are not.
     """
 
     status: Status
@@ -186,6 +244,7 @@ class Outcome:
     error: str | None = None
     redactions: int = 0
     detail: str | None = None
+    leases: tuple[Lease, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic import StringConstraints
 
 from shim import jsontext, templates
 from shim.errors import InvalidText
+from shim.model import JsonObject
 from shim.secrets.aside import Aside
 from shim.secrets.source import MAX_BYTES, Unavailable
 from shim.units import Block
@@ -41,7 +42,7 @@ class File:
 
 def _look_up(path: str, wanted: Mapping[str | None, str | None]) -> Mapping[str | None, str]:
     data = _read(path)
-    return {field: _member(path, data, member) if member else _text(path, data) for field, member in wanted.items()}
+    return {field: _member(path, data, member) if member else _text(data) for field, member in wanted.items()}
 
 
 def _read(path: str) -> bytes:
@@ -66,21 +67,26 @@ def _read(path: str) -> bytes:
     return data
 
 
-def _text(path: str, data: bytes) -> str:
-    # Editors end a file with a newline that nobody means; one is taken off, of more the rest is the secret's own.
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Unavailable(f"the file {path} is not UTF-8 text; save it as such") from None
+def _text(data: bytes) -> str:
+    # What is not UTF-8 becomes what no UTF-8 holds: the error of a decoder would hold the whole secret.
+    text = data.decode("utf-8", "surrogateescape")
+    # Editors end a file with a newline that nobody means; of more, the rest is the secret's own.
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def _member(path: str, data: bytes, member: str) -> str:
-    # What the reader would say may quote the file.
-    try:
-        value = jsontext.parse_object(data).get(member)
-    except InvalidText:
-        raise Unavailable(f"the file {path} is not one JSON object, so it has no field {member}") from None
+    content = _object(data)
+    if content is None:
+        raise Unavailable(f"the file {path} is not one JSON object, so it has no field {member}")
+    value = content.get(member)
     if not isinstance(value, str):
         raise Unavailable(f"the JSON object in {path} has no text under {member}")
     return value
+
+
+def _object(data: bytes) -> JsonObject | None:
+    # What the reader says may quote the file, and what it raises holds it: neither goes further.
+    try:
+        return jsontext.parse_object(data)
+    except InvalidText:
+        return None
