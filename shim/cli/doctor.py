@@ -1,0 +1,90 @@
+"""`doctor`: what is installed, where things are and who can read them, what answers, and what to do about the rest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from shim.cli import output
+from shim.cli.errors import PROBLEM
+from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, AsJson, Config, configuration
+from shim.cli.text import visible
+from shim.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from shim.cli.checkup.checks import Check
+    from shim.config.configuration import Configuration
+
+
+def doctor(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Look at everything, change nothing, and say what to do: installation, files, store, upstreams, clients."""
+    if not os.environ.get(DEBUG_VARIABLE):
+        # What the parts would say of an upstream that fails is a line of the report.
+        logging.getLogger("shim").addHandler(logging.NullHandler())
+    fault: ConfigurationError | None = None
+    loaded: Configuration | None = None
+    try:
+        loaded = configuration(config)
+    except ConfigurationError as error:
+        fault = error
+    checks = _shown(_checks(config, loaded, fault), as_json=as_json)
+    ok = all(check.level != "error" for check in checks)
+    if as_json:
+        output.json_object({"ok": ok, "checks": [asdict(check) for check in checks]})
+    else:
+        output.line(_summary(checks))
+    if fault is not None:
+        raise fault
+    if not ok:
+        raise typer.Exit(PROBLEM)
+
+
+def _checks(path: Path, loaded: Configuration | None, fault: ConfigurationError | None) -> Iterator[Check]:
+    from shim.cli.checkup import files, identities, installation, listening, store, upstreams
+
+    yield from installation.checks(os.environ)
+    if loaded is None:
+        yield from files.unread(path, fault)
+        return
+    yield from files.checks(loaded)
+    yield from store.checks(loaded)
+    yield from upstreams.checks(loaded)
+    yield from identities.checks(loaded, os.environ)
+    yield from listening.checks(loaded)
+
+
+def _shown(checks: Iterable[Check], *, as_json: bool) -> list[Check]:
+    # A person sees each line as it is found: some sections wait for others to answer.
+    found: list[Check] = []
+    for check in checks:
+        if not as_json:
+            _show(check, is_first=not found or found[-1].section != check.section)
+        found.append(check)
+    return found
+
+
+def _show(check: Check, *, is_first: bool) -> None:
+    if is_first:
+        output.line(check.section)
+    output.line(f"  {check.level:<8} {visible(check.name)}: {visible(check.message)}")
+    if check.remedy is not None:
+        output.line(f"  {'':<8}   -> {visible(check.remedy)}")
+    sys.stdout.flush()
+
+
+def _summary(checks: list[Check]) -> str:
+    counts = {level: sum(check.level == level for check in checks) for level in ("error", "warning")}
+    said = [f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count]
+    return ", ".join(said) or "all is well"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(doctor)
