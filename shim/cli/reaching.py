@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import anyio
+
 from shim import __version__
 from shim.cli.running import run
 from shim.model import JsonObject, Offer, UpstreamStatus
@@ -25,12 +27,13 @@ class Reached:
     seconds: Mapping[str, float]
 
 
-def reach(configuration: Configuration) -> Reached:
-    """Connect to all upstreams at once and read their catalogs; 10 s at most. Nothing is recorded or kept."""
-    return run(_reach(configuration))
+def reach(configuration: Configuration, wait: float = 10.0) -> Reached:
+    """Connect to all upstreams at once and read their catalogs, within `wait` seconds. Nothing is recorded or kept."""
+    return run(_reach(configuration, wait))
 
 
-async def _reach(configuration: Configuration) -> Reached:
+async def _reach(configuration: Configuration, wait: float) -> Reached:
+    from shim.upstream.link import FIRST
     from shim.upstream.supervisor import Upstreams
 
     offers: dict[str, Offer] = {}
@@ -53,5 +56,11 @@ async def _reach(configuration: Configuration) -> Reached:
         version=__version__,
     )
     async with upstreams:
-        await upstreams.settled()
+        with anyio.move_on_after(wait):
+            # A server that is downloaded first takes several turns; one that ends early has nobody left to wait for.
+            turn = FIRST
+            while turn >= FIRST:
+                before = time.monotonic()
+                await upstreams.settled()
+                turn = time.monotonic() - before
         return Reached(dict(upstreams.status()), offers, seconds)
