@@ -1,8 +1,8 @@
 """Codex: `~/.codex/config.toml` and, in trusted projects, `.codex/config.toml`, tables `[mcp_servers.NAME]`.
 
 Sources: openai/codex, `codex-rs/config/src/mcp_types.rs` (`RawMcpServerConfig`: `command args env env_vars cwd`, or
-`url bearer_token_env_var http_headers env_http_headers`; `enabled`; never both kinds; `bearer_token` is refused) and its
-configuration reference (`CODEX_HOME`). There are no variables in values: `env_vars` names what is passed on from
+`url bearer_token_env_var http_headers env_http_headers`; `enabled`; never both kinds; `bearer_token` is refused) and
+its configuration reference (`CODEX_HOME`). There are no variables in values: `env_vars` names what is passed on from
 Codex's own environment.
 """
 

@@ -16,7 +16,8 @@ from typing import Literal
 
 from shim.clients.client import TOKEN, Entry, Machine
 from shim.clients.entries import Shape, dollar_variables, is_off, names_in, servers_at
-from shim.clients.reading import Unreadable, decoded, json_document, read_bytes
+from shim.clients.errors import Unreadable
+from shim.clients.reading import decoded, json_document, read_bytes
 from shim.clients.server import ClientName, Origin, Server, Unusable
 from shim.model import Json, JsonObject
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shim import jsontext
 from shim.clients import jsonc
+from shim.clients.errors import Unreadable
 from shim.errors import InvalidText
 from shim.model import JsonObject
 
@@ -21,10 +22,6 @@ MOST = 10 * 2**20
 """Bytes that a client's file may have. Claude Code keeps histories in its own, so megabytes are no surprise."""
 
 BOM = "\ufeff"
-
-
-class Unreadable(Exception):
-    """`str()` says why, in one line."""
 
 
 def read_bytes(path: Path) -> bytes | None:

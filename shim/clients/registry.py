@@ -11,8 +11,9 @@ from shim.clients.claude_desktop import ClaudeDesktop
 from shim.clients.client import Client, Machine, System
 from shim.clients.codex import Codex
 from shim.clients.cursor import Cursor
+from shim.clients.errors import Unreadable
 from shim.clients.gemini import Gemini
-from shim.clients.reading import Unreadable, decoded, json_document, read_bytes, toml_document
+from shim.clients.reading import decoded, json_document, read_bytes, toml_document
 from shim.clients.server import ClientName, Found, Origin, Server, Unusable
 from shim.clients.vscode import VSCode
 from shim.model import JsonObject
