@@ -16,7 +16,7 @@ from shim.cli import output
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import visible
-from shim.errors import ConfigurationError
+from shim.errors import ConfigurationError, ShimError
 
 if TYPE_CHECKING:
     from shim.cli.checkup.checks import Check
@@ -47,17 +47,31 @@ def doctor(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 def _checks(path: Path, loaded: Configuration | None, fault: ConfigurationError | None) -> Iterator[Check]:
-    from shim.cli.checkup import files, identities, installation, listening, store, upstreams
+    from shim.cli.checkup import clients, files, identities, installation, listening, secrets, store, upstreams
 
+    machine = clients.machine(os.environ, Path.cwd(), sys.platform)
     yield from installation.checks(os.environ)
     if loaded is None:
         yield from files.unread(path, fault)
+        yield from _guarded("clients", clients.checks(None, machine))
         return
-    yield from files.checks(loaded)
-    yield from store.checks(loaded)
-    yield from upstreams.checks(loaded)
-    yield from identities.checks(loaded, os.environ)
-    yield from listening.checks(loaded)
+    yield from _guarded("files", files.checks(loaded))
+    yield from _guarded("store", store.checks(loaded))
+    yield from _guarded("secrets", secrets.checks(loaded, os.environ))
+    yield from _guarded("upstreams", upstreams.checks(loaded))
+    yield from _guarded("clients", clients.checks(loaded, machine))
+    yield from _guarded("identities", identities.checks(loaded, os.environ))
+    yield from _guarded("server", listening.checks(loaded))
+
+
+def _guarded(section: str, checks: Iterator[Check]) -> Iterator[Check]:
+    # What keeps one section from being looked at is a finding, and the others are looked at all the same.
+    from shim.cli.checkup.checks import Section
+
+    try:
+        yield from checks
+    except (ShimError, OSError) as error:
+        yield Section(section).error("looking", f"this section could not be looked at: {error}", "mend what it says")
 
 
 def _shown(checks: Iterable[Check], *, as_json: bool) -> list[Check]:

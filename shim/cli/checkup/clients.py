@@ -1,0 +1,161 @@
+"""Each client's files: whether it is connected to this configuration, and which of its servers bypass the shim."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shim.cli.checkup.checks import Check, Section
+from shim.clients.client import ENTRY, Machine
+from shim.clients.matching import fronting
+from shim.clients.registry import CLIENTS, find
+from shim.clients.server import ClientName, Server, Unusable
+
+if TYPE_CHECKING:
+    from shim.config.configuration import Configuration
+
+_MOST = 8
+"""Names that one line lists; the rest are counted."""
+
+_say = Section("clients")
+
+
+def checks(configuration: Configuration | None, machine: Machine) -> Iterator[Check]:
+    """All lines of the section; with no configuration, only what there is. The files are read and not touched."""
+    found = find(None, home=machine.home, folder=machine.folder, environ=machine.environ, system=machine.system)
+    here = dict.fromkeys(origin.client for origin in found.files)
+    broken = {unusable.origin.client for unusable in found.unusable}
+    for client in here:
+        servers = [server for server in found.servers if server.origin.client == client]
+        if not servers and client in broken:
+            continue
+        if configuration is None:
+            yield _seen(client, servers)
+        else:
+            yield from _client(configuration, machine, client, servers)
+    for unusable in found.unusable:
+        yield _unusable(unusable)
+    if missing := [name for name in CLIENTS if name not in here]:
+        yield _say.info("not found", f"no file of {', '.join(missing)}")
+
+
+def _seen(client: ClientName, servers: Sequence[Server]) -> Check:
+    ours = sum(_is_entry(server) for server in servers)
+    text = f"{len(servers) - ours} servers" + (", and an entry of the shim" if ours else "")
+    return _say.info(client, text, f"mcp-shim init --from {client}" if len(servers) > ours else None)
+
+
+def _unusable(unusable: Unusable) -> Check:
+    what = f"{unusable.origin.file}" + (f": {unusable.name}" if unusable.name is not None else "")
+    remedy = f"mend it: nobody can tell whether it bypasses the shim: {shlex.quote(str(unusable.origin.file))}"
+    return _say.warning(unusable.origin.client, f"{what}: {unusable.why}", remedy)
+
+
+def _client(
+    configuration: Configuration, machine: Machine, client: ClientName, servers: Sequence[Server]
+) -> Iterator[Check]:
+    entries = [_entry(configuration, machine, server) for server in servers if _is_entry(server)]
+    around = [server for server in servers if not _is_entry(server) and not server.disabled]
+    for entry in entries:
+        if entry.wrong is not None:
+            yield _say.error(client, entry.wrong, _connect(configuration, client, entry))
+    good = [entry for entry in entries if entry.wrong is None]
+    if not entries:
+        yield _say.info(
+            client, f"not connected; it has {len(around)} servers of its own", _connect(configuration, client)
+        )
+    elif good and around:
+        said, remedy = _bypassing(configuration, machine, client, around, good[0])
+        yield _say.warning(client, f"{good[0].said}; {said}", remedy)
+    elif good:
+        yield _say.ok(client, f"governed: {good[0].said}, and nothing in its files bypasses the shim")
+
+
+def _bypassing(
+    configuration: Configuration, machine: Machine, client: ClientName, around: Sequence[Server], entry: _Entry
+) -> tuple[str, str]:
+    names, fronted = [], 0
+    for server in around:
+        upstream = fronting(server, configuration.upstreams, environ=machine.environ, folder=machine.folder)
+        fronted += upstream is not None
+        names.append(f"{server.name} ({f'which is {upstream}, ' if upstream else ''}in {server.origin.file})")
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    said = f"{len(names)} servers bypass the shim: {', '.join(names[:_MOST])}{more}"
+    if fronted:
+        return said, f"{_connect(configuration, client, entry)} --replace"
+    return said, f"make upstreams of them (mcp-shim init --from {client} shows how), then connect with --replace"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry of the shim in a client's file: what it is, or what is wrong with it."""
+
+    identity: str | None
+    said: str = ""
+    wrong: str | None = None
+
+
+def _is_entry(server: Server) -> bool:
+    return server.name == ENTRY or (server.command is not None and Path(server.command[0]).name == "mcp-shim")
+
+
+def _entry(configuration: Configuration, machine: Machine, server: Server) -> _Entry:
+    file = server.origin.file
+    if server.disabled:
+        return _Entry(None, wrong=f"the entry {server.name} in {file} is switched off in the client")
+    if server.url is not None:
+        url = configuration.server.url or _url(configuration)
+        if server.url != url:
+            return _Entry(None, wrong=f"the entry in {file} leads to {server.url}, this configuration is at {url}")
+        return _Entry(None, f"connected over HTTP to {url}")
+    return _stdio(configuration, machine, server)
+
+
+def _stdio(configuration: Configuration, machine: Machine, server: Server) -> _Entry:
+    file, command = server.origin.file, server.command or ("",)
+    folder = Path(server.cwd or server.origin.folder or machine.folder)
+    identity = _option(command, "--identity")
+    path = _option(command, "--config") or server.env.get("MCP_SHIM_CONFIG") or "config/shim.yaml"
+    program = command[0] if "/" not in command[0] else str(folder / command[0])
+    if shutil.which(program, path=server.env.get("PATH") or machine.environ.get("PATH")) is None:
+        return _Entry(identity, wrong=f"the entry in {file} starts {command[0]}, which is not there")
+    if os.path.realpath(folder / path) != os.path.realpath(configuration.path):
+        return _Entry(identity, wrong=f"the entry in {file} uses another configuration: {folder / path}")
+    block = configuration.identities.get(identity) if identity is not None else None
+    if block is None:
+        return _Entry(None, wrong=f"the entry in {file} names the identity {identity}, which is not configured")
+    if not block.local and "MCP_SHIM_TOKEN" not in server.env:
+        return _Entry(None, wrong=f"the entry in {file} acts as {identity}, which is not local, without a token")
+    return _Entry(identity, f"connected as {identity} by {file}")
+
+
+def _option(command: Sequence[str], name: str) -> str | None:
+    for at, word in enumerate(command):
+        if word == name and at + 1 < len(command):
+            return command[at + 1]
+        if word.startswith(f"{name}="):
+            return word.removeprefix(f"{name}=")
+    return None
+
+
+def _url(configuration: Configuration) -> str:
+    scheme = "https" if configuration.server.tls is not None else "http"
+    return f"{scheme}://{configuration.server.listen}/mcp"
+
+
+def _connect(configuration: Configuration, client: ClientName, entry: _Entry | None = None) -> str:
+    local = next((name for name, block in configuration.identities.items() if block.local), "NAME")
+    identity = entry.identity if entry is not None and entry.identity in configuration.identities else local
+    config = shlex.quote(str(configuration.path))
+    return f"mcp-shim connect {client} --identity {identity} --config {config} --write"
+
+
+def machine(environ: Mapping[str, str], folder: Path, platform: str) -> Machine:
+    """This machine, as clients that are opened in this folder find it."""
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    return Machine(home, folder, environ, "darwin" if platform == "darwin" else "linux")
