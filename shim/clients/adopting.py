@@ -31,7 +31,7 @@ class Around:
     """Where servers are taken over: where init runs, the person's home, the configuration's folder, the environment.
 
     `standing` gives the value that a secret of a name has already where secrets are kept, None where the name is free.
-    `kept_in` is that place for people, with `{}` for the name: `config/secrets/{}`.
+    `kept_in` says where a secret of a name is, for people: `config/secrets/NAME`.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class Around:
     config: Path
     environ: Mapping[str, str] = field(repr=False)
     standing: Callable[[str], str | None]
-    kept_in: str
+    kept_in: Callable[[str], str]
 
 
 def adopt(
@@ -223,8 +223,10 @@ class _Writing:
             name = self._secrets.of_key(part)
         elif isinstance(part, Asked) and part.secret:
             name = self._secrets.of_password(part)
-            where = self._around.kept_in.format(name)
-            self._missing[f"its client asks for the password {part.id[:80]!r}; put it into {where}"] = None
+            where = self._around.kept_in(name)
+            self._missing[
+                f"its client asks for the password {part.id[:80]!r}; put it into {where}, for you alone (chmod 600)"
+            ] = None
         else:
             return self._plain(part)
         self._used[name] = None
@@ -237,7 +239,7 @@ class _Writing:
         name = self._secrets.of_key(part)
         variable = naming.variable(f"{name}-key")
         self._missing[
-            f"a key stands in its address, and is now in {self._around.kept_in.format(name)}. If the server also takes "
+            f"a key stands in its address, and is now in {self._around.kept_in(name)}. If the server also takes "
             f'it in a header, write headers: {{Authorization: "Bearer ${{secret:{name}}}"}} and catalog: '
             f"{{{name}: {name}}}, and take it out of `url`; else set the variable {variable} to it where mcp-shim is "
             "started"

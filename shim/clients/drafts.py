@@ -94,7 +94,7 @@ def of_server(
         firm=firm,
     )
     if server.unread:
-        draft.remarks.append("Not taken over: " + ", ".join(name[:60] for name in server.unread[:20]))
+        draft.remarks.append("Not taken over from its entry: " + ", ".join(name[:60] for name in server.unread[:20]))
     _find_program(draft, start / (values.literal(cwd) or ""))
     _without_protocol(draft)
     _without_user(draft)

@@ -41,6 +41,8 @@ _GRANTS = f"""\
 """
 
 
+_ELSEWHERE = "from its grant, and from its secrets where it has some"
+
 _EXAMPLE = Adopted(
     "git",
     (Place("An example"),),
@@ -94,7 +96,7 @@ def _upstream(one: Adopted, listing: Listing | None, keys: Keys) -> Iterator[str
     off = "" if one.missing is None else "# "
     yield from remark(keys.hide("; ".join(map(str, one.places))), "  ")
     if one.missing is not None:
-        yield from remark(keys.hide(f"Not in use: {one.missing}. Then take `# ` away here and below."), "  ")
+        yield from remark(keys.hide(f"Not in use: {one.missing}. Then take `# ` away here, {_ELSEWHERE}."), "  ")
     elif listing is not None and listing.problem is not None:
         yield from remark(keys.hide(f"Not reached: {listing.problem}"), "  ")
     for text in one.remarks:

@@ -18,7 +18,6 @@ LATER = [
     ["pins", "accept", "--all"],
     ["secrets", "leases"],
     ["connect", "cursor", "--identity", "me"],
-    ["init", "--from", "cursor"],
     ["doctor"],
     ["serve", "--workers", "4"],
     ["log", "export", "--format", "parquet"],

@@ -1,0 +1,97 @@
+"""What `init` says when it is done: what became what, what was left out and why, where keys went, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from shim.cli import output
+from shim.cli.options import DEFAULT_CONFIG
+from shim.cli.text import visible
+from shim.clients.listing import Keys, Listing
+from shim.clients.plan import Adopted, Plan
+from shim.clients.writing import IDENTITY
+from shim.model import JsonObject
+
+if TYPE_CHECKING:
+    from shim.cli.keeping import Keeping
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One run of `init`. `config` is the file that was written, `allowed` the number of tools that it allows."""
+
+    config: str
+    plan: Plan
+    listings: Mapping[str, Listing]
+    keeping: Keeping
+    keys: Keys
+    allowed: int
+
+    def as_json(self) -> JsonObject:
+        """For machines: `{config, upstreams, left_out, secrets, allowed}`, and never a key."""
+        secrets = [(name, False) for name in self.plan.secrets] + [(name, True) for name in self.plan.awaited]
+        return {
+            "config": self.config,
+            "upstreams": [self._upstream(one) for one in self.plan.upstreams],
+            "left_out": [{**asdict(out.place), "why": self.keys.hide(out.why)} for out in self.plan.left_out],
+            "secrets": [{"name": name, **self.keeping.source(name), "awaited": awaited} for name, awaited in secrets],
+            "allowed": self.allowed,
+        }
+
+    def _upstream(self, one: Adopted) -> JsonObject:
+        state, error, tools = self._state(one)
+        return {
+            "name": one.name,
+            "state": state,
+            "error": error,
+            "tools": tools,
+            "secrets": list(one.secrets),
+            "remarks": [self.keys.hide(remark) for remark in one.remarks],
+            "from": [asdict(place) for place in one.places],
+        }
+
+    def _state(self, one: Adopted) -> tuple[str, str | None, int | None]:
+        if one.missing is not None:
+            return "unused", self.keys.hide(one.missing), None
+        listing = self.listings[one.name]
+        if listing.problem is not None:
+            return "down", self.keys.hide(listing.problem), None
+        return "up", None, len(listing.tools)
+
+    def tell(self) -> None:
+        """For people."""
+        output.line(f"{visible(self.config)} is written.")
+        rows = []
+        for one in self.plan.upstreams:
+            state, _, tools = self._state(one)
+            rows.append((one.name, state, "-" if tools is None else str(tools), "; ".join(map(str, one.places))))
+        output.table(("upstream", "state", "tools", "found in"), rows, "No server was found in any client.")
+        for one in self.plan.upstreams:
+            state, error, _ = self._state(one)
+            for text in (*([f"{state}: {error}"] if error else []), *one.remarks):
+                output.line(visible(f"{one.name}: {self.keys.hide(text)}"))
+        for out in self.plan.left_out:
+            output.line(visible(f"left out: {out.place}: {self.keys.hide(out.why)}"))
+        for name in self.plan.secrets:
+            output.line(
+                visible(f"a key is now in {self.keeping.where(name)}; the client's own file still holds it too")
+            )
+        self._tell_next()
+
+    def _tell_next(self) -> None:
+        at = "" if self.config == str(DEFAULT_CONFIG) else f" --config {self.config}"
+        if self.allowed:
+            output.line(f"{self.allowed} tools are allowed: those of which their server says that they only read.")
+        else:
+            output.line("Nothing is allowed yet.")
+        output.line(
+            visible(
+                f"\nNext:\n"
+                f"  1. open {self.config}, and below `grants:` take `# ` away before each tool that you allow\n"
+                f"  2. mcp-shim check{at}\n"
+                f"  3. mcp-shim connect CLIENT --identity {IDENTITY} --write --replace{at}",
+                lines=True,
+            )
+        )
