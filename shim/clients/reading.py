@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from shim import jsontext
 from shim.clients import jsonc
 from shim.clients.errors import Unreadable
 from shim.errors import InvalidText
-from shim.model import JsonObject
+from shim.model import Json, JsonObject
 
 MOST = 10 * 2**20
 """Bytes that a client's file may have. Claude Code keeps histories in its own, so megabytes are no surprise."""
@@ -92,8 +93,23 @@ def json_document(text: str) -> JsonObject:
 def toml_document(text: str) -> JsonObject:
     """The table of TOML text. Raises Unreadable."""
     try:
-        return tomllib.loads(text.removeprefix(BOM))
+        document: JsonObject = tomllib.loads(text.removeprefix(BOM))
     except tomllib.TOMLDecodeError as error:
         raise Unreadable(f"it is not TOML: {error}") from None
     except RecursionError:
-        raise Unreadable("it is nested too deeply") from None
+        raise Unreadable(_TOO_DEEP) from None
+    level: list[Json] = [document]
+    for _ in range(jsontext.MAX_DEPTH):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return document
+    raise Unreadable(_TOO_DEEP)
+
+
+_TOO_DEEP = f"it is nested deeper than {jsontext.MAX_DEPTH}"
+
+
+def _inside(value: Json) -> Iterable[Json]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -1,0 +1,238 @@
+"""`connect`: the entry that makes a client use the shim: printed, put into the client's file, or taken out again."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shim.cli import completing, knowing, output
+from shim.cli.errors import PROBLEM, problem, usage
+from shim.cli.options import DEFAULT_CONFIG, Config, configuration
+from shim.cli.text import visible
+from shim.clients.server import ClientName, Server, Unusable
+from shim.errors import ConfigurationError
+from shim.model import JsonObject
+
+if TYPE_CHECKING:
+    from shim.clients.client import Client, Entry, Machine
+    from shim.clients.connection import Fronted
+    from shim.config.configuration import Configuration
+
+_MOST = 8
+"""Servers that one line names; the rest are counted."""
+
+
+def connect(
+    client: Annotated[ClientName, typer.Argument(metavar="CLIENT", help="The assistant.")],
+    identity: Annotated[
+        str | None,
+        typer.Option("--identity", metavar="NAME", help="Who it is.", autocompletion=completing.identities),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    write: Annotated[bool, typer.Option("--write", help="Put the entry into the client's file.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="With --write: move out what the shim fronts.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put everything back.")] = False,
+) -> None:
+    """The configuration of a client: claude-code claude-desktop cursor vscode codex gemini."""
+    from shim.clients.connection import LeftAlone
+    from shim.clients.registry import CLIENTS
+
+    if undo and (write or replace):
+        raise usage("--undo stands alone: it takes back what --write and --replace did")
+    if replace and not write:
+        raise usage("--replace changes files: write it together with --write")
+    machine = _machine()
+    try:
+        if undo:
+            _undo(CLIENTS[client], machine, config)
+            return
+        if identity is None:
+            raise usage("--identity NAME: say who the client is")
+        loaded = configuration(config, expand=False)
+        entry = _entry(loaded, CLIENTS[client], machine, identity)
+        if write:
+            _write(loaded, CLIENTS[client], machine, identity, entry, replace=replace)
+        else:
+            output.line(_snippet(CLIENTS[client], entry))
+            output.say(f"put this into {_shown(CLIENTS[client].user_file(machine))}, or run it again with --write")
+            _say_next(loaded, CLIENTS[client], identity)
+    except LeftAlone as error:
+        raise problem(str(error)) from None
+
+
+def _machine() -> Machine:
+    from shim.clients.client import Machine
+
+    home = Path(os.environ["HOME"]) if os.environ.get("HOME") else Path.home()
+    return Machine(home, Path.cwd(), os.environ, "darwin" if sys.platform == "darwin" else "linux")
+
+
+def _entry(loaded: Configuration, client: Client, machine: Machine, identity: str) -> Entry:
+    """The entry for an identity. Raises Stop where this client cannot be it."""
+    knowing.identity(loaded, identity)
+    block = loaded.identities[identity]
+    if block.local:
+        return _started(loaded, client, machine, identity)
+    if block.anonymous:
+        raise usage(
+            f"{identity} is who comes without a credential; connect as an identity that is local or has a token"
+        )
+    entry = client.http(_url(loaded))
+    if entry is None:
+        raise usage(f"{client.title} cannot send a token; write `local: true` for {identity}, or connect as another")
+    return entry
+
+
+def _started(loaded: Configuration, client: Client, machine: Machine, identity: str) -> Entry:
+    from shim.clients.client import ENTRY
+    from shim.clients.server import Origin
+
+    command = [*_program(), "stdio", "--identity", identity, "--config", str(loaded.path.absolute())]
+    entry = client.stdio(command, machine)
+    document = {client.section[0]: {ENTRY: entry.value}}
+    origin = Origin(client.name, client.user_file(machine), "user")
+    # What the client would make of it: some put variables into arguments, and a path may look like one.
+    read = [one for one in client.read(document, origin, machine) if isinstance(one, Server)]
+    if [one.command for one in read] != [tuple(command)]:
+        raise usage(f"{client.title} would not read this path as it stands: {visible(command[-1])}; move the file")
+    return entry
+
+
+def _program() -> list[str]:
+    # The one that runs now: a client starts it with another PATH, and in no environment that was activated.
+    beside = Path(sys.executable).parent / "mcp-shim"
+    return [str(beside)] if beside.is_file() else [sys.executable, "-m", "shim"]
+
+
+def _url(loaded: Configuration) -> str:
+    from shim.config.listening import address
+
+    if loaded.server.url is not None:
+        return loaded.server.url
+    host, port = address(loaded.server.listen)
+    if port == 0 or host in ("0.0.0.0", "::"):  # noqa: S104 - it is refused, not listened on
+        raise usage(f"`listen: {loaded.server.listen}` says not how clients reach it; write `url:` under `server:`")
+    scheme = "https" if loaded.server.tls is not None else "http"
+    return f"{scheme}://{loaded.server.listen}/mcp"
+
+
+def _snippet(client: Client, entry: Entry) -> str:
+    from shim.clients import toml
+    from shim.clients.client import ENTRY
+
+    if client.syntax == "toml":
+        return _escaped(toml.rendered(client.section[0], ENTRY, entry.value)).rstrip("\n")
+    document: JsonObject = {client.section[0]: {ENTRY: entry.value}}
+    if entry.extra is not None:
+        document = {entry.extra.path[0]: [entry.extra.value], **document}
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return text if visible(text, lines=True) == text else json.dumps(document, indent=2)
+
+
+def _escaped(text: str) -> str:
+    # TOML writes a character that is not safe to show as JSON does, but for those beyond four digits.
+    safe = (
+        character if character == "\n" or visible(character) == character else f"\\U{ord(character):08x}"
+        for character in text
+    )
+    return "".join(safe)
+
+
+def _fronted(loaded: Configuration | None, machine: Machine) -> Fronted:
+    from shim.clients.matching import fronting
+
+    if loaded is None:
+        return lambda _: True
+    upstreams = loaded.upstreams
+    return lambda server: fronting(server, upstreams, environ=machine.environ, folder=machine.folder) is not None
+
+
+def _write(
+    loaded: Configuration, client: Client, machine: Machine, identity: str, entry: Entry, *, replace: bool
+) -> None:
+    from shim.clients import connection
+
+    fronted = _fronted(loaded, machine)
+    done = connection.connect(client, machine, entry, datetime.now(UTC), fronted=fronted, moving=replace)
+    if not done.backups:
+        output.say(f"{_shown(done.file)}: already connected as {identity}; nothing was changed")
+    else:
+        output.say(f"{_shown(done.file)}: {client.title} is connected as {identity}")
+        if done.moved:
+            output.say(f"moved behind the shim: {_named(done.moved)}")
+        output.say(f"kept for --undo, with any key that stood there: {', '.join(map(_shown, done.backups))}")
+    if done.around:
+        output.say(f"not governed, {client.title} still has: {_named(done.around)}")
+        if not replace and any(isinstance(one, Server) and fronted(one) for one in done.around):
+            output.say("add --replace to move out those that the shim fronts")
+    _say_next(loaded, client, identity)
+    _end(done.alone)
+
+
+def _say_next(loaded: Configuration, client: Client, identity: str) -> None:
+    if loaded.identities[identity].local:
+        output.say(f"next: restart {client.title}")
+        return
+    from shim.clients.client import TOKEN
+
+    output.say(f"next: mcp-shim token new {identity}")
+    output.say(f"      {client.token_hint()}" + (f": export {TOKEN}=…" if TOKEN in client.token_hint() else ""))
+    output.say(f"      mcp-shim serve has to run; then restart {client.title}")
+
+
+def _undo(client: Client, machine: Machine, config: Path) -> None:
+    from shim.clients import undoing
+
+    loaded: Configuration | None = None
+    try:
+        loaded = configuration(config, expand=False)
+    except ConfigurationError:
+        # Taking the shim away must work without one that holds: then what was moved is guessed to be all that is gone.
+        output.say("the configuration cannot be read; every server of the backup that is gone is put back")
+    done = undoing.undo(client, machine, fronted=_fronted(loaded, machine))
+    if done is None:
+        output.say(f"{_shown(client.user_file(machine))}: there is no entry of the shim; nothing to undo")
+        return
+    if not done.backup:
+        output.say("there is no backup: only the entry was taken out")
+    elif done.exact:
+        output.say("everything is as it was before")
+    else:
+        output.say("something was changed since: that stays, and the entry was taken out")
+    for path in done.files:
+        output.say(f"changed: {_shown(path)}")
+    if done.back:
+        output.say(f"put back: {_named(done.back)}")
+    if done.lost:
+        output.say(f"not put back, since the shim does not front them; see the backup: {_named(done.lost)}")
+    output.say(f"next: restart {client.title}")
+    _end(done.alone)
+
+
+def _named(servers: Sequence[Server | Unusable]) -> str:
+    names = [f"{visible(server.name or '')} ({_shown(server.origin.file)})" for server in servers[:_MOST]]
+    more = f" and {len(servers) - _MOST} more" if len(servers) > _MOST else ""
+    return ", ".join(names) + more
+
+
+def _shown(path: Path) -> str:
+    return visible(str(path))
+
+
+def _end(alone: Sequence[str]) -> None:
+    for line in alone:
+        output.say(f"mcp-shim: {visible(line)}")
+    if alone:
+        raise typer.Exit(PROBLEM)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(connect)

@@ -1,0 +1,180 @@
+"""Undoing the connection of a client, with no memory but the backups.
+
+The backups of a file are its states before each change. Where making the same changes again gives exactly the states
+that came after, nobody else has touched it, and the oldest of them is put back byte for byte. Else what was changed
+since stays: the entry is taken out, and the servers that were moved are put back beside the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from shim.clients.changing import Change, changed, connecting, document_of, element, entry_place, value_at
+from shim.clients.client import Client, Entry, Extra, Machine
+from shim.clients.connection import ATTEMPTS, Edit, Fronted, LeftAlone, apply, servers_in
+from shim.clients.errors import Uneditable, Unreadable
+from shim.clients.reading import decoded, read_bytes
+from shim.clients.replacing import Backup, Changed, backups
+from shim.clients.server import Origin, Server
+from shim.model import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What undoing did: which files it changed, and whether all are byte for byte as they were before (`exact`).
+
+    `backup`: there was one to go by. `back` are the servers that were put back. `lost` stood there before, stand there
+    no more, and were not put back, because the shim's configuration does not stand for them: it cannot have been the
+    shim that moved them. `alone` says of a file why it was not changed.
+    """
+
+    files: tuple[Path, ...] = ()
+    exact: bool = True
+    backup: bool = True
+    back: tuple[Server, ...] = ()
+    lost: tuple[Server, ...] = ()
+    alone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How one file goes back."""
+
+    edit: Edit
+    exact: bool
+    back: tuple[Server, ...] = ()
+    lost: tuple[Server, ...] = ()
+
+
+def undo(client: Client, machine: Machine, *, fronted: Fronted) -> Undone | None:
+    """Take the shim's entry out of the client's user file, and put everything back; None: there is no entry.
+
+    Raises LeftAlone when the user file cannot be read or changed.
+    """
+    for _ in range(ATTEMPTS):
+        user = Origin(client.name, client.user_file(machine), "user")
+        try:
+            now = read_bytes(user.file)
+            if value_at(document_of(client, now), entry_place(client)) is None:
+                return None
+            chain = _chain(client, user.file)
+            steps = [_step(client, machine, user, now, chain, fronted)]
+        except (Unreadable, Uneditable) as error:
+            raise LeftAlone(user.file, str(error)) from None
+        alone: list[str] = []
+        for origin in client.files(machine):
+            if origin.file != user.file:
+                try:
+                    steps += _other(client, machine, origin, chain, fronted)
+                except (Unreadable, Uneditable) as error:
+                    alone.append(str(LeftAlone(origin.file, str(error))))
+        try:
+            apply([step.edit for step in reversed(steps)], None)
+        except Changed:
+            continue
+        return Undone(
+            files=tuple(step.edit.origin.file for step in steps if step.edit.before != step.edit.after),
+            exact=all(step.exact for step in steps),
+            backup=bool(chain),
+            back=tuple(server for step in steps for server in step.back),
+            lost=tuple(server for step in steps for server in step.lost),
+            alone=tuple(alone),
+        )
+    raise LeftAlone(client.user_file(machine), "it is being changed by somebody else; close the client and try again")
+
+
+def _chain(client: Client, file: Path) -> list[Backup]:
+    """The backups since the client was connected, the oldest first: that is the one without the shim's entry.
+
+    Where every one has an entry, all of them: then an entry of this name was there before the first.
+    """
+    chain: list[Backup] = []
+    for backup in backups(file):
+        chain.append(backup)
+        if value_at(document_of(client, backup.content()), entry_place(client)) is None:
+            break
+    return chain[::-1]
+
+
+def _other(client: Client, machine: Machine, origin: Origin, chain: Sequence[Backup], fronted: Fronted) -> list[_Step]:
+    """How another file of the client goes back; nothing where it was not changed together with the user file."""
+    stamps = {backup.stamp for backup in chain}
+    own = [backup for backup in reversed(backups(origin.file)) if backup.stamp in stamps]
+    return [_step(client, machine, origin, read_bytes(origin.file), own, fronted)] if own else []
+
+
+def _step(
+    client: Client, machine: Machine, origin: Origin, now: bytes | None, chain: Sequence[Backup], fronted: Fronted
+) -> _Step:
+    states = [backup.content() for backup in chain]
+    if states and _replays(client, machine, origin, [*states, now]):
+        back = _missing(client, machine, origin, states[0], now)
+        return _Step(Edit(origin, now, states[0]), True, tuple(back))
+    base = states[0] if states else None
+    missing = _missing(client, machine, origin, base, now)
+    if now is None:
+        return _Step(Edit(origin, now, now), False, lost=tuple(missing))
+    back = [server for server in missing if fronted(server)]
+    after: bytes | None = changed(client, now, _change(client, origin, base, now, back, bool(states)))
+    if base is None and states and not (after or b"").strip():
+        after = None
+    lost = [server for server in missing if server not in back]
+    return _Step(Edit(origin, now, after), False, tuple(back), tuple(lost))
+
+
+def _missing(client: Client, machine: Machine, origin: Origin, before: bytes | None, now: bytes | None) -> list[Server]:
+    document = document_of(client, now)
+    found = servers_in(client, before, origin, machine)
+    return [server for server in found if value_at(document, server.path) is None]
+
+
+def _replays(client: Client, machine: Machine, origin: Origin, states: Sequence[bytes | None]) -> bool:
+    """Whether each state is exactly what connecting makes of the one before."""
+    try:
+        return all(
+            after is not None and _made(client, machine, origin, before, after) == after
+            for before, after in pairwise(states)
+        )
+    except (Unreadable, Uneditable):
+        return False
+
+
+def _made(client: Client, machine: Machine, origin: Origin, before: bytes | None, after: bytes) -> bytes | None:
+    moved = [server.path for server in _missing(client, machine, origin, before, after)]
+    entry, present = _entry(client, document_of(client, after)), _entry(client, document_of(client, before))
+    if entry is None or entry == present:
+        return changed(client, before, Change(take=moved)) if moved else before
+    return changed(client, before, connecting(entry, client, moved))
+
+
+def _entry(client: Client, document: JsonObject) -> Entry | None:
+    value = value_at(document, entry_place(client))
+    if not isinstance(value, dict):
+        return None
+    extra = _extra(client)
+    found = element(document, extra) if extra is not None else None
+    return Entry(value, replace(extra, value=found) if extra is not None and found is not None else None)
+
+
+def _extra(client: Client) -> Extra | None:
+    by_http = client.http("http://127.0.0.1/mcp")
+    return by_http.extra if by_http is not None else None
+
+
+def _change(
+    client: Client, origin: Origin, base: bytes | None, now: bytes, back: Sequence[Server], known: bool
+) -> Change:
+    before, document = document_of(client, base), document_of(client, now)
+    put = {server.path: value for server in back if isinstance(value := value_at(before, server.path), dict)}
+    like = decoded(base or b"") if known else None
+    if value_at(document, entry_place(client)) is None or origin.scope == "project":
+        return Change(put, like=like)
+    earlier, extra = _entry(client, before), _extra(client)
+    if earlier is not None:
+        put[entry_place(client)] = earlier.value
+        return Change(put, extras=[earlier.extra] if earlier.extra is not None else [], like=like)
+    brought = [extra] if extra is not None and element(document, extra) is not None else []
+    return Change(put, [entry_place(client)], without=brought, like=like)
