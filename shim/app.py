@@ -31,6 +31,7 @@ from shim.policy.engine import Policy
 from shim.record.checkpoints import key_path, load_key
 from shim.record.keeper import Process, recording
 from shim.record.recorder import Record
+from shim.secrets.broker import Broker
 from shim.server.closing import Closing
 from shim.server.face import About, Face
 from shim.server.http import HttpFace
@@ -178,8 +179,10 @@ async def open_app(configuration: Configuration) -> AsyncIterator[App]:
             catalog = Catalog(order(configuration), _remembered(path))
             policy = Policy(configuration.grants)
             readings = _Readings(catalog, store, record, _Lint(configuration, policy))
+            broker = Broker(configuration.secrets, environment=os.environ, random=os.urandom, new_id=new_id)
             async with Upstreams(
                 configuration.upstreams,
+                secrets=broker,
                 on_offer=readings.take,
                 on_event=record.event,
                 environment=os.environ,
@@ -187,7 +190,9 @@ async def open_app(configuration: Configuration) -> AsyncIterator[App]:
                 version=__version__,
             ) as upstreams:
                 invocations = Invocations(record, Runs(new_id), policy_digest=configuration.digest, new_id=new_id)
-                gateway = Gateway(catalog=catalog, policy=policy, invocations=invocations, upstreams=upstreams)
+                gateway = Gateway(
+                    catalog=catalog, policy=policy, invocations=invocations, upstreams=upstreams, secrets=broker
+                )
                 who = authenticator(configuration)
                 yield App(configuration, store, record, policy, catalog, upstreams, who, gateway)
 

@@ -1,8 +1,8 @@
 """The one way that every call goes.
 
-authenticate (the face) -> find in catalog -> decide -> record intent (durable) -> call upstream -> record outcome
-(durable) -> answer. Nothing reaches an upstream before its intent is on the record, and no answer is delivered before
-its outcome is.
+authenticate (the face) -> find in catalog -> decide -> record intent (durable) -> lease secrets -> call upstream ->
+record outcome (durable) -> revoke leases -> answer. Nothing reaches an upstream, and no secret is asked for, before the
+intent is on the record; no answer is delivered before the outcome is.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from time import perf_counter
 from shim.catalog import Catalog
 from shim.errors import ProtocolError, RecordUnavailable, Refusal
 from shim.invocations import Invocations
-from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Listener, Outcome, Reason, Status, Tool
+from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Reason, Secrets, Tool
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
-from shim.refusals import answered, arguments_of, refused, unknown_tool
+from shim.refusals import answered, arguments_of, broken, failed, left, refused, unknown_tool
 from shim.upstream.supervisor import Upstreams
 from shim.views import View, Views
 
@@ -32,11 +32,14 @@ HeaderCheck = Callable[[Tool], None]
 class Gateway:
     """Lists and calls on behalf of authenticated callers. Holds no state of its own; its parts do."""
 
-    def __init__(self, *, catalog: Catalog, policy: Policy, invocations: Invocations, upstreams: Upstreams) -> None:
+    def __init__(
+        self, *, catalog: Catalog, policy: Policy, invocations: Invocations, upstreams: Upstreams, secrets: Secrets
+    ) -> None:
         self._catalog = catalog
         self._policy = policy
         self._invocations = invocations
         self._upstreams = upstreams
+        self._secrets = secrets
         self._views = Views(catalog, policy)
 
     async def list_tools(self, caller: Caller) -> View:
@@ -70,7 +73,8 @@ class Gateway:
             return refused(call, Decision("deny", error.reason))
         if decision.effect != "allow":
             return refused(call, decision)
-        return await self._perform(call, decision, tool, params, listener)
+        async with self._secrets.leased(self._upstreams.needs(tool.upstream)) as leases:
+            return await self._perform(call, decision, tool, params, listener, leases)
 
     async def _find(self, name: str) -> Tool | None:
         tool = self._catalog.now.by_wire.get(name)
@@ -97,27 +101,23 @@ class Gateway:
             _log.error("a denied call of %s could not be recorded: %s", call.caller.identity.name, error)
 
     async def _perform(
-        self, call: Call, decision: Decision, tool: Tool, params: JsonObject, listener: Listener
+        self, call: Call, decision: Decision, tool: Tool, params: JsonObject, listener: Listener, leases: Leases
     ) -> Answer:
         started = perf_counter()
         try:
-            reply = await self._upstreams.call(call, tool, params, listener)
+            reply = await self._upstreams.call(call, tool, params, listener, await leases.take())
         except Refusal as refusal:
-            answer = refused(call, Decision("allow", refusal.reason, decision.grant), str(refusal))
-            outcome = Outcome(Status.FAILED, _since(started), error=f"{refusal.reason}: {refusal}")
+            answer, outcome = failed(call, decision, refusal, _since(started))
         except asyncio.CancelledError:
-            # Who cancelled cannot be told apart here: the caller that left, or the process that stops.
-            left = Outcome(Status.CANCELLED, _since(started), error=f"{Reason.CANCELLED}: before an answer came")
-            await self._invocations.settle(call, left)
+            await self._invocations.settle(call, left(_since(started)), leases.issued)
             raise
         except Exception:
             # A defect of the shim's own: it goes on as one, but what began gets its end.
-            broken = Outcome(Status.FAILED, _since(started), error=f"{Reason.OUTCOME_UNKNOWN}: the shim failed")
-            await self._invocations.settle(call, broken)
+            await self._invocations.settle(call, broken(_since(started)), leases.issued)
             raise
         else:
             answer, outcome = answered(reply, _since(started))
-        if not await self._invocations.settle(call, outcome):
+        if not await self._invocations.settle(call, outcome, leases.issued):
             sentence = "it ran, but its outcome could not be recorded"
             return refused(call, Decision("allow", Reason.RECORD_UNAVAILABLE, decision.grant), sentence)
         return answer

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -13,7 +14,7 @@ import anyio
 
 from shim.bounds.runs import Runs
 from shim.errors import ProtocolError, RecordUnavailable
-from shim.model import Call, Caller, Decision, JsonObject, Outcome, Reason, Status, Tool
+from shim.model import Call, Caller, Decision, JsonObject, Lease, Outcome, Reason, Status, Tool
 from shim.record.recorder import Record
 
 _log = logging.getLogger("shim.gateway")
@@ -68,11 +69,14 @@ class Invocations:
         with anyio.CancelScope(shield=True):
             await self._record.intent(call, decision)
 
-    async def settle(self, call: Call, outcome: Outcome) -> bool:
-        """Commit the outcome. False when it could not be recorded: then no answer may be delivered."""
+    async def settle(self, call: Call, outcome: Outcome, leases: tuple[Lease, ...] = ()) -> bool:
+        """Commit the outcome, and which secrets were issued for the call.
+
+        False when it could not be recorded: then no answer may be delivered.
+        """
         with anyio.CancelScope(shield=True):
             try:
-                await self._record.outcome(call, outcome)
+                await self._record.outcome(call, replace(outcome, leases=leases) if leases else outcome)
             except RecordUnavailable as error:
                 _log.error("the outcome of %s could not be recorded: %s", call.id, error)
                 return False

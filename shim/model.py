@@ -233,8 +233,8 @@ class Secrets(Protocol):
 class Outcome:
     """How one invocation ended. `result` is what the caller gets (None: nothing), `size` the bytes the upstream sent.
 
-    `leases` are those that were issued for it. `error` is for people and machines: `reason-code: sentence`, or None.
-    `detail` goes on after it: text of the upstream's choosing, which is not kept where its results are not.
+    `error` is for people and machines: `reason-code: sentence`, or None. `detail` goes on after it: text of the
+    upstream's choosing, which is not kept where its results are not. `leases` are the secrets that were issued for it.
     """
 
     status: Status

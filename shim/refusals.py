@@ -6,7 +6,7 @@ caller may see gets a tool result with one sentence that a model can act on, and
 
 from __future__ import annotations
 
-from shim.errors import ProtocolError
+from shim.errors import ProtocolError, Refusal
 from shim.meta import clean_result
 from shim.model import META_PREFIX, Answer, Call, Decision, JsonObject, Outcome, Reason, Reply, Status
 
@@ -66,3 +66,19 @@ def answered(reply: Reply, duration_ms: float) -> tuple[Answer, Outcome]:
         return Answer(error=error), Outcome(Status.ERROR, duration_ms, None, reply.size, text, detail=detail)
     status = Status.ERROR if result is not None and result.get("isError") is True else Status.OK
     return Answer(result), Outcome(status, duration_ms, result, reply.size)
+
+
+def failed(call: Call, decision: Decision, refusal: Refusal, duration_ms: float) -> tuple[Answer, Outcome]:
+    """Why an allowed call has no answer: for the caller what it may know, for the record everything."""
+    outcome = Outcome(Status.FAILED, duration_ms, error=f"{refusal.reason}: {refusal.detail}")
+    return refused(call, Decision("allow", refusal.reason, decision.grant), str(refusal)), outcome
+
+
+def left(duration_ms: float) -> Outcome:
+    """A call that was cancelled. By whom cannot be told here: the caller that left, or the process that stops."""
+    return Outcome(Status.CANCELLED, duration_ms, error=f"{Reason.CANCELLED}: before an answer came")
+
+
+def broken(duration_ms: float) -> Outcome:
+    """A call in which the shim itself failed."""
+    return Outcome(Status.FAILED, duration_ms, error=f"{Reason.OUTCOME_UNKNOWN}: the shim failed")

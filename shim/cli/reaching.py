@@ -16,6 +16,7 @@ from shim.model import JsonObject, Offer, UpstreamStatus
 
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
+    from shim.secrets.broker import Broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,13 @@ class Reached:
 def reach(configuration: Configuration, wait: float = 10.0) -> Reached:
     """Connect to all upstreams at once and read their catalogs, within `wait` seconds. Nothing is recorded or kept."""
     return run(_reach(configuration, wait))
+
+
+def broker(configuration: Configuration) -> Broker:
+    """Who asks for the secrets of this configuration, for verbs that record nothing."""
+    from shim.secrets.broker import Broker
+
+    return Broker(configuration.secrets, environment=os.environ, random=os.urandom, new_id=lambda: "unrecorded")
 
 
 async def _reach(configuration: Configuration, wait: float) -> Reached:
@@ -49,6 +57,7 @@ async def _reach(configuration: Configuration, wait: float) -> Reached:
 
     upstreams = Upstreams(
         configuration.upstreams,
+        secrets=broker(configuration),
         on_offer=on_offer,
         on_event=on_event,
         environment=os.environ,

@@ -79,7 +79,7 @@ class Invocation:
             "tool": self.tool,
             "arguments": _content(arguments),
             "approval": None,
-            "secrets": [],
+            "secrets": end.get("secrets", []),
             "status": self.status.value,
             "duration_ms": end.get("duration_ms"),
             "result": _content(result),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from shim import jsontext
 from shim.errors import RecordUnavailable
-from shim.model import Call, Caller, Decision, JsonObject, Outcome, Reason, Status, Tool
+from shim.model import Call, Caller, Decision, JsonObject, Lease, Outcome, Reason, Status, Tool
 from shim.record.config import Keep, RecordBlock
 from shim.record.known import without_credentials
 from shim.record.payloads import Kept, Payloads, salt_digest
@@ -23,6 +23,7 @@ from shim.record.work import (
     WriteOutcome,
     WriteShown,
 )
+from shim.store.chain import stamp
 from shim.store.sqlite import SqliteStore
 from shim.store.tx import Part
 
@@ -92,6 +93,7 @@ class Record:
             **_part("result", kept),
             "redactions": outcome.redactions + hidden + (kept.redactions if kept is not None else 0),
             "error": error,
+            "secrets": [_lease(lease) for lease in outcome.leases],
         }
         try:
             await self._store.commit(WriteOutcome(call.id, body, self._clock(), kept))
@@ -181,6 +183,19 @@ def _error(outcome: Outcome, keep: Keep) -> tuple[str | None, int]:
     if len(error) > _LONGEST_ERROR:
         error = error[: _LONGEST_ERROR - len(_CUT)] + _CUT
     return error, hidden
+
+
+def _lease(lease: Lease) -> JsonObject:
+    # What never expires is said aloud: an auditor looks for what somebody has to change by hand.
+    ends = {"expires": stamp(lease.expires)} if lease.expires is not None else {"expires": None, "long_lived": True}
+    return {
+        "name": lease.secret,
+        "source": lease.source,
+        "lease": lease.id,
+        "issued": stamp(lease.issued),
+        "revoked": stamp(lease.revoked) if lease.revoked is not None else None,
+        **ends,
+    }
 
 
 def _part(name: Part, kept: Kept | None) -> JsonObject:

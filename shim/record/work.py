@@ -116,6 +116,7 @@ def no_outcome(status: Status, error: str) -> JsonObject:
         "result_kept": None,
         "redactions": 0,
         "error": error,
+        "secrets": [],
     }
 
 

@@ -11,7 +11,7 @@ import shutil
 import signal
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -39,10 +39,10 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start: `argv[0]` is an absolute path, `env` all the variables it gets."""
+    """What to start: `argv[0]` is an absolute path, `env` all the variables it gets, secrets among them."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     cwd: str
 
 

@@ -29,7 +29,7 @@ class Ask:
 
     `timeout` in seconds, anew at each progress notice; `limit` in bytes of the whole answer. `progress`: the caller
     wants progress. `level`: the least severity of log messages that the caller wants; None: whatever comes, "off":
-    none. `name` and `headers` are mirrored to HTTP upstreams only. `invocation` names the call in the record.
+    none. `name` and `headers` go to HTTP upstreams only, in headers. `invocation` names the call in the record.
     """
 
     method: str
@@ -40,7 +40,7 @@ class Ask:
     progress: bool = False
     level: str | None = "off"
     name: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     invocation: str | None = None
 
     def line(self, id_: int) -> bytes:

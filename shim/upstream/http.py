@@ -44,9 +44,14 @@ _RESUME, _RESUME_LEAST = 1.0, 0.1
 
 
 class HttpSession:
-    """Many calls at once, each a POST of its own that is sent once, whatever comes of it."""
+    """Many calls at once, each a POST of its own that is sent once, whatever comes of it.
 
-    def __init__(self, name: str, endpoint: Endpoint, watcher: Watcher, limit: int, spawn: Spawn) -> None:
+    `headers` go with everything that the session sends: the credentials that it was opened with.
+    """
+
+    def __init__(
+        self, name: str, endpoint: Endpoint, watcher: Watcher, limit: int, spawn: Spawn, headers: Mapping[str, str]
+    ) -> None:
         self.peer: Peer | None = None
         self.ended = asyncio.Event()
         self.why = "its session ended"
@@ -56,6 +61,7 @@ class HttpSession:
         self._watcher = watcher
         self._limit = limit
         self._spawn = spawn
+        self._own = headers
         self._ids = itertools.count(1)
         self._id: str | None = None
         self._stopping = asyncio.Event()
@@ -203,7 +209,7 @@ class HttpSession:
             turn.begin()
 
     def _headers(self, ask: Ask) -> dict[str, str]:
-        headers = {"accept": _BOTH, "content-type": _JSON}
+        headers = {"accept": _BOTH, "content-type": _JSON, **self._own}
         meta = ask.params.get("_meta")
         version = meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
         if isinstance(version, str):
@@ -217,8 +223,8 @@ class HttpSession:
         return headers
 
     def session_headers(self) -> dict[str, str]:
-        """What names a legacy session in every request after the handshake."""
-        headers: dict[str, str] = {}
+        """What names a legacy session in every request after the handshake, and what it was opened with."""
+        headers = dict(self._own)
         if self._id is not None:
             headers[SESSION_HEADER] = self._id
         if self.peer is not None:

@@ -10,11 +10,11 @@ from shim.upstream.child import CannotStart, program
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, Endpoint, trust
 from shim.upstream.failures import unavailable
+from shim.upstream.handing import Handed, plain
 from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
-from shim.upstream.link import Kind
 from shim.upstream.pace import Pace
-from shim.upstream.session import CATALOG_LIMIT, Session, Spawn
+from shim.upstream.session import CATALOG_LIMIT, Kind, Session, Spawn
 from shim.upstream.stdio import StdioSession
 from shim.upstream.watchdog import Watchdog
 
@@ -42,11 +42,11 @@ class Stdio:
         self._pace = Pace(asyncio.get_running_loop().time)
         self._spawn = spawn
 
-    async def start(self, watcher: Watcher) -> Session:
+    async def start(self, watcher: Watcher, handed: Handed) -> Session:
         block = self._block
         cwd = str(self._folder / block.cwd) if block.cwd is not None else str(self._folder)
         try:
-            what = program(block.command or (), block.env, cwd, self._environment)
+            what = program(block.command or (), {**plain(block.env), **handed.env}, cwd, self._environment)
         except CannotStart as error:
             raise unavailable(self._name, str(error)) from None
         limit = max(block.max_result, CATALOG_LIMIT)
@@ -68,19 +68,21 @@ class Http:
         self._spawn = spawn
         self._endpoint: Endpoint | None = None
 
-    async def start(self, watcher: Watcher) -> Session:
+    async def start(self, watcher: Watcher, handed: Handed) -> Session:
         if self._endpoint is None:
             url = self._block.url or ""
             try:
-                self._endpoint = Endpoint(url, self._block.headers, trust(url, self._block.tls, self._folder))
+                self._endpoint = Endpoint(url, plain(self._block.headers), trust(url, self._block.tls, self._folder))
             except CannotTrust as error:
                 raise unavailable(self._name, str(error)) from None
-        return HttpSession(self._name, self._endpoint, watcher, max(self._block.max_result, CATALOG_LIMIT), self._spawn)
+        limit = max(self._block.max_result, CATALOG_LIMIT)
+        return HttpSession(self._name, self._endpoint, watcher, limit, self._spawn, handed.headers)
 
     async def close(self) -> None:
         """Cut what is still open; calls that wait for an answer then learn that it is lost."""
-        if self._endpoint is not None:
-            self._endpoint.close()
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            endpoint.close()
 
 
 def kind_of(

@@ -5,26 +5,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import anyio
 from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
-from shim.errors import Refusal, UpstreamUnavailable
-from shim.model import Call, Era, JsonObject, Listener, Offer, Reply, Tool, UpstreamState, UpstreamStatus
+from shim.errors import Refusal, SecretUnavailable, UpstreamUnavailable
+from shim.model import (
+    Call,
+    Era,
+    JsonObject,
+    Leased,
+    Listener,
+    Need,
+    Offer,
+    Reply,
+    Secrets,
+    Tool,
+    UpstreamState,
+    UpstreamStatus,
+)
 from shim.upstream import modern
 from shim.upstream.asking import ask_for
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.exchange import Ask
 from shim.upstream.failures import Busy, unavailable
-from shim.upstream.inbox import Watcher
+from shim.upstream.handing import NOTHING, Handed, Handing
 from shim.upstream.legacy import Verbosity
 from shim.upstream.pool import Pool
 from shim.upstream.probe import Opening
 from shim.upstream.reading import read_tools
-from shim.upstream.session import CATALOG_LIMIT, Me, Peer, Session, Spawn
+from shim.upstream.session import CATALOG_LIMIT, Kind, Me, Peer, Session, Spawn
 
 FIRST = 10.0
 """Seconds that a list or call waits for an upstream's first connection attempt."""
@@ -44,24 +58,17 @@ _OUT_OF_DATE = frozenset({HEADER_MISMATCH, UNSUPPORTED_PROTOCOL_VERSION, METHOD_
 _FORCED: dict[str, Era | None] = {"auto": None, "2025-11-25": "legacy", "2026-07-28": "modern"}
 
 
-class Kind(Protocol):
-    """How sessions with one upstream are started: one class for each kind of upstream."""
-
-    over_http: bool
-
-    async def start(self, watcher: Watcher) -> Session:
-        """A session to which nothing has been said yet. Raises UpstreamUnavailable."""
-
-    async def close(self) -> None:
-        """Give up what all sessions share, once they are over."""
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every link is handed. `random` gives 0..1 for jitter; `event` takes what an upstream asked, and returns."""
+    """What every link is handed.
+
+    `secrets` are for reading catalogs; `random` gives 0..1 for jitter; `event` takes what an upstream asked, and
+    returns.
+    """
 
     me: Me
     spawn: Spawn
+    secrets: Secrets
     random: Callable[[], float]
     offer: Callable[[Offer], Awaitable[None]]
     event: Callable[[str, JsonObject, str | None], None]
@@ -75,15 +82,20 @@ class Link:
         self.first = asyncio.Event()
         self._block = block
         self._kind = kind
+        self._in_calls = Handing(block)
+        self._in_readings = Handing(block, block.catalog)
         self._around = around
         self._log = logging.getLogger(f"shim.upstream.{name}")
         self._limit = max(block.max_result, CATALOG_LIMIT)
         self._opening = Opening(name, around.me, _OPENING, self._limit)
         self._forced = _FORCED[block.era]
         self._era: Era | None = self._forced
+        self._peer: Peer | None = None
         self._state: UpstreamState = "connecting"
         self._error: str | None = None
+        self._excuse: str | None = None
         self._told = True
+        self._retired = False
         self._nudged = asyncio.Event()
         self._knocked = asyncio.Event()
         self._attempted = asyncio.Event()
@@ -91,7 +103,6 @@ class Link:
         self._verbosity: WeakKeyDictionary[Session, Verbosity] = WeakKeyDictionary()
         self._pool = Pool(
             name,
-            self._make,
             around.spawn,
             limit=block.pool.max,
             idle=block.pool.idle,
@@ -104,7 +115,19 @@ class Link:
 
     def broke(self) -> None:
         """`run` failed in a way that nobody foresaw; it will be called again."""
-        self._settle("down", f"The upstream {self.name} is not available: the shim failed to keep it; see its log.")
+        error = str(unavailable(self.name, "the shim failed to keep it; see its log"))
+        self._settle("down", error, error)
+
+    async def retire(self) -> None:
+        """After `run` was ended, because this upstream is configured no more: return when its last call is over.
+
+        Calls go on, and those of requests that began before may still begin: each session ends with its last call.
+        """
+        self._retired = True
+        self.first.set()
+        self._attempted.set()
+        await self._pool.end()
+        await self._kind.close()
 
     async def close(self) -> None:
         """After `run` and all sessions have ended."""
@@ -119,15 +142,21 @@ class Link:
     def refused(self, method: str, invocation: str | None) -> None:
         self._around.event("upstream.refused", {"upstream": self.name, "method": method}, invocation)
 
-    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener) -> Reply:
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What each call of it needs of secrets."""
+        return self._in_calls.needs
+
+    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """See `Upstreams.call`."""
+        handed = self._in_calls.hand(leased)
         await self._ready()
         try:
-            async with self._pool.session(self._key(call)) as session:
+            async with self._session(call, handed) as session:
                 if session.peer is None:
                     raise unavailable(self.name, "its session is not open")
                 mirror = self._kind.over_http and session.peer.era == "modern"
-                headers = self._headers.of(tool, params.get("arguments")) if mirror else {}
+                headers = {**self._headers.of(tool, params.get("arguments")), **handed.headers} if mirror else {}
                 ask = ask_for(call, tool, params, listener, session.peer, self._around.me, self._block, headers)
                 if session.peer.era == "legacy":
                     await self._verbosity.setdefault(session, Verbosity(session)).reach(ask.level)
@@ -137,17 +166,24 @@ class Link:
         except UpstreamUnavailable:
             self._nudged.set()
             raise
+        finally:
+            if self._retired:
+                # This call may have opened what had been ended already.
+                self._around.spawn(self.retire)
         if reply.error is not None and reply.error.get("code") in _OUT_OF_DATE:
             self._nudged.set()
         return reply
 
-    def _key(self, call: Call) -> str:
-        stateless = self._kind.over_http and self._era == "modern"
-        return "" if stateless or self._block.isolation == "shared" else call.caller.identity.name
+    def _session(self, call: Call, handed: Handed) -> AbstractAsyncContextManager[Session]:
+        if self._kind.over_http and self._era == "modern":
+            # Nothing is kept between two requests, and each carries its own credentials.
+            return self._pool.session(("", b""), self._stateless)
+        owner = "" if self._block.isolation == "shared" else call.caller.identity.name
+        return self._pool.session((owner, handed.fingerprint), partial(self._make, handed))
 
     async def _ready(self) -> None:
         """Wait for a first attempt, or make one more before giving up on an upstream that is down."""
-        if self._state == "up":
+        if self._state == "up" or self._retired:
             return
         self._attempted.clear()
         self._knocked.set()
@@ -156,12 +192,20 @@ class Link:
                 await self._attempted.wait()
         except TimeoutError:
             pass
-        if self.status().state != "up":
-            raise UpstreamUnavailable(self._error or str(unavailable(self.name, "it does not answer yet")))
+        if self.status().state != "up" and not self._retired:
+            raise UpstreamUnavailable(self._excuse or str(unavailable(self.name, "it does not answer yet")))
 
-    async def _make(self) -> Session:
-        """A session of the pool, opened."""
-        session = await self._kind.start(self)
+    async def _stateless(self) -> Session:
+        """A session of the pool that needs no opening, and has no credentials of its own."""
+        if self._peer is None:
+            raise unavailable(self.name, "it has not been read yet")
+        session = await self._kind.start(self, NOTHING)
+        session.peer, session.inbox.era = self._peer, self._peer.era
+        return session
+
+    async def _make(self, handed: Handed) -> Session:
+        """A session of the pool, opened with these secrets and for no others."""
+        session = await self._kind.start(self, handed)
         try:
             await self._opening.open(session, self._era)
         except BaseException:
@@ -177,8 +221,9 @@ class Link:
             try:
                 await self._attend()
             except Refusal as refusal:
-                self._log.log(logging.DEBUG if str(refusal) == self._error else logging.WARNING, "%s", refusal)
-                self._settle("down", str(refusal))
+                error = self._explained(refusal)
+                self._log.log(logging.DEBUG if error == self._error else logging.WARNING, "%s", error)
+                self._settle("down", str(refusal), error)
                 self._era = self._forced
             else:
                 # At rest: it is up as far as anyone knows, and is asked again when there is a reason to.
@@ -201,25 +246,38 @@ class Link:
         if self._state == "down":
             self._state = "connecting"
 
-    def _settle(self, state: UpstreamState, error: str | None) -> None:
-        self._state, self._error = state, error
+    def _explained(self, refusal: Refusal) -> str:
+        """For whoever runs the shim: also what could be the reason."""
+        missing = ", ".join(self._in_readings.left_out)
+        if not missing or isinstance(refusal, SecretUnavailable):
+            return refusal.detail
+        return (
+            f"{refusal.detail} Its tools are read without {missing}: if it needs that, name a secret under `catalog`."
+        )
+
+    def _settle(self, state: UpstreamState, excuse: str | None = None, error: str | None = None) -> None:
+        """`excuse` is what callers are told, `error` what whoever runs the shim is told."""
+        self._state, self._excuse, self._error = state, excuse, error
         self.first.set()
         self._attempted.set()
 
     async def _attend(self) -> None:
         """One session of the shim's own, from opening to loss: raises the Refusal that ended it.
 
-        Returns when a process that would only sit there, having no way to say that its tools changed, was let go.
+        Returns when a process that would only sit there, having no way to say that its tools changed, was let go; and
+        when its secrets are others by now, having seen to it that it is begun again.
         """
-        session = await self._kind.start(self)
-        try:
-            peer = await self._opening.open(session, self._era)
-            self._era = peer.era
-            ttl = await self._read(session, peer)
-            self._settle("up", None)
-            await self._stay(session, peer, ttl)
-        finally:
-            self._around.spawn(session.close)
+        async with self._around.secrets.leased(self._in_readings.needs) as leases:
+            handed = self._in_readings.hand(await leases.take())
+            session = await self._kind.start(self, handed)
+            try:
+                peer = await self._opening.open(session, self._era)
+                self._era, self._peer = peer.era, peer
+                ttl = await self._read(session, peer)
+                self._settle("up")
+                await self._stay(session, peer, ttl, handed)
+            finally:
+                self._around.spawn(session.close)
 
     async def _read(self, session: Session, peer: Peer) -> float | None:
         self._nudged.clear()
@@ -245,7 +303,12 @@ class Link:
         await self._around.offer(offer)
         return reading.ttl
 
-    async def _stay(self, session: Session, peer: Peer, ttl: float | None) -> None:
+    async def _is_current(self, handed: Handed) -> bool:
+        """Whether the secrets for reading the catalog are still these."""
+        async with self._around.secrets.leased(self._in_readings.needs) as leases:
+            return (await leases.take()).fingerprint == handed.fingerprint
+
+    async def _stay(self, session: Session, peer: Peer, ttl: float | None, handed: Handed) -> None:
         lost: Refusal | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._notice_end, session)
@@ -255,6 +318,10 @@ class Link:
                 while session.alive:
                     nudged = await self._wait(self._freshness(peer, ttl))
                     if not nudged and self._may_rest(peer):
+                        group.cancel_scope.cancel()
+                        return
+                    if not await self._is_current(handed):
+                        self._nudged.set()
                         group.cancel_scope.cancel()
                         return
                     if session.alive:

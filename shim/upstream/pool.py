@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from shim.errors import Refusal
 from shim.upstream.failures import Busy, unavailable
 from shim.upstream.session import Session, Spawn
 
+Key: TypeAlias = tuple[str, bytes]
+"""Whose session it is (an identity, or nobody's in particular), and the fingerprint of what it was handed."""
+
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    key: str
+    key: Key
     ready: asyncio.Future[Session]
     users: int = 0
     last: float = 0.0
@@ -33,8 +37,12 @@ class _Entry:
         return session.alive if session is not None else not self.ready.done()
 
 
+Make: TypeAlias = Callable[[], Awaitable[Session]]
+"""Opens a session; raises a Refusal when it cannot."""
+
+
 class Pool:
-    """Lends sessions. Owns them all; `make` opens one, and raises a Refusal when it cannot.
+    """Lends sessions. Owns them all.
 
     At most `limit` at once. Who needs one more takes the place of the one that was idle longest, or waits its turn;
     and for a session to open, for at most `patience` seconds in all; the session then goes on opening for others.
@@ -43,7 +51,6 @@ class Pool:
     def __init__(
         self,
         name: str,
-        make: Callable[[], Awaitable[Session]],
         spawn: Spawn,
         *,
         limit: int,
@@ -51,32 +58,46 @@ class Pool:
         patience: float,
     ) -> None:
         self._name = name
-        self._make = make
         self._spawn = spawn
         self._limit = limit
         self._idle = idle
         self._patience = patience
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[Key, _Entry] = {}
         self._queue = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._ending = False
+        self._closing = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @asynccontextmanager
-    async def session(self, key: str) -> AsyncIterator[Session]:
-        """Lend the session of this key. Raises UpstreamUnavailable, or what `make` raised: no call was sent then."""
+    async def session(self, key: Key, make: Make) -> AsyncIterator[Session]:
+        """Lend the session of this key, opened by `make` if there is none.
+
+        Raises UpstreamUnavailable, or the Refusal that `make` raised: no call was sent then.
+        """
         end = asyncio.get_running_loop().time() + self._patience
-        entry = await self._entry(key, end)
+        entry = await self._entry(key, make, end)
         entry.users += 1
         try:
             yield await self._opened(entry, end)
         finally:
             entry.users -= 1
             entry.last = asyncio.get_running_loop().time()
-            if not entry.usable:
+            if not entry.usable or (self._ending and entry.users == 0):
                 self._drop(entry)
             self._changed.set()
+
+    async def end(self) -> None:
+        """End idle sessions now, and from now on each other as soon as it is idle. Returns when there is none left."""
+        self._ending = True
+        for entry in list(self._entries.values()):
+            if entry.users == 0:
+                self._drop(entry)
+        while self._entries or self._closing:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def tend(self) -> None:
         """End idle sessions, for ever. To be run beside the pool."""
@@ -100,7 +121,7 @@ class Pool:
         except TimeoutError:
             raise unavailable(self._name, f"its session did not open within {self._patience:g} s") from None
 
-    async def _entry(self, key: str, end: float) -> _Entry:
+    async def _entry(self, key: Key, make: Make, end: float) -> _Entry:
         entry = self._entries.get(key)
         if entry is not None and entry.usable:
             return entry
@@ -111,7 +132,7 @@ class Pool:
                     if entry is not None and entry.usable:
                         return entry
                     if self._vacancy(entry):
-                        return self._add(key)
+                        return self._add(key, make)
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -128,22 +149,25 @@ class Pool:
         self._drop(min(idle, key=lambda entry: entry.last))
         return True
 
-    def _add(self, key: str) -> _Entry:
+    def _add(self, key: Key, make: Make) -> _Entry:
         loop = asyncio.get_running_loop()
         entry = _Entry(key, loop.create_future(), last=loop.time())
         entry.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         self._entries[key] = entry
-        self._spawn(self._open, entry)
+        self._spawn(self._open, entry, make)
         return entry
 
-    async def _open(self, entry: _Entry) -> None:
+    async def _open(self, entry: _Entry, make: Make) -> None:
         try:
-            session = await self._make()
+            session = await make()
         except Refusal as refusal:
             entry.ready.set_exception(refusal)
         else:
             entry.ready.set_result(session)
             entry.last = asyncio.get_running_loop().time()
+            if self._entries.get(entry.key) is not entry:
+                # Given up while it was being opened.
+                self._close_later(session)
         finally:
             if not entry.ready.done():
                 entry.ready.set_exception(unavailable(self._name, "its session could not be opened"))
@@ -155,5 +179,16 @@ class Pool:
             del self._entries[entry.key]
             session = entry.session
             if session is not None:
-                self._spawn(session.close)
+                self._close_later(session)
         self._changed.set()
+
+    def _close_later(self, session: Session) -> None:
+        self._closing += 1
+        self._spawn(self._close, session)
+
+    async def _close(self, session: Session) -> None:
+        try:
+            await session.close()
+        finally:
+            self._closing -= 1
+            self._changed.set()

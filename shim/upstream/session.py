@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeAlias
 
 from shim.model import Era, JsonObject, Reply
 from shim.upstream.exchange import Ask
-from shim.upstream.inbox import Inbox
+from shim.upstream.handing import Handed
+from shim.upstream.inbox import Inbox, Watcher
 
 CATALOG_LIMIT = 10 * 2**20
 """Bytes of a page of a catalog that are always read, however little a call's result may be."""
@@ -69,3 +70,15 @@ class Session(Protocol):
     async def opened(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class Kind(Protocol):
+    """How sessions with one upstream are started: one class for each kind of upstream."""
+
+    over_http: bool
+
+    async def start(self, watcher: Watcher, handed: Handed) -> Session:
+        """A session to which nothing has been said yet, and that has these secrets. Raises UpstreamUnavailable."""
+
+    async def close(self) -> None:
+        """Give up what all sessions share, once they are over."""

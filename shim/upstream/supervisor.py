@@ -6,14 +6,14 @@ import asyncio
 import contextvars
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import anyio
 from anyio.abc import TaskGroup
 
-from shim.model import Call, JsonObject, Listener, Offer, Reply, Tool, UpstreamStatus
+from shim.model import Call, JsonObject, Leased, Listener, Need, Offer, Reply, Secrets, Tool, UpstreamStatus
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
 from shim.upstream.kinds import kind_of
@@ -30,18 +30,20 @@ _AGAIN = 5.0
 class Upstreams:
     """Connects to every upstream at once and keeps each alive on its own. An async context manager.
 
-    `on_offer` gets every reading of a catalog, `on_event` what an upstream asked of the client (kind, body,
-    invocation or None); both are awaited by background tasks, never by a call. `environment` is where stdio
-    upstreams get PATH, HOME and LANG from; `folder` is what their `cwd` and TLS files are relative to. `name` and
-    `version` are how the shim names itself to upstreams; `jitter` gives 0..1.
+    `secrets` issues what reading catalogs needs. `on_offer` gets every reading of a catalog, `on_event` what an
+    upstream asked of the client (kind, body, invocation or None); both are awaited by background tasks, never by a
+    call. `environment` is where stdio upstreams get PATH, HOME and LANG from; `folder` is what their `cwd` and TLS
+    files are relative to. `name` and `version` are how the shim names itself to upstreams; `jitter` gives 0..1.
 
-    To be entered and left by the same task. Leaving ends all sessions and child processes, within 10 s.
+    To be entered and left by the same task. Leaving ends all sessions and child processes, within 10 s, also those of
+    the upstreams that took the place of these by `replace`.
     """
 
     def __init__(
         self,
         blocks: Mapping[str, UpstreamBlock],
         *,
+        secrets: Secrets,
         on_offer: Callable[[Offer], Awaitable[None]],
         on_event: Callable[[str, JsonObject, str | None], Awaitable[None]],
         environment: Mapping[str, str],
@@ -51,50 +53,35 @@ class Upstreams:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._blocks = dict(blocks)
-        self._on_offer = on_offer
-        self._on_event = on_event
-        self._environment = environment
-        self._folder = folder
-        self._me = Me(name, version)
-        self._jitter = jitter
-        self._watchdog = Watchdog()
+        self._keeper = _Keeper(secrets, on_offer, on_event, environment, folder, Me(name, version), jitter)
         self._links: dict[str, Link] = {}
-        self._group: TaskGroup | None = None
-        self._events: asyncio.Queue[tuple[str, JsonObject, str | None]] = asyncio.Queue(_EVENTS)
 
     async def __aenter__(self) -> Upstreams:
-        self._group = await anyio.create_task_group().__aenter__()
-        around = Surroundings(self._me, self._spawn, self._jitter, self._on_offer, self._event)
-        for name, block in self._blocks.items():
-            kind = kind_of(
-                name,
-                block,
-                folder=self._folder,
-                environment=self._environment,
-                watchdog=self._watchdog,
-                spawn=self._spawn,
-            )
-            self._links[name] = Link(name, block, kind, around)
-        self._spawn(self._tell_events)
-        for link in self._links.values():
-            self._spawn(_keep, link)
-            self._spawn(link.tend)
+        await self._keeper.enter()
+        self._links = {name: self._keeper.start(name, block) for name, block in self._blocks.items()}
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        group, self._group = self._group, None
-        if group is None:
-            return
-        group.cancel_scope.cancel()
-        try:
-            await group.__aexit__(None, None, None)
-        finally:
-            with anyio.CancelScope(shield=True):
-                for link in self._links.values():
-                    await link.close()
-                await self._watchdog.stop()
+        await self._keeper.leave()
+
+    def replace(self, blocks: Mapping[str, UpstreamBlock]) -> Upstreams:
+        """The upstreams of another configuration, in place of these; not to be entered.
+
+        What is configured as before goes on with its processes and sessions. What is not, or not so, is reached
+        through these for requests that have them already, and ends with the last call of those. Happens at once,
+        without waiting for anything.
+        """
+        new = Upstreams.__new__(Upstreams)
+        new._blocks, new._keeper, new._links = dict(blocks), self._keeper, {}
+        for name, block in blocks.items():
+            same = name in self._blocks and _runs_alike(self._blocks[name], block)
+            new._links[name] = self._links[name] if same else self._keeper.start(name, block)
+        for name, link in self._links.items():
+            if new._links.get(name) is not link:
+                self._keeper.retire(link)
+        return new
 
     async def settled(self) -> None:
         """Return when every upstream's first connection attempt is over, after 10 s at most."""
@@ -105,20 +92,97 @@ class Upstreams:
             for link in waiting:
                 await link.first.wait()
 
-    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener) -> Reply:
+    def needs(self, upstream: str) -> Sequence[Need]:
+        """The secrets that a call of this upstream needs."""
+        link = self._links.get(upstream)
+        return link.needs if link is not None else ()
+
+    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """Send one `tools/call` for a recorded intent and await the answer.
 
-        `params` are the caller's as they came (its wire name is replaced by the tool's own). Raises the Refusals of
+        `params` are the caller's as they came (its wire name is replaced by the tool's own), `leased` what `needs`
+        says: it goes to this upstream, for this call and for those with the same values. Raises the Refusals of
         `shim.errors`; a call that may have reached the upstream is never sent again. Cancelling cancels upstream.
         """
         link = self._links.get(tool.upstream)
-        if link is None or self._group is None:
+        if link is None or not self._keeper.runs:
             raise unavailable(tool.upstream, "it is not configured, or the shim is stopping")
-        return await link.call(call, tool, params, listener)
+        return await link.call(call, tool, params, listener, leased)
 
     def status(self) -> Mapping[str, UpstreamStatus]:
         """How every upstream stands now, in the order of the configuration."""
         return {name: link.status() for name, link in self._links.items()}
+
+
+class _Keeper:
+    """Owns every link, the task group in which all of them live, and the watchdog."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        on_offer: Callable[[Offer], Awaitable[None]],
+        on_event: Callable[[str, JsonObject, str | None], Awaitable[None]],
+        environment: Mapping[str, str],
+        folder: Path,
+        me: Me,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._on_event = on_event
+        self._environment = environment
+        self._folder = folder
+        self._around = Surroundings(me, self._spawn, secrets, jitter, on_offer, self._event)
+        self._watchdog = Watchdog()
+        self._scopes: dict[Link, anyio.CancelScope] = {}
+        self._group: TaskGroup | None = None
+        self._events: asyncio.Queue[tuple[str, JsonObject, str | None]] = asyncio.Queue(_EVENTS)
+
+    @property
+    def runs(self) -> bool:
+        return self._group is not None
+
+    async def enter(self) -> None:
+        self._group = await anyio.create_task_group().__aenter__()
+        self._spawn(self._tell_events)
+
+    async def leave(self) -> None:
+        group, self._group = self._group, None
+        if group is None:
+            return
+        group.cancel_scope.cancel()
+        try:
+            await group.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                for link in self._scopes:
+                    await link.close()
+                await self._watchdog.stop()
+
+    def start(self, name: str, block: UpstreamBlock) -> Link:
+        """A link that lives from now on."""
+        kind = kind_of(
+            name,
+            block,
+            folder=self._folder,
+            environment=self._environment,
+            watchdog=self._watchdog,
+            spawn=self._spawn,
+        )
+        link = Link(name, block, kind, self._around)
+        self._scopes[link] = anyio.CancelScope()
+        self._spawn(self._live, link)
+        return link
+
+    def retire(self, link: Link) -> None:
+        """Let a link end once its last call is over."""
+        self._scopes[link].cancel()
+
+    async def _live(self, link: Link) -> None:
+        with self._scopes[link]:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_keep, link)
+                group.start_soon(_guarded, link.tend, ())
+        await link.retire()
+        del self._scopes[link]
 
     def _spawn(self, function: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Run a background task of some upstream, in a context that carries nothing of the caller's."""
@@ -135,6 +199,13 @@ class Upstreams:
         while True:
             kind, body, invocation = await self._events.get()
             await _guarded(self._on_event, (kind, body, invocation))
+
+
+def _runs_alike(old: UpstreamBlock, new: UpstreamBlock) -> bool:
+    """Whether what runs for one block serves the other too: how tools are named, and whether they are needed to be
+    ready, is no concern of sessions."""
+    apart = {"prefix": None, "required": False}
+    return old.model_copy(update=apart) == new.model_copy(update=apart)
 
 
 async def _keep(link: Link) -> None:

@@ -19,7 +19,9 @@ from shim.model import (
     Decision,
     Identity,
     JsonObject,
+    Leased,
     Listener,
+    Need,
     Offer,
     Outcome,
     Reason,
@@ -29,6 +31,7 @@ from shim.model import (
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
 from shim.record.recorder import Record
+from shim.secrets.broker import Broker
 from shim.upstream.supervisor import Upstreams
 
 Behaviour = Callable[[Call, JsonObject, Listener], Awaitable[Reply]]
@@ -96,7 +99,10 @@ class MemoryUpstreams:
     async def settled(self) -> None:
         return
 
-    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener) -> Reply:
+    def needs(self, upstream: str) -> Sequence[Need]:
+        return ()
+
+    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         self.calls.append(call)
         return await self.behaviours.get(tool.ref, echo)(call, params, listener)
 
@@ -146,7 +152,11 @@ def world(tools: Iterable[JsonObject] | None = None, grants: dict[str, set[str]]
         cast(Record, record), Runs(lambda: "run"), policy_digest="digest", new_id=lambda: f"inv-{next(ids)}"
     )
     gateway = Gateway(
-        catalog=catalog, policy=cast(Policy, policy), invocations=invocations, upstreams=cast(Upstreams, upstreams)
+        catalog=catalog,
+        policy=cast(Policy, policy),
+        invocations=invocations,
+        upstreams=cast(Upstreams, upstreams),
+        secrets=Broker({}, environment={}, random=bytes, new_id=lambda: "lease"),
     )
     return World(gateway, catalog, policy, record, upstreams)
 

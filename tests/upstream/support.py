@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shim.model import Call, Caller, Credential, Identity, JsonObject, Offer, Reply, Tool
+from shim.model import Call, Caller, Credential, Identity, JsonObject, Lease, Offer, Reply, Tool
+from shim.secrets.broker import Broker
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.supervisor import Upstreams
 
@@ -36,7 +37,8 @@ class Heard:
 class Running:
     """Upstreams under test, with what they told."""
 
-    def __init__(self) -> None:
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
         self.upstreams: Upstreams
         self.offers: list[Offer] = []
         self.events: list[tuple[str, JsonObject, str | None]] = []
@@ -53,9 +55,13 @@ class Running:
             self._news.notify_all()
 
     async def until(self, condition: Callable[[], bool], within: float = 10.0) -> None:
-        """Wait for an offer or event that makes `condition` true."""
+        """Wait for an offer or event that makes `condition` true; a state may change without either."""
         async with asyncio.timeout(within), self._news:
-            await self._news.wait_for(condition)
+            while not condition():
+                try:
+                    await asyncio.wait_for(self._news.wait(), 0.05)
+                except TimeoutError:
+                    continue
 
     def offer(self, upstream: str) -> Offer:
         return next(offer for offer in reversed(self.offers) if offer.upstream == upstream)
@@ -72,6 +78,7 @@ class Running:
         heard: Heard | None = None,
         extra: JsonObject | None = None,
         definition: JsonObject | None = None,
+        leases: list[Lease] | None = None,
     ) -> Reply:
         params: JsonObject = {"name": "wire-name", "arguments": arguments or {}, **(extra or {})}
         if meta is not None:
@@ -82,16 +89,22 @@ class Running:
             f"inv-{tool}", caller, "run", "tools/call", ref, upstream, arguments, datetime(2026, 8, 1, tzinfo=UTC), "p"
         )
         known = Tool(upstream, tool, tool, definition or {"name": tool, "inputSchema": {"type": "object"}}, ref)
-        return await self.upstreams.call(call, known, params, heard or Heard())
+        async with self.broker.leased(self.upstreams.needs(upstream)) as held:
+            leased = await held.take()
+            (leases if leases is not None else []).extend(held.issued)
+            return await self.upstreams.call(call, known, params, heard or Heard(), leased)
 
 
 @asynccontextmanager
-async def running(blocks: dict[str, UpstreamBlock], *, settled: bool = True) -> AsyncIterator[Running]:
+async def running(
+    blocks: dict[str, UpstreamBlock], *, settled: bool = True, broker: Broker | None = None
+) -> AsyncIterator[Running]:
     """Enter `Upstreams`, as the composition root does; a test may not take longer than a minute with them."""
-    run = Running()
+    run = Running(broker or Broker({}, environment={}, random=os.urandom, new_id=lambda: "lease"))
     async with asyncio.timeout(60):
         async with Upstreams(
             blocks,
+            secrets=run.broker,
             on_offer=run.on_offer,
             on_event=run.on_event,
             environment=os.environ,
