@@ -94,8 +94,10 @@ def _show(check: Check, *, is_first: bool) -> None:
 
 
 def _summary(checks: list[Check]) -> str:
+    from shim.cli.checkup.checks import counted
+
     counts = {level: sum(check.level == level for check in checks) for level in ("error", "warning")}
-    said = [f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count]
+    said = [counted(count, level) for level, count in counts.items() if count]
     return ", ".join(said) or "all is well"
 
 

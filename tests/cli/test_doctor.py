@@ -360,7 +360,7 @@ def test_servers_that_bypass_the_shim_are_named_and_those_that_it_fronts_told_ap
     client_file(config.parent, {"mcp-shim": entry(config), "clock": time, "other": other})
     found = of_claude_code(config)
     assert found.level == "warning"
-    assert "2 servers bypass the shim: clock (which is time, in " in found.message
+    assert "2 servers bypassing the shim: clock (which is time, in " in found.message
     assert (found.remedy or "").endswith("--identity reader --config " + str(config) + " --write --replace")
 
 
@@ -390,7 +390,7 @@ def test_an_entry_that_leads_elsewhere_over_http_says_where(config: Path) -> Non
 
 def test_a_client_that_is_not_connected_or_not_readable_is_said(config: Path) -> None:
     client_file(config.parent, {"mine": {"command": "npx", "args": ["mine"]}})
-    assert "not connected; it has 1 servers" in of_claude_code(config).message
+    assert "not connected; it has 1 server of" in of_claude_code(config).message
     (config.parent / ".mcp.json").write_text('{"mcpServers": {')
     found = of_claude_code(config)
     assert (found.level, ".mcp.json" in found.message) == ("warning", True)

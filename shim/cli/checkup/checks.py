@@ -41,3 +41,8 @@ class Section:
     def error(self, name: str, message: str, remedy: str) -> Check:
         """Keeps something from working, or lets somebody in."""
         return Check(self.name, name, "error", message, remedy)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 tool`, `2 tools`."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"

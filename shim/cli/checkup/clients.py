@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shim.cli.checkup.checks import Check, Section
-from shim.clients.client import ENTRY, Machine
+from shim.cli.checkup.checks import Check, Section, counted
+from shim.cli.options import DEFAULT_CONFIG
+from shim.clients.client import ENTRY, TOKEN, Machine
 from shim.clients.matching import fronting
 from shim.clients.registry import CLIENTS, find
 from shim.clients.server import ClientName, Server, Unusable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _MOST = 8
 """Names that one line lists; the rest are counted."""
+
+_LONGEST = 80
+"""Characters of what a client's file says that are repeated."""
 
 _say = Section("clients")
 
@@ -46,7 +50,7 @@ def checks(configuration: Configuration | None, machine: Machine) -> Iterator[Ch
 
 def _seen(client: ClientName, servers: Sequence[Server]) -> Check:
     ours = sum(_is_entry(server) for server in servers)
-    text = f"{len(servers) - ours} servers" + (", and an entry of the shim" if ours else "")
+    text = counted(len(servers) - ours, "server") + (", and an entry of the shim" if ours else "")
     return _say.info(client, text, f"mcp-shim init --from {client}" if len(servers) > ours else None)
 
 
@@ -59,15 +63,18 @@ def _unusable(unusable: Unusable) -> Check:
 def _client(
     configuration: Configuration, machine: Machine, client: ClientName, servers: Sequence[Server]
 ) -> Iterator[Check]:
-    entries = [_entry(configuration, machine, server) for server in servers if _is_entry(server)]
-    around = [server for server in servers if not _is_entry(server) and not server.disabled]
+    url = _url(configuration)
+    entries = [_entry(configuration, machine, server) for server in servers if _is_entry(server, url)]
+    around = [server for server in servers if not _is_entry(server, url) and not server.disabled]
     for entry in entries:
         if entry.wrong is not None:
             yield _say.error(client, entry.wrong, _connect(configuration, client, entry))
     good = [entry for entry in entries if entry.wrong is None]
     if not entries:
         yield _say.info(
-            client, f"not connected; it has {len(around)} servers of its own", _connect(configuration, client)
+            client,
+            f"not connected; it has {counted(len(around), 'server')} of its own",
+            _connect(configuration, client),
         )
     elif good and around:
         said, remedy = _bypassing(configuration, machine, client, around, good[0])
@@ -83,9 +90,11 @@ def _bypassing(
     for server in around:
         upstream = fronting(server, configuration.upstreams, environ=machine.environ, folder=machine.folder)
         fronted += upstream is not None
-        names.append(f"{server.name} ({f'which is {upstream}, ' if upstream else ''}in {server.origin.file})")
+        names.append(
+            f"{server.name[:_LONGEST]} ({f'which is {upstream}, ' if upstream else ''}in {server.origin.file})"
+        )
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    said = f"{len(names)} servers bypass the shim: {', '.join(names[:_MOST])}{more}"
+    said = f"{counted(len(names), 'server')} bypassing the shim: {', '.join(names[:_MOST])}{more}"
     if fronted:
         return said, f"{_connect(configuration, client, entry)} --replace"
     return said, f"make upstreams of them (mcp-shim init --from {client} shows how), then connect with --replace"
@@ -100,38 +109,43 @@ class _Entry:
     wrong: str | None = None
 
 
-def _is_entry(server: Server) -> bool:
-    return server.name == ENTRY or (server.command is not None and Path(server.command[0]).name == "mcp-shim")
+def _is_entry(server: Server, url: str | None = None) -> bool:
+    if server.name == ENTRY or (url is not None and server.url == url):
+        return True
+    return server.command is not None and Path(server.command[0]).name == "mcp-shim"
 
 
 def _entry(configuration: Configuration, machine: Machine, server: Server) -> _Entry:
-    file = server.origin.file
     if server.disabled:
-        return _Entry(None, wrong=f"the entry {server.name} in {file} is switched off in the client")
-    if server.url is not None:
-        url = configuration.server.url or _url(configuration)
-        if server.url != url:
-            return _Entry(None, wrong=f"the entry in {file} leads to {server.url}, this configuration is at {url}")
-        return _Entry(None, f"connected over HTTP to {url}")
-    return _stdio(configuration, machine, server)
+        return _bad(server, "is switched off in the client")
+    if server.url is None:
+        return _stdio(configuration, machine, server)
+    url = _url(configuration)
+    if server.url != url:
+        return _bad(server, f"leads to {server.url[:_LONGEST]}, this configuration is at {url}")
+    return _Entry(None, f"connected over HTTP to {url}")
 
 
 def _stdio(configuration: Configuration, machine: Machine, server: Server) -> _Entry:
-    file, command = server.origin.file, server.command or ("",)
+    command = server.command or ("",)
     folder = Path(server.cwd or server.origin.folder or machine.folder)
     identity = _option(command, "--identity")
-    path = _option(command, "--config") or server.env.get("MCP_SHIM_CONFIG") or "config/shim.yaml"
+    path = folder / (_option(command, "--config") or server.env.get("MCP_SHIM_CONFIG") or DEFAULT_CONFIG)
     program = command[0] if "/" not in command[0] else str(folder / command[0])
     if shutil.which(program, path=server.env.get("PATH") or machine.environ.get("PATH")) is None:
-        return _Entry(identity, wrong=f"the entry in {file} starts {command[0]}, which is not there")
-    if os.path.realpath(folder / path) != os.path.realpath(configuration.path):
-        return _Entry(identity, wrong=f"the entry in {file} uses another configuration: {folder / path}")
+        return _bad(server, f"starts {command[0][:_LONGEST]}, which is not there", identity)
+    if os.path.realpath(path) != os.path.realpath(configuration.path):
+        return _bad(server, f"uses another configuration: {str(path)[:_LONGEST]}", identity)
     block = configuration.identities.get(identity) if identity is not None else None
     if block is None:
-        return _Entry(None, wrong=f"the entry in {file} names the identity {identity}, which is not configured")
-    if not block.local and "MCP_SHIM_TOKEN" not in server.env:
-        return _Entry(None, wrong=f"the entry in {file} acts as {identity}, which is not local, without a token")
-    return _Entry(identity, f"connected as {identity} by {file}")
+        return _bad(server, f"names the identity {(identity or 'none')[:_LONGEST]}, which is not configured")
+    if not block.local and TOKEN not in server.env:
+        return _bad(server, f"acts as {identity}, which is not local, without a token")
+    return _Entry(identity, f"connected as {identity} by {server.origin.file}")
+
+
+def _bad(server: Server, why: str, identity: str | None = None) -> _Entry:
+    return _Entry(identity, wrong=f"the entry {server.name[:_LONGEST]} in {server.origin.file} {why}")
 
 
 def _option(command: Sequence[str], name: str) -> str | None:
@@ -144,6 +158,8 @@ def _option(command: Sequence[str], name: str) -> str | None:
 
 
 def _url(configuration: Configuration) -> str:
+    if configuration.server.url is not None:
+        return configuration.server.url
     scheme = "https" if configuration.server.tls is not None else "http"
     return f"{scheme}://{configuration.server.listen}/mcp"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shim.cli.checkup.checks import Check, Section
+from shim.cli.checkup.checks import Check, Section, counted
 from shim.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def unread(path: Path, fault: ConfigurationError | None) -> Iterator[Check]:
         return
     yield look(Kept("configuration", path, private=False))
     if fault is not None:
-        count = len(fault.problems)
-        text = f"it cannot be used: {count} fault{'s' if count != 1 else ''}, the first is {fault.problems[0]}"
+        text = f"it cannot be used: {counted(len(fault.problems), 'fault')}, the first is {fault.problems[0]}"
         yield _say.error("configuration", text, "mend what stands on standard error")
 
 

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 import anyio
 
 from shim import __version__
-from shim.cli.checkup.checks import Check, Section
+from shim.cli.checkup.checks import Check, Section, counted
 
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
@@ -59,7 +59,9 @@ def _identity(configuration: Configuration, name: str, trip: Trip) -> Check:
     if trip.error is not None:
         command = f"mcp-shim stdio --identity {name} --config {shlex.quote(str(configuration.path))}"
         return _say.error(name, trip.error, f"start it by hand to see more: {command}")
-    text = f"sees {trip.tools} tools over stdio, {trip.protocol}, {trip.seconds * 1000:.0f} ms with its start"
+    text = (
+        f"sees {counted(trip.tools, 'tool')} over stdio, {trip.protocol}, {trip.seconds * 1000:.0f} ms with its start"
+    )
     if not trip.tools:
         remedy = f"allow it something under `grants:` of {configuration.path}, and see that its upstreams are up"
         return _say.warning(name, text, remedy)

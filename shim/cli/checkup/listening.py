@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from shim import jsontext
-from shim.cli.checkup.checks import Check, Section
+from shim.cli.checkup.checks import Check, Section, counted
 from shim.errors import InvalidText
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _ready(answer: _Answer, listen: str) -> Check:
     waiting = [f"{name} is {state}" for name, state in upstreams.items() if state != "up"]
     said = f"; {', '.join(waiting)}" if waiting else ""
     if answer.status == 200 and ready is True:
-        return _say.ok("readyz", f"ready, {len(upstreams)} upstreams{said}")
+        return _say.ok("readyz", f"ready, {counted(len(upstreams), 'upstream')}{said}")
     return _say.warning(
         "readyz", f"not ready: {listen} refuses calls{said}", "see the store and the required upstreams above"
     )

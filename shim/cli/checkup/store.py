@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shim.cli.checkup.checks import Check, Section
+from shim.cli.checkup.checks import Check, Section, counted
 from shim.cli.checkup.installation import SQLITE_MENDED
 from shim.cli.reading import store_path
 from shim.errors import RecordUnavailable
@@ -54,7 +54,7 @@ def _inside(reader: Reader, configuration: Configuration) -> Iterator[Check]:
 
     head = reader.head()
     events = head.seq if head is not None else 0
-    yield _say.ok("record", f"{reader.path}: schema {reader.schema}, {events} events")
+    yield _say.ok("record", f"{reader.path}: schema {reader.schema}, {counted(events, 'event')}")
     yield from _checkpoints(reader, configuration)
     now = alive(reader.path)
     yield _processes(len(now))
@@ -62,7 +62,7 @@ def _inside(reader: Reader, configuration: Configuration) -> Iterator[Check]:
     if lost:
         yield _say.warning(
             "unfinished",
-            f"{lost} calls of processes that are gone have no outcome; the next start records them as unknown",
+            f"{counted(lost, 'call')} without an outcome, of processes that are gone; the next start says unknown",
             "mcp-shim log list --status unknown",
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shim.cli import knowing
-from shim.cli.checkup.checks import Check, Section
+from shim.cli.checkup.checks import Check, Section, counted
 
 if TYPE_CHECKING:
     from shim.cli.reaching import Reached
@@ -39,7 +39,9 @@ def _upstream(configuration: Configuration, name: str, found: Reached, usable: i
     if status.state != "up":
         remedy = f"see {there}: what stands there, tried by hand, shows more"
         return _say.error(name, f"{status.state}: {status.error or 'it did not answer in time'}", remedy)
-    text = f"up, {status.era}, {usable} tools, {found.seconds[name]:.1f} s" if name in found.seconds else "up"
+    text = (
+        f"up, {status.era}, {counted(usable, 'tool')}, {found.seconds[name]:.1f} s" if name in found.seconds else "up"
+    )
     if left_out:
         remedy = f"mcp-shim check --config {shlex.quote(str(configuration.path))} says which and why"
         return _say.warning(name, f"{text}; {left_out} left out", remedy)
