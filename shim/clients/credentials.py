@@ -162,10 +162,11 @@ def _found(text: str, wanted: str, *, named: bool, known: frozenset[str]) -> Val
 
 
 def _in_pieces(value: Value, wanted: str, known: frozenset[str]) -> Value:
-    # Between what the client puts in, a name tells nothing of the text.
+    # Between what the client puts in, a name tells nothing of the text; beside a key that was found, nor does shape.
+    is_fresh = not any(isinstance(part, Key) for part in value)
     return tuple(
         Key(part.text, wanted)
-        if isinstance(part, Text) and (_is_known(part.text, known) or looks_like_one(part.text))
+        if isinstance(part, Text) and (_is_known(part.text, known) or (is_fresh and looks_like_one(part.text)))
         else part
         for part in value
     )
