@@ -1,7 +1,8 @@
 """Reads fenced `console` blocks of a page: `$ command` lines, each followed by what it prints.
 
 In the expected output `…` stands for any text within a line, and a line that is nothing but `…` for any lines. A
-command that continues on the next line ends with a backslash there, as in a shell.
+command that continues on the next line ends with a backslash there, as in a shell. A block that shows how something
+goes wrong says so behind its language: `console exit=1`.
 """
 
 from __future__ import annotations
@@ -9,21 +10,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)(?: exit=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of a page, what it is said to print ("" where nothing is said), and the line where it stands."""
+    """One command of a page, what it is said to print ("" where nothing is said), the line where it stands, and the
+    exit code with which it ends.
+    """
 
     text: str
     output: str
     line: int
+    code: int = 0
 
 
 def blocks(page: str, language: str) -> list[str]:
     """The texts of all fenced blocks of one language, in order."""
-    return [match[2] for match in _BLOCK.finditer(page) if match[1] == language]
+    return [match[3] for match in _BLOCK.finditer(page) if match[1] == language]
 
 
 def commands(page: str) -> list[Command]:
@@ -32,21 +36,22 @@ def commands(page: str) -> list[Command]:
     for match in _BLOCK.finditer(page):
         if match[1] != "console":
             continue
-        first = page.count("\n", 0, match.start(2)) + 1
+        code = int(match[2] or 0)
+        first = page.count("\n", 0, match.start(3)) + 1
         text: str | None = None
         output: list[str] = []
         where = first
-        for number, line in enumerate(match[2].splitlines(), start=first):
+        for number, line in enumerate(match[3].splitlines(), start=first):
             if text is not None and text.endswith("\\") and not output:
                 text = f"{text[:-1]}{line.strip()}"
             elif line.startswith("$ "):
                 if text is not None:
-                    found.append(Command(text, "\n".join(output), where))
+                    found.append(Command(text, "\n".join(output), where, code))
                 text, output, where = line[2:], [], number
             else:
                 output.append(line)
         if text is not None:
-            found.append(Command(text, "\n".join(output), where))
+            found.append(Command(text, "\n".join(output), where, code))
     return found
 
 

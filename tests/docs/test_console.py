@@ -17,11 +17,19 @@ $ two \\
 ```sh
 not run
 ```
+
+```console exit=1
+$ three
+```
 """
 
 
 def test_commands_come_with_what_they_print_and_where_they_stand() -> None:
-    assert commands(PAGE) == [Command("one", "out\n…", 4), Command("two more", "", 7)]
+    assert commands(PAGE) == [
+        Command("one", "out\n…", 4),
+        Command("two more", "", 7),
+        Command("three", "", 16, code=1),
+    ]
 
 
 def test_an_ellipsis_stands_for_anything_and_nothing_else_does() -> None:
