@@ -67,11 +67,12 @@ class SecretUnavailable(Refusal):
         super().__init__(
             f"The secret {name} is not available, so the call was not made: whoever runs this server has to provide it."
         )
+        self.name = name
         self.why = why
 
     @property
     def detail(self) -> str:
-        return f"{self} ({self.why})"
+        return f"The secret {self.name} is not available: {self.why}."
 
 
 class RecordUnavailable(Refusal):

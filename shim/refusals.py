@@ -6,9 +6,13 @@ caller may see gets a tool result with one sentence that a model can act on, and
 
 from __future__ import annotations
 
+import logging
+
 from shim.errors import ProtocolError, Refusal
 from shim.meta import clean_result
 from shim.model import META_PREFIX, Answer, Call, Decision, JsonObject, Outcome, Reason, Reply, Status
+
+_log = logging.getLogger("shim.gateway")
 
 DECISION_META = f"{META_PREFIX}decision"
 
@@ -70,6 +74,8 @@ def answered(reply: Reply, duration_ms: float) -> tuple[Answer, Outcome]:
 
 def failed(call: Call, decision: Decision, refusal: Refusal, duration_ms: float) -> tuple[Answer, Outcome]:
     """Why an allowed call has no answer: for the caller what it may know, for the record everything."""
+    if refusal.detail != str(refusal):
+        _log.error("a call of %s failed. %s", call.caller.identity.name, refusal.detail)
     outcome = Outcome(Status.FAILED, duration_ms, error=f"{refusal.reason}: {refusal.detail}")
     return refused(call, Decision("allow", refusal.reason, decision.grant), str(refusal)), outcome
 

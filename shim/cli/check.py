@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shim.cli import knowing, output
+from shim.cli import knowing, output, secrets
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import visible
@@ -40,7 +40,7 @@ def check(
     if not offline:
         found = reach(loaded)
         status, offers = found.status, {**offers, **found.offers}
-    problems = _problems(loaded, offers)
+    problems = _problems(loaded, offers, {} if offline else secrets.unavailable(loaded))
     usable = Counter(tool.upstream for tool in knowing.catalog(loaded, offers).now.tools)
     upstreams = [_upstream(name, status.get(name), offers.get(name), usable[name]) for name in loaded.upstreams]
     down = [name for name, stands in status.items() if stands.state != "up"]
@@ -61,11 +61,12 @@ def _kept(loaded: Configuration) -> Mapping[str, Offer]:
         return {}
 
 
-def _problems(loaded: Configuration, offers: Mapping[str, Offer]) -> list[Problem]:
+def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mapping[str, str]) -> list[Problem]:
     from shim.policy.engine import Policy
 
     contents = knowing.catalog(loaded, offers).now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.tools))]
+    found += secrets.problems(loaded, missing)
     for out in contents.left_out:
         place = loaded.upstream_places[out.upstream]
         found.append(Problem(place.file, place.line, "warning", f"left out {out.upstream}/{out.name}: {out.why}"))

@@ -187,14 +187,14 @@ def _error(outcome: Outcome, keep: Keep) -> tuple[str | None, int]:
 
 def _lease(lease: Lease) -> JsonObject:
     # What never expires is said aloud: an auditor looks for what somebody has to change by hand.
-    ends = {"expires": stamp(lease.expires)} if lease.expires is not None else {"expires": None, "long_lived": True}
     return {
         "name": lease.secret,
         "source": lease.source,
         "lease": lease.id,
         "issued": stamp(lease.issued),
+        "expires": stamp(lease.expires) if lease.expires is not None else None,
         "revoked": stamp(lease.revoked) if lease.revoked is not None else None,
-        **ends,
+        **({"long_lived": True} if lease.expires is None else {}),
     }
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
+from shim import templates
 from shim.errors import SecretUnavailable
 from shim.model import Lease, Leased, Need
 from shim.secrets.config import KINDS, SecretBlock
 from shim.secrets.source import MAX_BYTES, PATIENCE, Unavailable
-
-_log = logging.getLogger("shim.secrets")
 
 _NOTHING = Leased()
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -54,12 +52,11 @@ class Broker:
         return BrokersLeases(self, needs)
 
     async def issue(self, name: str, needs: Sequence[Need]) -> tuple[Lease, Mapping[str, str]]:
-        """One issue of a secret: its values by reference. Raises SecretUnavailable, and says why in the log."""
+        """One issue of a secret: its values by reference. Raises SecretUnavailable."""
         try:
             source, values = await self._asked(name, frozenset(need.field for need in needs))
         except Unavailable as unavailable:
-            _log.error("the secret %s is not available: %s", name, unavailable)
-            raise SecretUnavailable(needs[0].reference.partition(".")[0], str(unavailable)) from None
+            raise SecretUnavailable(templates.name_of(needs[0].reference), str(unavailable)) from None
         lease = Lease(self._new_id(), name, source, self._clock())
         return lease, {need.reference: values[need.field] for need in needs}
 
