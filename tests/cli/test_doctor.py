@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from shim.cli.checkup import clients, files, listening, secrets, store
+from shim.cli.checkup import files, listening, secrets, store
 from shim.cli.checkup.checks import Check
 from shim.config.loader import load
 from tests.cli.conftest import edit, prepare
@@ -331,69 +331,6 @@ async def test_somebody_else_at_our_address_is_said(config: Path, answer: bytes)
         loaded = load(config, {}).listening_on(f"127.0.0.1:{port}")
         found = await asyncio.to_thread(list, listening.checks(loaded))
     assert "warning" in {check.level for check in found}
-
-
-def client_file(folder: Path, servers: dict[str, Any]) -> None:
-    (folder / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
-
-
-def of_claude_code(config: Path) -> Check:
-    """What is said of Claude Code, opened in the configuration's folder."""
-    machine = clients.machine(environment(config.parent), config.parent, "linux")
-    return named(clients.checks(load(config, {}), machine), "claude-code")
-
-
-def entry(config: Path, identity: str = "reader", program: str = SHIM) -> dict[str, Any]:
-    return {"command": program, "args": ["stdio", "--identity", identity, "--config", str(config)]}
-
-
-def test_a_client_with_nothing_but_the_shim_is_governed(config: Path) -> None:
-    client_file(config.parent, {"mcp-shim": entry(config)})
-    found = of_claude_code(config)
-    assert found.level == "ok"
-    assert found.message.startswith("governed: connected as reader")
-
-
-def test_servers_that_bypass_the_shim_are_named_and_those_that_it_fronts_told_apart(config: Path) -> None:
-    time = {"command": f"{BIN}/mcp-server-time", "args": ["--local-timezone", "Etc/UTC"]}
-    other = {"command": "npx", "args": ["-y", "somebody's"]}
-    client_file(config.parent, {"mcp-shim": entry(config), "clock": time, "other": other})
-    found = of_claude_code(config)
-    assert found.level == "warning"
-    assert "2 servers bypassing the shim: clock (which is time, in " in found.message
-    assert (found.remedy or "").endswith("--identity reader --config " + str(config) + " --write --replace")
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"command": "/nowhere/mcp-shim"}, "which is not there"),
-        ({"args": ["stdio", "--identity", "reader", "--config", "other.yaml"]}, "another configuration"),
-        ({"args": ["stdio", "--identity", "reader"]}, "another configuration"),
-        ({"args": ["stdio", "--identity", "stranger", "--config", "shim.yaml"]}, "stranger, which is not configured"),
-        ({"args": ["stdio", "--identity", "remote", "--config", "shim.yaml"]}, "without a token"),
-    ],
-)
-def test_an_entry_that_cannot_work_says_why(config: Path, change: dict[str, Any], said: str) -> None:
-    client_file(config.parent, {"mcp-shim": entry(config) | change})
-    found = of_claude_code(config)
-    assert (found.level, said in found.message) == ("error", True), found.message
-    assert "mcp-shim connect claude-code" in (found.remedy or "")
-
-
-def test_an_entry_that_leads_elsewhere_over_http_says_where(config: Path) -> None:
-    client_file(config.parent, {"mcp-shim": {"type": "http", "url": "http://127.0.0.1:8765/mcp"}})
-    assert of_claude_code(config).level == "ok"
-    client_file(config.parent, {"mcp-shim": {"type": "http", "url": "http://127.0.0.1:1/mcp"}})
-    assert of_claude_code(config).level == "error"
-
-
-def test_a_client_that_is_not_connected_or_not_readable_is_said(config: Path) -> None:
-    client_file(config.parent, {"mine": {"command": "npx", "args": ["mine"]}})
-    assert "not connected; it has 1 server of" in of_claude_code(config).message
-    (config.parent / ".mcp.json").write_text('{"mcpServers": {')
-    found = of_claude_code(config)
-    assert (found.level, ".mcp.json" in found.message) == ("warning", True)
 
 
 def test_secrets_that_cannot_be_had_are_found_and_no_value_is_shown(config: Path) -> None:

@@ -17,7 +17,6 @@ LATER = [
     ["thaw", "git"],
     ["pins", "accept", "--all"],
     ["secrets", "leases"],
-    ["doctor"],
     ["serve", "--workers", "4"],
     ["log", "export", "--format", "parquet"],
     ["log", "export", "--format", "syslog"],
