@@ -23,6 +23,7 @@ from shim.clients.entries import (
     mapping_of,
     text_of,
     unread,
+    unusable,
     variables_of,
     wrong,
 )
@@ -62,7 +63,7 @@ class Codex:
             try:
                 yield _server(name, value, origin)
             except Wrong as error:
-                yield Unusable(origin, name, str(error))
+                yield unusable(origin, name, str(error))
 
     def stdio(self, command: Sequence[str], _machine: Machine) -> Entry:
         return Entry({"command": command[0], "args": list(command[1:])})

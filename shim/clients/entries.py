@@ -9,6 +9,7 @@ from typing import Literal, NoReturn
 
 from shim.clients.client import Machine
 from shim.clients.server import Origin, Server, Unusable
+from shim.config.faults import printable
 from shim.model import Json, JsonObject
 
 Expand = Callable[[str], str]
@@ -29,6 +30,11 @@ class Wrong(Exception):
 def wrong(why: str) -> NoReturn:
     """End the reading of one entry."""
     raise Wrong(why)
+
+
+def unusable(origin: Origin, name: str | None, why: str) -> Unusable:
+    """What cannot be used; `why` may hold what the file holds."""
+    return Unusable(origin, name, printable(why))
 
 
 def shell_variables(text: str) -> str:
@@ -159,7 +165,7 @@ def server_of(name: str, value: Json, origin: Origin, path: tuple[str, ...], sha
         entry = mapping_of(value, "the entry")
         return _server(name, entry, origin, path, shape)
     except Wrong as error:
-        return Unusable(origin, name, str(error))
+        return unusable(origin, name, str(error))
 
 
 def _server(name: str, entry: JsonObject, origin: Origin, path: tuple[str, ...], shape: Shape) -> Server:
@@ -216,7 +222,7 @@ def servers_at(
     if value is None:
         return
     if not isinstance(value, dict):
-        yield Unusable(origin, None, f"{'.'.join(path)} is not an object")
+        yield unusable(origin, None, f"{'.'.join(path)} is not an object")
         return
     for name, entry in value.items():
         yield server_of(name, entry, origin, path, shape)

@@ -38,12 +38,14 @@ def read_bytes(path: Path) -> bytes | None:
         return None
     except (OSError, ValueError) as error:
         raise Unreadable(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _believe(os.fstat(descriptor))
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             content = file.read(MOST + 1)
-        except OSError as error:
-            raise Unreadable(f"it cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise Unreadable(f"it cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if len(content) > MOST:
         raise Unreadable(f"it is larger than {MOST >> 20} MiB")
     return content

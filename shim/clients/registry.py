@@ -11,6 +11,7 @@ from shim.clients.claude_desktop import ClaudeDesktop
 from shim.clients.client import Client, Machine, System
 from shim.clients.codex import Codex
 from shim.clients.cursor import Cursor
+from shim.clients.entries import unusable
 from shim.clients.errors import Unreadable
 from shim.clients.gemini import Gemini
 from shim.clients.reading import decoded, json_document, read_bytes, toml_document
@@ -60,7 +61,7 @@ def read_file(path: Path, *, home: Path, folder: Path, environ: Mapping[str, str
 def found_in(files: Iterable[tuple[Client, Origin]], machine: Machine) -> Found:
     """What these files hold."""
     servers: list[Server] = []
-    unusable: list[Unusable] = []
+    broken: list[Unusable] = []
     exist: list[Origin] = []
     for client, origin in files:
         try:
@@ -72,14 +73,14 @@ def found_in(files: Iterable[tuple[Client, Origin]], machine: Machine) -> Found:
         except Unreadable as error:
             if origin not in exist:
                 exist.append(origin)
-            unusable.append(Unusable(origin, None, str(error)))
+            broken.append(unusable(origin, None, str(error)))
             continue
         for one in client.read(document, origin, machine):
             if isinstance(one, Server):
                 servers.append(one)
             else:
-                unusable.append(one)
-    return Found(tuple(servers), tuple(unusable), tuple(exist))
+                broken.append(one)
+    return Found(tuple(servers), tuple(broken), tuple(exist))
 
 
 def parsed(client: Client, content: bytes) -> JsonObject:

@@ -23,7 +23,7 @@ KEYS = st.text('ab"\\é/{}', min_size=1, max_size=4)
 @st.composite
 def values(draw: st.DrawFn, depth: int = 2) -> str:
     """The text of a JSON value with comments, odd spacing and trailing commas in it."""
-    kinds = ["string", "number", "word"] + (["object", "array"] if depth else [])
+    kinds = ["string", "number", "word", *(["object", "array"] if depth else [])]
     match draw(st.sampled_from(kinds)):
         case "string":
             return json.dumps(draw(st.text('a\n//"\\é{}[],:', max_size=6)), ensure_ascii=draw(st.booleans()))
@@ -46,7 +46,7 @@ def boxed(draw: st.DrawFn, opening: str, members: list[tuple[str | None, str]], 
         + draw(SPACES)
         for key, value in members
     ]
-    trailing = "," + draw(SPACES) if parts and draw(st.booleans()) else ""
+    trailing = "," + draw(SPACES) if bool(parts) and draw(st.booleans()) else ""
     return opening + (",".join(parts) if parts else draw(SPACES)) + trailing + closing
 
 
