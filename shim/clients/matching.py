@@ -8,6 +8,7 @@ secret is not looked at. A server and an upstream that differ in anything else a
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -55,15 +56,16 @@ def _same_program(server: Server, block: UpstreamBlock, environ: Mapping[str, st
     here = server.origin.folder or folder
     place = here / _filled(server.cwd, environ) if server.cwd is not None else here
     words = [_filled(word, environ) for word in server.command or ()]
-    expected, from_shell = _words(block)
-    if len(words) != len(expected):
+    pattern, from_shell = _words(block)
+    expected = list(pattern)
+    if len(words) != len(expected) or any("\0" in word for word in words):
         return False
-    if "/" in words[0]:
-        words[0] = str(place / words[0])
-    if not all(_equal(word, pattern) for word, pattern in zip(words, expected, strict=True)):
+    if "/" in words[0] and "/" in expected[0] and templates.MARK not in expected[0]:
+        words[0], expected[0] = _program(place / words[0]), _program(Path(expected[0]))
+    if not all(map(_equal, words, expected)):
         return False
     depends = server.cwd is not None or any(_is_relative(word, place) for word in words[1:])
-    if depends and block.cwd is not None and Path(block.cwd).resolve() != place.resolve():
+    if depends and block.cwd is not None and os.path.realpath(block.cwd) != os.path.realpath(place):
         return False
     env = {name: text for name, text in block.env.items() if name not in from_shell or name in server.env}
     return _agree(server.env, env, environ, fold=False)
@@ -88,6 +90,11 @@ def _words(block: UpstreamBlock) -> tuple[Sequence[str], frozenset[str]]:
         return templates.place(name)
 
     return [_IN_SHELL.sub(placed, word) for word in words], frozenset(used)
+
+
+def _program(path: Path) -> str:
+    # Its folder is resolved, its own link is not: the Pythons of two environments link to one program.
+    return str(Path(os.path.realpath(path.parent)) / path.name)
 
 
 def _is_relative(word: str, folder: Path) -> bool:
