@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docs.console import Command, agrees, commands
+from tests.parts.install import MissingPart
 
 BIN = Path(sys.executable).parent
 LIMIT = 300.0
@@ -56,7 +58,7 @@ class World:
             return 0, ""
         if found := _EXPORT.fullmatch(text):
             # Assigned before it is printed, so that a command that fails within it is not lost.
-            code, value = self._bash(f"value={found[2]} && printf %s \"$value\"", stderr=subprocess.DEVNULL)
+            code, value = self._bash(f'value={found[2]} && printf %s "$value"', stderr=subprocess.DEVNULL)
             self.variables[found[1]] = value
             return code, value
         return self._bash(text)
@@ -115,10 +117,12 @@ def follow(
     """Run every command of a page, in order, and hold what it prints against the page.
 
     `instead` says what is run for a command that cannot run here as it stands; `printed` what is expected where the
-    page cannot know a place or a port; `between` is told each command and what it printed.
+    page cannot know a place or a port; `between` is told each command and what it printed. Raises MissingPart.
     """
     with ExitStack() as running:
         for command in commands(page):
+            if "jq" in command.text.split() and shutil.which("jq") is None:
+                raise MissingPart(f"{name} uses jq: install it, as `apt install jq` or `brew install jq` do")
             text = instead(command.text)
             code, told = (0, running.enter_context(world.serving(text))) if _SERVES.fullmatch(text) else world.run(text)
             where = f"{name}:{command.line}: $ {command.text}"

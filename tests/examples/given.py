@@ -80,8 +80,14 @@ async def refusal(client: Client, tool: str, arguments: JsonObject) -> str:
     return reason
 
 
-def log(world: World, *filters: str) -> list[tuple[str, str, str]]:
-    """Identity, tool and status of each invocation on the record."""
+def rows(world: World, *filters: str) -> list[JsonObject]:
+    """The invocations on the record."""
     code, told = world.run(" ".join(["mcp-shim log list --json", *filters]))
     assert code == 0, told
-    return [(row["identity"], row["tool"], row["status"]) for row in json.loads(told)]
+    found: list[JsonObject] = json.loads(told)
+    return found
+
+
+def log(world: World) -> list[tuple[str, str, str]]:
+    """Identity, tool and status of each invocation on the record."""
+    return [(row["identity"], row["tool"], row["status"]) for row in rows(world)]
