@@ -52,16 +52,23 @@ def _read(path: str) -> bytes:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no file can have this name"
         raise Unavailable(f"the file {path} cannot be read: {why}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise Unavailable(f"{path} is not a regular file; put the secret into one")
-        if mode & 0o077:
-            raise Unavailable(f"group or others can read {path}; chmod 600 it")
-        try:
+    try:
+        return _content(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _content(path: str, descriptor: int) -> bytes:
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        raise Unavailable(f"{path} is not a regular file; put the secret into one")
+    if mode & 0o077:
+        raise Unavailable(f"group or others can read {path}; chmod 600 it")
+    try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise Unavailable(f"the file {path} cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise Unavailable(f"the file {path} cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
         raise Unavailable(f"the file {path} is longer than {MAX_BYTES // 1024} KiB; a secret is not")
     return data

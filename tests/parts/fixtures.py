@@ -28,6 +28,12 @@ def legacy_python() -> Path:
 
 
 @pytest.fixture(scope="session")
+def keyring_backends() -> Path:
+    """A `keyring-path` with backends that need no desktop."""
+    return _or_fail(peers.keyring_backends)
+
+
+@pytest.fixture(scope="session")
 def node() -> peers.Node:
     """Node with the Inspector and the reference servers."""
     return _or_fail(peers.node)

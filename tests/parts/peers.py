@@ -24,6 +24,12 @@ def sqlite_server(database: Path) -> list[str]:
     return [str(legacy_python().parent / "mcp-server-sqlite"), "--db-path", str(database)]
 
 
+@functools.cache
+def keyring_backends() -> Path:
+    """A folder that holds `keyrings.alt`, whose backends keep a keyring in a file: a `keyring-path` of the library."""
+    return next((venv("keyrings", LOCKS / "keyrings.txt") / "lib").glob("python*/site-packages"))
+
+
 @dataclass(frozen=True)
 class Node:
     """Node 24 and the packages that are installed for it."""

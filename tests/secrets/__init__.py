@@ -1,0 +1,1 @@
+"""Secrets: their sources, and the broker that asks them."""

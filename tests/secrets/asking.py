@@ -1,0 +1,47 @@
+"""A broker over secrets as a configuration has them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from shim.model import Lease, Leased, Need
+from shim.secrets.broker import Broker
+from shim.secrets.config import SecretBlock
+
+
+def broker(
+    secrets: Mapping[str, Mapping[str, str]], environment: Mapping[str, str] | None = None, *, patience: float = 10.0
+) -> Broker:
+    """Its leases are `lease-1`, `lease-2`, …."""
+    ids = itertools.count(1)
+    return Broker(
+        {name: SecretBlock.model_validate(block) for name, block in secrets.items()},
+        environment=environment or {},
+        random=os.urandom,
+        new_id=lambda: f"lease-{next(ids)}",
+        patience=patience,
+    )
+
+
+def need(reference: str, secret: str | None = None) -> Need:
+    name, _, field = reference.partition(".")
+    return Need(reference, secret or name, field or None)
+
+
+async def taken(asked: Broker, *references: str) -> Leased:
+    return (await issued(asked, *references))[0]
+
+
+async def issued(asked: Broker, *references: str) -> tuple[Leased, tuple[Lease, ...]]:
+    async with asked.leased([need(reference) for reference in references]) as leases:
+        return await leases.take(), leases.issued
+
+
+def put(path: Path, content: str | bytes, mode: int = 0o600) -> Path:
+    """A file with a secret."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(mode)
+    return path

@@ -1,0 +1,140 @@
+"""What each source gives, when, and what it says when it gives nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from shim.errors import SecretUnavailable
+from tests.secrets.asking import broker, put, taken
+
+CANARY = "canary-7f3a9c"
+
+
+def a_file(path: Path, **more: str) -> dict[str, dict[str, str]]:
+    return {"s": {"source": "file", "path": str(path), **more}}
+
+
+async def refused(
+    secrets: dict[str, dict[str, str]], reference: str = "s", environment: dict[str, str] | None = None
+) -> str:
+    """Why a secret cannot be had."""
+    with pytest.raises(SecretUnavailable) as caught:
+        await taken(broker(secrets, environment), reference)
+    assert str(caught.value) == (
+        "The secret s is not available, so the call was not made: whoever runs this server has to provide it."
+    )
+    assert CANARY not in caught.value.detail
+    return caught.value.why
+
+
+async def test_a_variable_of_the_environment() -> None:
+    found = await taken(broker({"s": {"source": "env", "name": "GIVEN"}}, {"GIVEN": "value"}), "s")
+    assert found.values == {"s": "value"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({}, "the environment variable GIVEN is not set; set it where the shim is started"),
+        ({"GIVEN": ""}, "it is empty"),
+        ({"GIVEN": CANARY + "\udcff"}, "it is not text in UTF-8"),
+        ({"GIVEN": CANARY + "\0"}, "it holds a NUL character, which neither a header nor a variable can"),
+    ],
+)
+async def test_a_variable_that_gives_no_value(environment: dict[str, str], why: str) -> None:
+    assert await refused({"s": {"source": "env", "name": "GIVEN"}}, environment=environment) == why
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        ("value", "value"),
+        ("value\n", "value"),
+        ("value\r\n", "value"),
+        ("value\n\n", "value\n"),
+        ("value ", "value "),
+        ("val\nue", "val\nue"),
+        ("\ufeffvälue", "\ufeffvälue"),
+    ],
+)
+async def test_a_file_is_its_text_without_the_last_newline(tmp_path: Path, content: str, value: str) -> None:
+    assert (await taken(broker(a_file(put(tmp_path / "s", content))), "s")).values == {"s": value}
+
+
+async def test_fields_are_members_of_the_files_object(tmp_path: Path) -> None:
+    path = put(tmp_path / "s", '{"user": "bob", "token": "t", "a.b": "dots"}')
+    found = await taken(broker(a_file(path, field="token")), "s", "s.user", "s.a.b")
+    assert found.values == {"s": "t", "s.user": "bob", "s.a.b": "dots"}
+
+
+async def test_a_file_is_read_anew_at_each_call(tmp_path: Path) -> None:
+    path = put(tmp_path / "s", "old")
+    asked = broker(a_file(path))
+    before = await taken(asked, "s")
+    put(tmp_path / "next", "new").replace(path)
+    after = await taken(asked, "s")
+    assert (before.values["s"], after.values["s"]) == ("old", "new")
+    assert before.fingerprint != after.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "reference", "why"),
+    [
+        ("", "s", "it is empty"),
+        ("\n", "s", "it is empty"),
+        (CANARY + "\0", "s", "it holds a NUL character, which neither a header nor a variable can"),
+        (CANARY.encode() + b"\xff", "s", "it is not text in UTF-8"),
+        (CANARY, "s.token", "the file {} is not one JSON object, so it has no field token"),
+        (
+            f'{{"{CANARY}": 1, "{CANARY}": 2}}',
+            "s.token",
+            "the file {} is not one JSON object, so it has no field token",
+        ),
+        (f'["{CANARY}"]', "s.token", "the file {} is not one JSON object, so it has no field token"),
+        (f'{{"x": "{CANARY}"}}', "s.token", "the JSON object in {} has no text under token"),
+        (f'{{"token": ["{CANARY}"]}}', "s.token", "the JSON object in {} has no text under token"),
+        (CANARY * 6000, "s", "the file {} is longer than 64 KiB; a secret is not"),
+    ],
+)
+async def test_a_file_that_gives_no_value(tmp_path: Path, content: str | bytes, reference: str, why: str) -> None:
+    path = put(tmp_path / "s", content)
+    assert await refused(a_file(path), reference) == why.format(path)
+
+
+async def test_a_file_that_is_not_there_or_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    assert await refused(a_file(path)) == f"the file {path} cannot be read: No such file or directory"
+    path.mkdir()
+    assert await refused(a_file(path)) == f"{path} is not a regular file; put the secret into one"
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    assert await refused(a_file(tmp_path / "pipe")) == f"{tmp_path}/pipe is not a regular file; put the secret into one"
+    assert await refused(a_file(Path("/dev/zero"))) == "/dev/zero is not a regular file; put the secret into one"
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert (await refused(a_file(tmp_path / "loop"))).startswith(f"the file {tmp_path}/loop cannot be read: ")
+    assert await refused(a_file(Path("a\0b"))) == "the file a\0b cannot be read: no file can have this name"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610])
+async def test_a_file_that_others_have_a_part_in_is_refused(tmp_path: Path, mode: int) -> None:
+    path = put(tmp_path / "s", CANARY, mode)
+    assert await refused(a_file(path)) == f"group or others can read {path}; chmod 600 it"
+
+
+async def test_a_link_counts_by_what_it_leads_to(tmp_path: Path) -> None:
+    path = put(tmp_path / "s", CANARY)
+    (tmp_path / "link").symlink_to(path)
+    assert (await taken(broker(a_file(tmp_path / "link")), "s")).values == {"s": CANARY}
+    path.chmod(0o644)
+    assert "group or others can read" in await refused(a_file(tmp_path / "link"))
+
+
+RING = {"s": {"source": "keyring", "service": "tickets", "user": "bob"}}
+
+
+async def test_the_library_for_keyrings_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert await refused(RING) == "the library for keyrings is not installed; pip install 'mcp-shim[keyring]'"
