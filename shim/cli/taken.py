@@ -83,7 +83,8 @@ class Summary:
     def _tell_next(self) -> None:
         at = "" if self.config == str(DEFAULT_CONFIG) else f" --config {self.config}"
         if self.allowed:
-            output.line(f"{self.allowed} tools are allowed: those of which their server says that they only read.")
+            tools = "1 tool is" if self.allowed == 1 else f"{self.allowed} tools are"
+            output.line(f"{tools} allowed: what its server says only reads.")
         else:
             output.line("Nothing is allowed yet.")
         output.line(

@@ -20,7 +20,7 @@ _AROUND = re.compile(r"^(?:mcp-server-|server-|mcp-)|(?:-mcp-server|-server|-mcp
 def upstream(text: str) -> str:
     """A name that an upstream may have, as near to a text as it can be."""
     plain = re.sub(r"[^a-z0-9_-]+", "-", _ascii(text))
-    return re.sub(r"_{2,}", "_", plain).strip("_-")[:_UPSTREAM].strip("_-") or "server"
+    return re.sub(r"([_-])\1+", r"\1", plain).strip("_-")[:_UPSTREAM].strip("_-") or "server"
 
 
 def secret(text: str) -> str:
