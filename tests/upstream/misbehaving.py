@@ -211,7 +211,10 @@ TOOLS: dict[str, Callable[[int, Obj, Obj], object]] = {
     "floods": floods,
     "pours": pours,
     "asks": asks,
-    "env": lambda i, p, a: say(i, json.dumps({"env": dict(os.environ), "cwd": str(Path.cwd()), "argv": sys.argv[1:]})),
+    "env": lambda i, p, a: say(
+        i,
+        json.dumps({"env": dict(os.environ), "cwd": str(Path.cwd()), "argv": sys.argv[1:], "pid": os.getpid()}),
+    ),
     "raw": lambda i, p, a: write(a["line"].replace("$ID", str(i)).encode() + b"\n"),
     "bytes": lambda i, p, a: (write(b"\xff\xfe nonsense \x80\n\n{]\n[]\n7\n"), say(i, "after bytes")),
     "deaf": deaf,
