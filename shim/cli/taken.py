@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from shim.cli.options import DEFAULT_CONFIG
 from shim.cli.text import visible
 from shim.clients.listing import Keys, Listing
 from shim.clients.plan import Adopted, Plan
-from shim.clients.writing import IDENTITY
+from shim.clients.writing import IDENTITY, MOST_SHOWN
 from shim.model import JsonObject
 
 if TYPE_CHECKING:
@@ -72,8 +73,11 @@ class Summary:
             state, error, _ = self._state(one)
             for text in (*([f"{state}: {error}"] if error else []), *one.remarks):
                 output.line(visible(f"{one.name}: {self.keys.hide(text)}"))
-        for out in self.plan.left_out:
+        more = len(self.plan.left_out) - MOST_SHOWN
+        for out in self.plan.left_out[:MOST_SHOWN]:
             output.line(visible(f"left out: {out.place}: {self.keys.hide(out.why)}"))
+        if more > 0:
+            output.line(f"left out: {more:,} more")
         for name in self.plan.secrets:
             output.line(
                 visible(f"a key is now in {self.keeping.where(name)}; the client's own file still holds it too")
@@ -81,7 +85,7 @@ class Summary:
         self._tell_next()
 
     def _tell_next(self) -> None:
-        at = "" if self.config == str(DEFAULT_CONFIG) else f" --config {self.config}"
+        at = "" if self.config == str(DEFAULT_CONFIG) else f" --config {shlex.quote(self.config)}"
         if self.allowed:
             tools = "1 tool is" if self.allowed == 1 else f"{self.allowed} tools are"
             output.line(f"{tools} allowed: what its server says only reads.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from shim.clients.server import Found, Origin
 from shim.clients.values import Asked, Inexpressible, Key, Part, Text, Value, Variable
 from shim.upstream.config import UpstreamBlock
 
-MOST_SERVERS = 200
+MOST_SERVERS, MOST_KEYS = 200, 500
 _LONGEST_KEY = 64 * 1024
 
 _ARGV = (
@@ -51,7 +51,7 @@ def adopt(
     """
     left_out = [LeftOut(place(one.origin, one.name, around), one.why) for one in found.unusable]
     here = os.path.realpath(around.folder)
-    drafts: list[Draft] = []
+    found_once = _Drafts()
     for server in found.servers:
         spot = place(server.origin, server.name, around)
         try:
@@ -65,9 +65,10 @@ def adopt(
         except Inexpressible as error:
             left_out.append(LeftOut(spot, str(error)))
         else:
-            _add(drafts, draft)
+            found_once.add(draft)
     for words in commands:
-        _add(drafts, of_command(tuple(words), around.folder))
+        found_once.add(of_command(tuple(words), around.folder))
+    drafts = found_once.all
     left_out += [
         LeftOut(spot, f"more than {MOST_SERVERS} servers") for one in drafts[MOST_SERVERS:] for spot in one.places
     ]
@@ -77,9 +78,11 @@ def adopt(
     secrets = _Secrets(around)
     upstreams: list[Adopted] = []
     for draft in drafts:
+        before = secrets.mark()
         try:
             upstreams.append(_Writing(draft, secrets, around).adopted())
         except Inexpressible as error:
+            secrets.back_to(before)
             left_out += [LeftOut(spot, str(error)) for spot in draft.places]
     return Plan(tuple(upstreams), tuple(left_out), secrets.kept, tuple(secrets.awaited.values()))
 
@@ -93,12 +96,22 @@ def place(origin: Origin, name: str | None, around: Around) -> Place:
     return Place(title, str(origin.file), name)
 
 
-def _add(drafts: list[Draft], draft: Draft) -> None:
-    like = next((one for one in drafts if one.is_like(draft)), None)
-    if like is None:
-        drafts.append(draft)
-    else:
-        like.merge(draft)
+class _Drafts:
+    """Servers in the order in which they were found, each once."""
+
+    def __init__(self) -> None:
+        self.all: list[Draft] = []
+        self._by: dict[Hashable, list[Draft]] = {}
+
+    def add(self, draft: Draft) -> None:
+        """Add a server, or to what is known of it."""
+        alike = self._by.setdefault(draft.says(), [])
+        like = next((one for one in alike if one.may_be(draft)), None)
+        if like is not None:
+            like.merge(draft)
+        else:
+            alike.append(draft)
+            self.all.append(draft)
 
 
 def _name(drafts: Sequence[Draft]) -> None:
@@ -136,11 +149,24 @@ class _Secrets:
         self._names: dict[str, str] = {}
         self._standing = around.standing
 
+    def mark(self) -> tuple[int, int]:
+        """How many there are."""
+        return len(self.kept), len(self.awaited)
+
+    def back_to(self, mark: tuple[int, int]) -> None:
+        """Forget those that have come since: whoever wanted them is left out."""
+        for name in list(self.kept)[mark[0] :]:
+            del self._names[self.kept.pop(name)]
+        for asked in list(self.awaited)[mark[1] :]:
+            del self.awaited[asked]
+
     def of_key(self, key: Key) -> str:
         """The name of the secret that a key is kept under. Raises Inexpressible."""
         if len(key.text.encode()) > _LONGEST_KEY:
             raise Inexpressible("a key in it is longer than 64 KiB")
         if key.text not in self._names:
+            if len(self.kept) >= MOST_KEYS:
+                raise Inexpressible(f"there are more than {MOST_KEYS} keys in all")
             self._names[key.text] = naming.distinct(
                 naming.secret(key.wanted),
                 lambda name: self._is_used(name) or self._standing(name) not in (None, key.text),

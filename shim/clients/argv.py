@@ -36,8 +36,8 @@ def through_shell(
             return shlex.quote(part.text)
         if part not in names:
             wanted = part.wanted if isinstance(part, Key) else part.id if isinstance(part, Asked) else part.name
-            name = naming.distinct(naming.variable(wanted), lambda one: f"{_PREFIX}{one}" in variables or taken(one))
-            names[part] = f"{_PREFIX}{name}".replace("-", "_")
+            name = _PREFIX + naming.variable(wanted)
+            names[part] = naming.distinct(name, lambda one: one in variables or taken(one), "_")
             variables[names[part]] = (part,)
         return f'"${names[part]}"'
 

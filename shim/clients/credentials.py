@@ -30,6 +30,9 @@ _INSIDE = re.compile(
     r"[\"']?(?P<value>[^\s\"';$]+)"
 )
 
+_NESTED = 3
+"""Names before a value, one inside the other: `--header=Authorization: …`, `--env=NAME=…`."""
+
 _RANDOM = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{32,4096}={0,2}")
 _RUN = re.compile(r"[A-Za-z0-9]{16}")
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
@@ -37,7 +40,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _USER = re.compile(r"(?<=://)[^/@?#\s]+(?=@)")
 _ACCOUNT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
-_PARAMETER = re.compile(r"(?<=[?&])([^=&#\s]+)=([^&#\s]+)")
+_PARAMETER = re.compile(r"(?<=[?&])([^=&#?\s]+)=([^&#\s]+)")
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
@@ -105,7 +108,10 @@ def in_words(words: tuple[Value, ...], wanted: str, *, known: frozenset[str] = f
 def _in_word(text: str, wanted: str, known: frozenset[str]) -> Value:
     """One word: `--flag=value`, `NAME=value`, `Header: value`, one inside the other, or a value alone."""
     at, named = 0, False
-    while (before := _BEFORE.match(text, at)) is not None and text[before.end() :].strip("="):
+    for _ in range(_NESTED):
+        before = _BEFORE.match(text, at)
+        if before is None or not text[before.end() :].strip("="):
+            break
         name = before[0].rstrip(" \t").rstrip("=:")
         at = before.end()
         if names_credential(name):
@@ -177,4 +183,4 @@ _ALONE, _WITHIN = 8, 12
 
 
 def _is_known(text: str, known: frozenset[str]) -> bool:
-    return (len(text) >= _ALONE and text in known) or any(len(key) >= _WITHIN and key in text for key in known)
+    return (len(text) >= _ALONE and text in known) or any(key in text for key in known if len(key) >= _WITHIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from urllib.parse import unquote
@@ -17,8 +17,8 @@ from shim.clients.server import Server
 from shim.clients.values import Inexpressible, Key, Text, Value
 from shim.upstream.config import UpstreamBlock
 
-MOST_TEXT = 64 * 1024
-"""Characters of one server's entry. No server needs more, and all of them end up in one file."""
+MOST_TEXT, MOST_VALUES = 64 * 1024, 300
+"""Characters, and texts, of one server's entry. No server needs more, and all of them end up in one file."""
 
 _ONLY_EDITORS = re.compile(
     r"\$\{(?:(?:config|command|extensionInstallFolder):[^{}]*|file\w*|relativeFile\w*|execPath|selectedText)\}"
@@ -41,11 +41,18 @@ class Draft:
     firm: bool = False
     remarks: list[str] = field(default_factory=list)
 
-    def is_like(self, other: Draft) -> bool:
-        """Whether both are one server, found twice."""
-        mine = (self.words, self.env, self.url, self.headers)
-        same = mine == (other.words, other.env, other.url, other.headers)
-        return same and (self.cwd == other.cwd or not (self.firm and other.firm))
+    def says(self) -> Hashable:
+        """What two drafts have in common that are one server found twice, their folders apart."""
+        return (
+            self.words,
+            tuple(sorted(self.env.items(), key=_name)),
+            self.url,
+            tuple(sorted(self.headers.items(), key=_name)),
+        )
+
+    def may_be(self, other: Draft) -> bool:
+        """Whether the folders of two drafts that say the same do not contradict each other."""
+        return self.cwd == other.cwd or not (self.firm and other.firm)
 
     def merge(self, other: Draft) -> None:
         """Take over what the other says of the same server."""
@@ -61,6 +68,10 @@ class Draft:
         yield from self.headers.values()
         if self.url is not None:
             yield self.url
+
+
+def _name(member: tuple[str, Value]) -> str:
+    return member[0]
 
 
 def of_server(
@@ -124,6 +135,8 @@ def _refuse(server: Server, elsewhere: Callable[[Path], bool]) -> None:
     texts += [text for mapping in (server.env, server.headers) for pair in mapping.items() for text in pair]
     if sum(map(len, texts)) > MOST_TEXT:
         raise Inexpressible(f"its entry is longer than {MOST_TEXT:,} characters")
+    if len(texts) > 2 * MOST_VALUES:
+        raise Inexpressible(f"its entry holds more than {MOST_VALUES} values")
     if server.origin.client in ("vscode", "cursor"):
         for text in texts:
             if only := _ONLY_EDITORS.search(text):

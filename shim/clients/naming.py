@@ -44,12 +44,12 @@ def of_command(words: Sequence[str]) -> str:
     return upstream(PurePath(words[0]).name)
 
 
-def distinct(wanted: str, taken: Callable[[str], bool]) -> str:
+def distinct(wanted: str, taken: Callable[[str], bool], between: str = "-") -> str:
     """The name, or the first of `name-2`, `name-3` … that is not taken."""
     name, number = wanted, 1
     while taken(name):
         number += 1
-        name = f"{wanted}-{number}"
+        name = f"{wanted}{between}{number}"
     return name
 
 

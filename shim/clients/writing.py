@@ -13,6 +13,9 @@ from shim.clients.plan import Adopted, Place, Plan
 from shim.clients.scalars import flow, remark, scalar
 
 SCHEMA = "shim.schema.json"
+MOST_SHOWN = 100
+"""Of what was left out."""
+
 IDENTITY = "me"
 
 _ROOM = 4 * 2**20
@@ -128,8 +131,10 @@ def _left_out(plan: Plan, keys: Keys) -> Iterator[str]:
     if not plan.left_out:
         return
     yield "  ## Found, and not taken over:"
-    for out in plan.left_out:
+    for out in plan.left_out[:MOST_SHOWN]:
         yield from remark(keys.hide(f"{out.place}: {out.why}"), "  ")
+    if len(plan.left_out) > MOST_SHOWN:
+        yield f"  ## … and {len(plan.left_out) - MOST_SHOWN:,} more"
     yield ""
 
 

@@ -110,14 +110,20 @@ def test_arguments_without_keys_stay_as_they_are(words: tuple[str, ...]) -> None
     assert not plan.secrets
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20), max_size=6))
+argument = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+
+
+@given(st.lists(st.tuples(argument, st.none() | st.sampled_from(["a", "b", "c"])), min_size=1, max_size=6))
 @settings(max_examples=150, deadline=None)
-def test_whatever_the_words_are_the_shell_passes_them_on_unchanged(words: list[str]) -> None:
-    given_: tuple[Value, ...] = tuple((Text(word),) if word else () for word in words)
-    made, env = argv.through_shell((*given_, (Text("--k="), Key("the key", "k"))), lambda _: False)
+def test_whatever_the_words_are_the_shell_passes_them_on_unchanged(words: list[tuple[str, str | None]]) -> None:
+    # given words of any text, some of which end in a key; all keys want to be called the same
+    keyed = [values.joined([Text(text), *([Key(f"key {key}", "k")] if key else [])]) for text, key in words]
+    made, env = argv.through_shell(keyed, lambda name: name == "SHIM_K")
     command = tuple(values.written(word, lambda _: "") for word in made)
-    variables = dict.fromkeys(env, "${secret:k}")
-    assert started(command, variables, {"k": "the key"}) == [*words, "--k=the key"]
+    variables = {name: f"${{secret:{part.text[-1]}}}" for name, (part,) in env.items() if isinstance(part, Key)}
+    got = started(command, variables, {key: f"key {key}" for key in "abc"})
+    assert got == [text + (f"key {key}" if key else "") for text, key in words]
+    assert "SHIM_K" not in env
 
 
 def test_one_key_is_one_secret_and_two_keys_are_two() -> None:
