@@ -43,3 +43,59 @@ async def test_an_argument_that_no_tool_declares_is_found_at_its_line(config: Pa
     [problem] = json.loads(out)["problems"]
     assert (problem["file"], problem["line"], problem["level"]) == (str(config), line, "error")
     assert "mesage" in problem["message"]
+
+
+SECRETS = """
+secrets:
+  key: {source: env, name: KEY}
+  plain: {source: file, path: plain}
+  spare: {source: env, name: NOWHERE}
+"""
+
+
+def with_secrets(config: Path) -> int:
+    """Two upstreams that are handed a secret each; the line on which the first secret stands."""
+    edit(config, "Etc/UTC]}", 'Etc/UTC], env: {KEY: "${secret:key}", PLAIN: "${secret:plain}"}}')
+    edit(config, "sample]}", 'sample], env: {KEY: "${secret:key}"}}')
+    config.write_text(config.read_text() + SECRETS)
+    (config.parent / "plain").write_text("canary-7f3a9c51")
+    (config.parent / "plain").chmod(0o600)
+    return config.read_text()[: config.read_text().index("  key: {")].count("\n") + 1
+
+
+async def test_each_secret_is_a_line_that_says_how_long_it_lives(config: Path) -> None:
+    line = with_secrets(config)
+    code, out, err = await run(config, "check", "--json", more=dict.fromkeys(("KEY", "NOWHERE"), "canary-7f3a9c51"))
+    assert code == 0, out + err
+    assert [(problem["line"], problem["level"]) for problem in json.loads(out)["problems"]] == [
+        (line, "warning"),
+        (line + 1, "warning"),
+        (line + 2, "warning"),
+    ]
+    key, plain, spare = (problem["message"] for problem in json.loads(out)["problems"])
+    assert key == (
+        "key is long-lived: it holds until somebody changes it, and this version does not scrub it from what git, time "
+        "may answer"
+    )
+    assert plain.endswith("from what time may answer")
+    assert spare == "no upstream uses the secret spare; write ${secret:spare} where it goes, or take it out"
+    assert "canary" not in out + err
+
+
+async def test_a_secret_that_cannot_be_had_is_an_error_at_its_line(config: Path) -> None:
+    line = with_secrets(config)
+    (config.parent / "plain").unlink()
+    code, out, _ = await run(config, "check", "--json")
+    assert code == 1
+    errors = [problem for problem in json.loads(out)["problems"] if problem["level"] == "error"]
+    assert [problem["line"] for problem in errors] == [line, line + 1, line + 2]
+    assert errors[0]["message"].startswith("the secret key is not available: the environment variable KEY is not set")
+    assert "cannot be read: No such file" in errors[1]["message"]
+    assert [up["state"] for up in json.loads(out)["upstreams"]] == ["up", "up"]
+
+
+async def test_offline_asks_for_no_secret(config: Path) -> None:
+    with_secrets(config)
+    code, out, _ = await run(config, "check", "--offline", "--json")
+    assert code == 0
+    assert {problem["level"] for problem in json.loads(out)["problems"]} == {"warning"}
