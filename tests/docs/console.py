@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 _BLOCK = re.compile(r"^```(\w+)(?: exit=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"(#+) (.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,23 @@ class Command:
 def blocks(page: str, language: str) -> list[str]:
     """The texts of all fenced blocks of one language, in order."""
     return [match[3] for match in _BLOCK.finditer(page) if match[1] == language]
+
+
+def section(page: str, heading: str) -> str:
+    """The part of a page below one heading, up to the next of its level or a higher one; the rest as empty lines.
+
+    So what stands in it keeps its line.
+    """
+    level = 0
+    fenced = False
+    kept: list[str] = []
+    for line in page.splitlines():
+        fenced ^= line.startswith("```")
+        found = None if fenced else _HEADING.fullmatch(line)
+        if found and (not level or len(found[1]) <= level):
+            level = len(found[1]) if found[2] == heading else 0
+        kept.append(line if level else "")
+    return "\n".join(kept) + "\n"
 
 
 def commands(page: str) -> list[Command]:

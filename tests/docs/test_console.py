@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.docs.console import Command, agrees, commands
+from tests.docs.console import Command, agrees, commands, section
 
 PAGE = """# A page
 
@@ -38,3 +38,9 @@ def test_an_ellipsis_stands_for_anything_and_nothing_else_does() -> None:
     assert not agrees("a\n…", "b\n")
     assert not agrees("head … tail", "head 12 tail\nmore\n")
     assert not agrees("a", "ab\n")
+
+
+def test_a_section_keeps_its_lines_and_ends_with_the_next_of_its_level() -> None:
+    page = "# Page\n## One\n```sh\n# a\n```\n### Deeper\nb\n## Two\nc\n"
+    assert section(page, "One") == "\n## One\n```sh\n# a\n```\n### Deeper\nb\n\n\n"
+    assert section(page, "Deeper") == "\n\n\n\n\n### Deeper\nb\n\n\n"
