@@ -86,7 +86,7 @@ def _words(text: str) -> list[str]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise usage(f"--command: {text!r} cannot be split into words ({error})") from None
+        raise usage(f"--command: it cannot be split into words ({error})") from None
     if not words or not words[0]:
         raise usage("--command: name a program, and its arguments")
     if "\0" in text:
@@ -114,6 +114,9 @@ def _found(sources: Sequence[str], *, search: bool) -> tuple[Found, bool]:
             found = read_file(Path(source).absolute(), home=home, folder=folder, environ=environ, system=system)
         else:
             raise usage(f"--from: {source!r} is no file, and no client ({', '.join(CLIENTS)})")
+        broken = next((one for one in found.unusable if one.name is None), None)
+        if broken is not None and not found.servers:
+            raise problem(f"{short(broken.origin.file)}: {broken.why}; nothing was written")
         parts.append(found)
     if not sources and search:
         parts.append(find(None, home=home, folder=folder, environ=environ, system=system))

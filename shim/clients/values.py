@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 _PLACE = re.compile(r"\$\{(?:env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?|input:([^{}\n]+))\}", re.ASCII)
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+_WHY = "it holds a NUL, or what is not Unicode"
 
 
 class Inexpressible(ValueError):
@@ -59,7 +60,7 @@ def read(text: str, environ: Mapping[str, str], secret_inputs: frozenset[str]) -
     Raises Inexpressible for what is not text.
     """
     if _NOT_TEXT.search(text):
-        raise Inexpressible("it holds a NUL, or what is not Unicode")
+        raise Inexpressible(_WHY)
     parts: list[Part] = []
     at = 0
     for found in _PLACE.finditer(text):
@@ -103,6 +104,8 @@ def written(value: Value, place: Callable[[Part], str]) -> str:
     result: list[str] = []
     for part in value:
         if isinstance(part, Text):
+            if _NOT_TEXT.search(part.text):
+                raise Inexpressible(_WHY)
             result.append(part.text.replace("${", "$${"))
         elif result and result[-1].endswith("$"):
             # `$` and `${x}` together would read as the quoted `$${`.

@@ -6,91 +6,21 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from shim.cli import sample
+from tests.cli.desk import Desk, desk, says
 from tests.cli.test_hostile import acting
 from tests.parts.fixtures import node
 from tests.parts.odd import odd_http
 from tests.parts.peers import Node
-from tests.promises.running import SHIM, environment
 
-__all__ = ["node"]
+__all__ = ["desk", "node"]
 
 KEY = "sk-live-4f1c9d0e5b7a2c8d6e3f1a90"
 GIT = {"command": "mcp-server-git", "args": ["--repository", "."]}
 TIME = {"command": "mcp-server-time", "args": ["--local-timezone", "Etc/UTC"]}
-
-SAYS = """
-import json, os, sys
-for line in sys.stdin:
-    message = json.loads(line)
-    method, answer = message["method"], {"jsonrpc": "2.0", "id": message.get("id")}
-    if method == "initialize":
-        server = {"name": "x", "version": "1"}
-        answer["result"] = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": server}
-    elif method == "tools/list":
-        text = os.environ["TOOLS"].replace("THE KEY", os.environ.get("API_KEY", "none"))
-        answer["result"] = {"tools": json.loads(text.replace("MUCH", "y" * 2**20))}
-    elif method == "server/discover":
-        answer["error"] = {"code": -32601, "message": "Method not found"}
-    elif "id" in message:
-        open("called", "a").write(method)
-    if "id" in message:
-        print(json.dumps(answer), flush=True)
-"""
-"""A server whose tools are what TOOLS says, and which leaves a trace when more is asked of it than to list them."""
-
-
-def says(tools: list[dict[str, Any]], **env: str) -> dict[str, Any]:
-    return {"command": sys.executable, "args": ["-c", SAYS], "env": {"TOOLS": json.dumps(tools), **env}}
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A project that has a `.mcp.json`, and a home with nothing in it."""
-
-    folder: Path
-    home: Path
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "config" / "shim.yaml"
-
-    def have(self, **servers: Mapping[str, Any]) -> None:
-        (self.folder / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
-
-    async def start(self, *arguments: str, **more: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            SHIM,
-            *arguments,
-            cwd=self.folder,
-            env={**environment(self.home), **more},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-
-    async def shim(self, *arguments: str, **more: str) -> tuple[int, str, str]:
-        process = await self.start(*arguments, **more)
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
-
-    def files(self) -> set[str]:
-        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    (tmp_path / "home").mkdir()
-    sample.make(tmp_path / "project")
-    return Desk(tmp_path / "project", tmp_path / "home")
 
 
 async def test_real_servers_are_taken_over_and_check_accepts_what_is_written(desk: Desk, node: Node) -> None:
@@ -126,7 +56,7 @@ async def test_real_servers_are_taken_over_and_check_accepts_what_is_written(des
     assert (code, json.loads(out)["ok"]) == (0, True)
 
 
-async def test_what_is_uncommented_can_be_called_with_its_key(desk: Desk) -> None:
+async def test_what_is_uncommented_is_seen_and_nothing_was_called(desk: Desk) -> None:
     tools = [{"name": "whoami", "description": "Tells THE KEY.", "inputSchema": {"type": "object"}}]
     desk.have(odd=says(tools, API_KEY=KEY))
     code, out, err = await desk.shim("init")
@@ -339,6 +269,15 @@ async def test_broken_files_are_told_and_cost_nothing_else(desk: Desk) -> None:
         (".cursor/mcp.json", "y"),
         (".vscode/mcp.json", None),
     ]
+
+
+async def test_a_file_that_was_named_and_cannot_be_read_ends_it(desk: Desk) -> None:
+    (desk.folder / "broken.json").write_text("{")
+    before = desk.files()
+    code, out, err = await desk.shim("init", "--from", "broken.json")
+    assert (code, out) == (1, "")
+    assert err.startswith("mcp-shim: broken.json: it is not JSON")
+    assert desk.files() == before
 
 
 WRONG = [

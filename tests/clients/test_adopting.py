@@ -51,6 +51,7 @@ OUT = [
     (server(command=("x", "${config:some.setting}")), "only the editor knows"),
     (server(env={"A": "a" * 100_000}), "longer than"),
     (server(command=("x", "nul\0")), "NUL"),
+    (server(cwd="/bytes/\udcff"), "not Unicode"),
     (server(command=("x", "$${env:SET}")), "right before a variable"),
     (Server("y", Origin("claude-code", Path("/f"), "project", Path("/other")), "stdio", command=("x",)), "/other"),
 ]
