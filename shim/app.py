@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +18,26 @@ from textwrap import indent
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from shim import __version__, jsontext
+from shim import __version__
 from shim.bounds.runs import Runs
 from shim.catalog import Catalog
 from shim.config.configuration import Configuration
+from shim.config.watching import Watch
 from shim.errors import RecordUnavailable
 from shim.gateway import Gateway
+from shim.generation import Current, Generation, Prove
 from shim.identity.authenticator import Authenticator
 from shim.invocations import Invocations
-from shim.model import Credential, Identity, JsonObject, Offer, Problem, Tool
+from shim.model import Identity, Offer
 from shim.policy.engine import Policy
+from shim.readings import Lint, Readings
 from shim.record.checkpoints import key_path, load_key
 from shim.record.keeper import Process, recording
 from shim.record.recorder import Record
+from shim.reloading import Reloading
 from shim.secrets.broker import Broker
 from shim.server.closing import Closing
-from shim.server.face import About, Face
+from shim.server.face import Face
 from shim.server.http import HttpFace
 from shim.server.listen import serve_http
 from shim.server.stdio import claimed, serve_stdio
@@ -46,7 +50,7 @@ _log = logging.getLogger("shim.app")
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The parts of one running process, wired."""
+    """The parts of one running process, wired for one configuration. Store and record outlive it."""
 
     configuration: Configuration
     store: SqliteStore
@@ -54,8 +58,32 @@ class App:
     policy: Policy
     catalog: Catalog
     upstreams: Upstreams
+    broker: Broker
     authenticator: Authenticator
     gateway: Gateway
+
+    def instructions(self, identity: Identity) -> str | None:
+        """What upstreams say of themselves, of which this identity may see something; of no others."""
+        seen = {tool.upstream for tool in self.gateway.view(identity).tools}
+        # Indented, so that none can pass off a section as another's.
+        told = [
+            f"{name}:\n{indent(offer.instructions[:_INSTRUCTIONS], '    ', lambda _: True)}"
+            for name, offer in self.catalog.now.offers.items()
+            if name in seen and offer.instructions
+        ]
+        return "\n\n".join(told) or None
+
+    async def ready(self) -> tuple[bool, dict[str, str]]:
+        """Whether this process can do its work: the store commits, and every required upstream is up."""
+        states = {name: str(status.state) for name, status in self.upstreams.status().items()}
+        required = [name for name, block in self.configuration.upstreams.items() if block.required]
+        trouble = await self.store.trouble()
+        return trouble is None and all(states[name] == "up" for name in required), states
+
+    @property
+    def generation(self) -> Generation:
+        """What the faces answer by."""
+        return Generation(self.gateway, self.authenticator, self.instructions, self.ready)
 
 
 def new_id() -> str:
@@ -106,62 +134,67 @@ def _remembered(path: Path) -> dict[str, Offer]:
         return reader.offers()
 
 
-_MANY = 200
-"""More tools than this are read in a thread: digests of thousands would hold all calls up."""
-
 _INSTRUCTIONS = 4000
 """Characters of an upstream's instructions that are passed on."""
 
-
-class _Lint:
-    """Says at its `file:line`, once, what the tools on offer show to be wrong with a condition; so does `check`."""
-
-    def __init__(self, configuration: Configuration, policy: Policy) -> None:
-        self._configuration = configuration
-        self._policy = policy
-        self._said: set[Problem] = set()
-
-    def look(self, tools: Sequence[Tool]) -> None:
-        for problem in self._configuration.problems(self._policy.lint(tools)):
-            if problem not in self._said:
-                self._said.add(problem)
-                _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s", problem)
+_AGAIN = 5.0
 
 
-class _Readings:
-    """Takes every reading of a catalog: into the catalog, into the store, and onto the record when it differs."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What of a configuration takes time to build, and changes nothing yet."""
 
-    def __init__(self, catalog: Catalog, store: SqliteStore, record: Record, lint: _Lint) -> None:
-        self._catalog = catalog
-        self._store = store
-        self._record = record
-        self._lint = lint
-        self._last: dict[str, str] = {}
+    configuration: Configuration
+    policy: Policy
+    lint: Lint
+    catalog: Catalog
+    broker: Broker
 
-    async def take(self, offer: Offer) -> None:
-        if len(offer.tools) > _MANY:
-            reading = await asyncio.to_thread(self._catalog.read, offer)
+
+class _Wiring:
+    """Builds the parts of each configuration around those that stay: store, record, runs and readings."""
+
+    def __init__(self, store: SqliteStore, record: Record) -> None:
+        self.store = store
+        self.record = record
+        self.readings = Readings(store, record)
+        self._runs = Runs(new_id)
+
+    async def parts(self, configuration: Configuration, before: App | None = None) -> _Parts:
+        """The parts of a configuration; those `before` go on where they are the same. A catalog begins with what was
+        offered last."""
+        policy = await asyncio.to_thread(Policy, configuration.grants)
+        lint = Lint(configuration, policy)
+        names = list(order(configuration))
+        if before is None:
+            broker = Broker(configuration.secrets, environment=os.environ, random=os.urandom, new_id=new_id)
+            remembered = await asyncio.to_thread(_remembered, self.store.path)
         else:
-            reading = self._catalog.read(offer)
-        self._catalog.take(reading)
-        digest = jsontext.digest([[tool.name, tool.digest] for tool in reading.tools])
-        if self._last.get(offer.upstream) == digest:
-            return
-        self._lint.look(self._catalog.now.tools)
-        body: JsonObject = {
-            "upstream": offer.upstream,
-            "era": offer.era,
-            "protocol": offer.protocol,
-            "tools": len(reading.tools),
-            "digest": digest,
-        }
-        try:
-            await self._store.keep_offer(offer)
-            await self._record.event("server.catalog", body)
-        except RecordUnavailable as error:
-            _log.error("the catalog of %s could not be kept: %s", offer.upstream, error)
-        else:
-            self._last[offer.upstream] = digest
+            same = configuration.secrets == before.configuration.secrets
+            broker = before.broker if same else before.broker.of(configuration.secrets)
+            if names == list(order(before.configuration)):
+                return _Parts(configuration, policy, lint, before.catalog, broker)
+            remembered = {**await asyncio.to_thread(_remembered, self.store.path), **before.catalog.now.offers}
+        return _Parts(configuration, policy, lint, await asyncio.to_thread(Catalog, names, remembered), broker)
+
+    def app(self, parts: _Parts, upstreams: Upstreams) -> App:
+        """Wire the parts of one configuration; from now on readings reach its catalog."""
+        configuration, catalog = parts.configuration, parts.catalog
+        self.readings.into(catalog, parts.lint)
+        invocations = Invocations(self.record, self._runs, policy_digest=configuration.digest, new_id=new_id)
+        gateway = Gateway(
+            catalog=catalog, policy=parts.policy, invocations=invocations, upstreams=upstreams, secrets=parts.broker
+        )
+        who = authenticator(configuration)
+        return App(configuration, self.store, self.record, parts.policy, catalog, upstreams, parts.broker, who, gateway)
+
+    def replaced(self, app: App, parts: _Parts) -> App:
+        """The app of another configuration in the place of this one: at once, and without a fault."""
+        for name, offer in app.catalog.now.offers.items():
+            # What came while the parts were built.
+            if parts.catalog.has(name) and parts.catalog.now.offers.get(name) is not offer:
+                parts.catalog.learn(offer)
+        return self.app(parts, app.upstreams.replace(parts.configuration.upstreams, parts.broker))
 
 
 @asynccontextmanager
@@ -171,92 +204,108 @@ async def open_app(configuration: Configuration) -> AsyncIterator[App]:
     Upstreams are still connecting when it is entered. Raises RecordUnavailable when the record cannot begin: the store
     cannot be opened, or the key that signs checkpoints cannot be used.
     """
+    async with _opened(configuration) as (app, _):
+        yield app
+
+
+@asynccontextmanager
+async def _opened(configuration: Configuration) -> AsyncIterator[tuple[App, _Wiring]]:
     path = Path(configuration.store.path)
     async with SqliteStore.open(path, secrets.token_hex(8)) as store:
         key = _signing_key(configuration, path)
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
             await record.loaded(configuration.digest, configuration.texts, user=_process().user)
-            catalog = Catalog(order(configuration), _remembered(path))
-            policy = Policy(configuration.grants)
-            readings = _Readings(catalog, store, record, _Lint(configuration, policy))
-            broker = Broker(configuration.secrets, environment=os.environ, random=os.urandom, new_id=new_id)
+            wiring = _Wiring(store, record)
+            parts = await wiring.parts(configuration)
             async with Upstreams(
                 configuration.upstreams,
-                secrets=broker,
-                on_offer=readings.take,
+                secrets=parts.broker,
+                on_offer=wiring.readings.take,
                 on_event=record.event,
                 environment=os.environ,
                 folder=configuration.folder,
                 version=__version__,
             ) as upstreams:
-                invocations = Invocations(record, Runs(new_id), policy_digest=configuration.digest, new_id=new_id)
-                gateway = Gateway(
-                    catalog=catalog, policy=policy, invocations=invocations, upstreams=upstreams, secrets=broker
-                )
-                who = authenticator(configuration)
-                yield App(configuration, store, record, policy, catalog, upstreams, who, gateway)
+                yield wiring.app(parts, upstreams), wiring
 
 
-def _face(app: App) -> Face:
-    def about(identity: Identity) -> About:
-        # Instructions are shown of upstreams of which this identity may see something, and of no others.
-        seen = {tool.upstream for tool in app.gateway.view(identity).tools}
-        offers = app.catalog.now.offers
-        # Indented, so that none can pass off a section as another's.
-        told = [
-            f"{name}:\n{indent(offer.instructions[:_INSTRUCTIONS], '    ', lambda _: True)}"
-            for name, offer in offers.items()
-            if name in seen and offer.instructions
-        ]
-        return About("\n\n".join(told) or None)
+@asynccontextmanager
+async def _live(
+    configuration: Configuration, *, asked: asyncio.Event, listen: str | None = None
+) -> AsyncIterator[tuple[Current, _Wiring]]:
+    """As `open_app`, with what is in force from one moment to the next: the configuration is followed meanwhile."""
+    async with _opened(configuration) as (latest, wiring):
+        current = Current(latest.generation)
 
-    return Face(app.gateway, about, "mcp-shim", __version__, Closing())
+        async def prepare(new: Configuration) -> Callable[[], None]:
+            parts = await wiring.parts(new, latest)
+
+            def put_in_force() -> None:
+                nonlocal latest
+                latest = wiring.replaced(latest, parts)
+                current.replace(latest.generation)
+                parts.lint.look(parts.catalog.now.tools)
+
+            return put_in_force
+
+        process, user = wiring.store.instance, _process().user
+        reloading = Reloading(configuration, wiring.record, prepare, listen=listen, process=process, user=user)
+        watch = Watch(configuration.path, os.environ, take=reloading.take, refuse=reloading.refuse, asked=asked)
+        # A task of this block, awaited before it ends; a task group would wrap what the block raises.
+        task = asyncio.create_task(_follow(watch), name="configuration")
+        try:
+            yield current, wiring
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
 
-async def _ready(app: App) -> tuple[bool, dict[str, str]]:
-    """Whether this process can do its work: the store commits, and every required upstream is up."""
-    states = {name: status.state for name, status in app.upstreams.status().items()}
-    missing = [name for name, block in app.configuration.upstreams.items() if block.required and states[name] != "up"]
-    trouble = await app.store.trouble()
-    return not missing and trouble is None, {name: str(state) for name, state in states.items()}
+async def _follow(watch: Watch) -> None:
+    while True:
+        try:
+            await watch.run()
+        except Exception:  # noqa: BLE001 (the boundary of a background task)
+            _log.exception("the configuration could not be followed; trying again")
+            await asyncio.sleep(_AGAIN)
 
 
 async def serve(
-    configuration: Configuration, *, stop: asyncio.Event, on_listening: Callable[[str], None] | None = None
+    configuration: Configuration,
+    *,
+    stop: asyncio.Event,
+    asked: asyncio.Event,
+    listen: str | None = None,
+    on_listening: Callable[[str], None] | None = None,
 ) -> None:
     """The HTTP server, until `stop` is set: then running calls may end. `on_listening` gets the URL once it is ready.
 
-    Raises RecordUnavailable when the record cannot begin, and OSError where the address cannot be listened on.
+    `listen` (HOST:PORT) is listened on instead of what is configured; `asked`, when set, has the configuration read.
+    Raises RecordUnavailable when the record cannot begin, OSError where the address cannot be listened on, and
+    ConfigurationError where it may not.
     """
-    async with open_app(configuration) as app:
-        face = HttpFace(
-            _face(app),
-            configuration.server,
-            authenticator=app.authenticator,
-            auth_refused=app.record.auth_refused,
-            ready=lambda: _ready(app),
-        )
-        block = configuration.server
+    block = (configuration if listen is None else configuration.listening_on(listen)).server
+    async with _live(configuration, asked=asked, listen=listen) as (current, wiring):
+        face = Face(current, "mcp-shim", __version__, Closing())
+        http = HttpFace(face, block, auth_refused=wiring.record.auth_refused)
         # What was imported and wired stays for good, and calls leave few cycles behind: the collector need not walk
         # everything again and again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        await serve_http(face, listen=block.listen, stop=stop, tls=block.tls, on_listening=on_listening)
+        await serve_http(http, listen=block.listen, stop=stop, tls=block.tls, on_listening=on_listening)
 
 
-async def stdio(configuration: Configuration, credential: Credential, *, stop: asyncio.Event) -> None:
+async def stdio(configuration: Configuration, prove: Prove, *, stop: asyncio.Event) -> None:
     """One client over standard input and output, until its input ends or `stop` is set.
 
-    Raises RecordUnavailable when the record cannot begin.
+    `prove` shows the client's credential. Raises RecordUnavailable when the record cannot begin.
     """
     with claimed() as (reading, writing):
-        async with open_app(configuration) as app:
+        async with _live(configuration, asked=asyncio.Event()) as (current, wiring):
             await serve_stdio(
-                _face(app),
-                credential,
-                confirm=app.authenticator.confirm,
-                session=app.store.instance,
+                Face(current, "mcp-shim", __version__, Closing()),
+                prove,
+                session=wiring.store.instance,
                 reading=reading,
                 writing=writing,
                 max_request=configuration.server.max_request,

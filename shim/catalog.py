@@ -175,6 +175,10 @@ class Catalog:
                 self._readings[name] = self.read(offer)
         self.now = self._compiled()
 
+    def has(self, upstream: str) -> bool:
+        """Whether an upstream is one of those whose tools this catalog holds."""
+        return upstream in self._prefixes
+
     def read(self, offer: Offer) -> Reading:
         """What of an offer can be shown. Changes nothing, so it may run in a thread where the offer is large."""
         return read_offer(offer, self._prefixes[offer.upstream])

@@ -15,11 +15,12 @@ class ShimError(Exception):
 
 
 class ConfigurationError(ShimError):
-    """A configuration cannot be used: all its faults at once."""
+    """A configuration cannot be used: all its faults at once; `digest` names its texts, where they could be read."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], digest: str | None = None) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+        self.digest = digest
 
 
 class Unauthenticated(ShimError):

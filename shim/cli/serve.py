@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from typing import Annotated
+import signal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shim.cli import completing, knowing, logs, output
-from shim.cli.acting import credential
+from shim.cli.acting import TOKEN_VARIABLE, credential
 from shim.cli.errors import problem, usage
 from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, Config, configuration
+from shim.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from shim.generation import Authenticator
+    from shim.model import Credential
 
 _log = logging.getLogger("shim.cli")
 
@@ -28,17 +35,22 @@ def serve(
     from shim.cli import running
 
     loaded = configuration(config)
-    if listen is not None:
-        loaded = loaded.listening_on(listen)
+    address = (loaded if listen is None else loaded.listening_on(listen)).server.listen
     logs.configure(logging.INFO, debug=bool(os.environ.get(DEBUG_VARIABLE)))
     for warning in loaded.warnings:
         _log.warning("%s", warning)
-    try:
-        running.serve(
-            lambda stop: app.serve(loaded, stop=stop, on_listening=lambda url: output.say(f"listening on {url}"))
+
+    async def main(stop: asyncio.Event) -> None:
+        asked = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        await app.serve(
+            loaded, stop=stop, asked=asked, listen=listen, on_listening=lambda url: output.say(f"listening on {url}")
         )
+
+    try:
+        running.serve(main)
     except OSError as error:
-        raise problem(f"cannot listen on {loaded.server.listen}: {error.strerror or error}") from None
+        raise problem(f"cannot listen on {address}: {error.strerror or error}") from None
 
 
 def stdio(
@@ -53,9 +65,21 @@ def stdio(
 
     loaded = configuration(config)
     knowing.identity(loaded, identity)
-    who = credential(loaded, app.authenticator(loaded), identity)
+    # Said to whoever starts it, before it is a client's: this identity, and by this token.
+    credential(loaded, app.authenticator(loaded), identity)
+    token = os.environ.get(TOKEN_VARIABLE)
+
+    def prove(authenticator: Authenticator) -> Credential:
+        try:
+            return authenticator.local(identity)
+        except Unauthenticated:
+            found = authenticator.bearer(token or "")
+        if found.identity.name != identity:
+            raise Unauthenticated("the token is another identity's")
+        return found
+
     logs.configure(logging.WARNING, debug=bool(os.environ.get(DEBUG_VARIABLE)))
-    running.serve(lambda stop: app.stdio(loaded, who, stop=stop))
+    running.serve(lambda stop: app.stdio(loaded, prove, stop=stop))
 
 
 def add_to(app: typer.Typer) -> None:

@@ -51,7 +51,8 @@ def load(path: Path, environ: Mapping[str, str], *, expand: bool = True) -> Conf
     problems += _checked(reading, readings, tokens, str(Path(path).with_name(tokenfile.NAME)))
     ordered = _ordered(problems, readings)
     if any(problem.level == "error" for problem in ordered):
-        raise ConfigurationError([problem for problem in ordered if problem.level == "error"][:MAX_PROBLEMS])
+        errors = [problem for problem in ordered if problem.level == "error"]
+        raise ConfigurationError(errors[:MAX_PROBLEMS], source.digest([one.source for one in readings]))
     return _composed(main, reading, readings, tokens, tuple(ordered))
 
 

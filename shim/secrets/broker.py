@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -43,9 +44,11 @@ class Broker:
         self._clock = clock
         self._patience = patience
 
-    def replace(self, secrets: Mapping[str, SecretBlock]) -> None:
-        """From now on these are the secrets. What was issued before stays as it is."""
-        self._secrets = dict(secrets)
+    def of(self, secrets: Mapping[str, SecretBlock]) -> Broker:
+        """A broker of these secrets, whose fingerprints can be compared with this one's."""
+        other = copy(self)
+        other._secrets = dict(secrets)
+        return other
 
     def leased(self, needs: Sequence[Need]) -> BrokersLeases:
         """See `shim.model.Secrets`."""

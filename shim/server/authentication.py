@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from shim.errors import Unauthenticated
+from shim.generation import Authenticator
 from shim.model import Credential
 from shim.server.headers import Headers, is_forwarded
 
@@ -14,18 +15,6 @@ AuthRefused: TypeAlias = Callable[[str | None, str], None]
 """Told of each refused request: the address, and why."""
 
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
-
-
-class Authenticator(Protocol):
-    """Knows credentials. Asked on every request, so that a revoked token ends with the next one."""
-
-    def bearer(self, token: str) -> Credential:
-        """The credential behind a bearer token. Raises Unauthenticated."""
-        ...
-
-    def anonymous(self) -> Credential | None:
-        """The credential of a request that shows none, or None where there is no such identity."""
-        ...
 
 
 def authenticate(headers: Headers, authenticator: Authenticator) -> Credential:

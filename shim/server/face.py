@@ -1,10 +1,8 @@
-"""What every face has in common: the gateway behind it, what it says of itself, and the methods it answers."""
+"""What every face has in common: what is in force behind it, what it says of itself, the methods it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import anyio
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
@@ -12,8 +10,8 @@ from mcp_types import INVALID_PARAMS, LOG_LEVEL_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim.errors import ProtocolError
-from shim.gateway import Gateway
-from shim.model import Caller, Identity, JsonObject
+from shim.generation import Current, Sender
+from shim.model import Caller, JsonObject
 from shim.server.closing import Closing
 from shim.server.message import Message, RequestId
 from shim.server.notices import LEVELS, Deliver
@@ -25,22 +23,10 @@ CAPABILITIES: JsonObject = {"tools": {"listChanged": True}, "logging": {}}
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a client is told about the server when it introduces itself."""
-
-    instructions: str | None = None
-    capabilities: JsonObject = field(default_factory=lambda: dict(CAPABILITIES))
-
-
-AboutFor: TypeAlias = Callable[[Identity], About]
-
-
-@dataclass(frozen=True, slots=True)
 class Face:
     """One server as clients see it; `ttl` is for how many milliseconds a list may be taken for fresh."""
 
-    gateway: Gateway
-    about: AboutFor
+    current: Current
     name: str
     version: str
     closing: Closing
@@ -51,36 +37,42 @@ class Face:
         """`serverInfo`."""
         return {"name": self.name, "version": self.version}
 
-    def discover(self, identity: Identity) -> JsonObject:
+    def about(self, sender: Sender) -> JsonObject:
+        """What a client is told of the server when it introduces itself: `capabilities`, and `instructions` if any."""
+        instructions = sender.generation.instructions(sender.credential.identity)
+        told: JsonObject = {"capabilities": CAPABILITIES}
+        return told if instructions is None else {**told, "instructions": instructions}
+
+    def discover(self, sender: Sender) -> JsonObject:
         """The result of `server/discover` (MCP 2026-07-28, "Discovery")."""
-        about = self.about(identity)
         result: JsonObject = {
             "resultType": "complete",
             "supportedVersions": list(MODERN_PROTOCOL_VERSIONS),
-            "capabilities": about.capabilities,
             "ttlMs": self.ttl,
             "cacheScope": "private",
+            **self.about(sender),
         }
-        if about.instructions is not None:
-            result["instructions"] = about.instructions
         return modern_result(result, self.info)
 
-    async def tools(self, caller: Caller, message: Message) -> View:
+    async def tools(self, sender: Sender, caller: Caller, message: Message) -> View:
         """The whole list, which is one page. Raises ProtocolError for a cursor that nobody gave, RecordUnavailable."""
         if message.params.get("cursor") is not None:
             raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown cursor")
-        return await self.gateway.list_tools(caller)
+        return await sender.generation.gateway.list_tools(caller)
 
     def tools_result(self, view: View) -> JsonObject:
         """A view as a modern `tools/list` result."""
         result: JsonObject = {"tools": list(view.definitions), "ttlMs": self.ttl, "cacheScope": "private"}
         return modern_result(result, self.info)
 
-    async def listen(self, caller: Caller, id_: RequestId, message: Message, notify: Deliver) -> JsonObject:
-        """One `subscriptions/listen` of a modern client, until the process stops; cancelling ends it abruptly.
+    async def listen(
+        self, sender: Sender, caller: Caller, id_: RequestId, message: Message, notify: Deliver
+    ) -> JsonObject:
+        """One `subscriptions/listen` of a modern client, until the process stops or the sender is nobody any more.
 
         Acknowledges first; then tells of list changes that this caller can see, if it asked for them. Returns the
-        result that closes it gracefully (MCP 2026-07-28, "Subscriptions"). Raises ProtocolError and RecordUnavailable.
+        result that closes it gracefully (MCP 2026-07-28, "Subscriptions"); cancelling ends it abruptly. Raises
+        ProtocolError and RecordUnavailable.
         """
         wanted = message.params.get("notifications")
         if not isinstance(wanted, dict):
@@ -92,17 +84,17 @@ class Face:
         def ring() -> None:
             bell.set()
 
-        async with self.gateway.listening(caller):
-            seen = self.gateway.view(caller.identity).digest
-            ends = (self.closing.watch(ring), self.gateway.watch(ring))
+        async with sender.generation.gateway.listening(caller):
+            seen = self.current.seen_by(sender.prove)
+            ends = (self.closing.watch(ring), self.current.watch(ring))
             try:
                 honoured = {"toolsListChanged": True} if changes else {}
                 await notify("notifications/subscriptions/acknowledged", {"_meta": meta, "notifications": honoured})
-                while not self.closing.begun:
+                while seen is not None and not self.closing.begun:
                     await bell.wait()
                     bell = anyio.Event()
-                    digest = self.gateway.view(caller.identity).digest
-                    if digest != seen and changes:
+                    digest = self.current.seen_by(sender.prove)
+                    if digest not in (None, seen) and changes:
                         await notify("notifications/tools/list_changed", {"_meta": meta})
                     seen = digest
             finally:

@@ -7,17 +7,18 @@ sender is known.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from functools import partial
 
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PROTOCOL_VERSION_META_KEY
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from shim import jsontext
 from shim.errors import ProtocolError, Unauthenticated
-from shim.model import Caller, Credential
-from shim.server.authentication import Authenticator, AuthRefused, authenticate
+from shim.generation import Sender
+from shim.model import Caller
+from shim.server.authentication import AuthRefused, authenticate
 from shim.server.config import ServerBlock
 from shim.server.exchange import Exchange, Gone, Receive, Scope, Send, TooLarge, encode_error, read_body
 from shim.server.face import Face
@@ -29,9 +30,7 @@ from shim.server.shapes import error_object
 
 _log = logging.getLogger("shim.server")
 
-Ready: TypeAlias = Callable[[], Awaitable[tuple[bool, dict[str, str]]]]
-"""Whether this process can do its work, and how each upstream stands."""
-
+_UNKNOWN = encode_error(None, error_object(INVALID_REQUEST, "Authentication required"))
 _CHALLENGE = [(b"www-authenticate", b"Bearer")]
 _ALLOW_POST = [(b"allow", b"POST")]
 _VERSION = b"mcp-protocol-version"
@@ -46,18 +45,14 @@ class HttpFace:
         face: Face,
         block: ServerBlock,
         *,
-        authenticator: Authenticator,
         auth_refused: AuthRefused,
-        ready: Ready,
         ping: float = PING_SECONDS,
         max_sessions: int = 10_000,
         session_idle: float = 1800.0,
     ) -> None:
         self._face = face
         self._block = block
-        self._authenticator = authenticator
         self._auth_refused = auth_refused
-        self._ready = ready
         self._modern = ModernFace(face, ping=ping)
         self._legacy = LegacyFace(face, block.max_request, max_sessions=max_sessions, idle=session_idle)
         self._authorities = Authorities(0, url=block.url, allowed=block.allowed_hosts)
@@ -114,7 +109,7 @@ class HttpFace:
         if method not in ("GET", "HEAD"):
             await exchange.early(405, headers=[(b"allow", b"GET, HEAD")])
             return
-        ready, upstreams = (True, None) if path == b"/healthz" else await self._ready()
+        ready, upstreams = (True, None) if path == b"/healthz" else await self._face.current.now.ready()
         body = {"ok": True} if upstreams is None else {"ready": ready, "upstreams": upstreams}
         await exchange.plain(200 if ready else 503, jsontext.dump(body), [(b"cache-control", b"no-store")])
 
@@ -125,17 +120,16 @@ class HttpFace:
             return
         address = self._address(scope, headers)
         try:
-            credential = authenticate(headers, self._authenticator)
+            sender = self._face.current.sender(partial(authenticate, headers))
         except Unauthenticated as error:
             self._auth_refused(address, error.why)
-            body = encode_error(None, error_object(INVALID_REQUEST, "Authentication required"))
-            await exchange.early(401, body, _CHALLENGE)
+            await exchange.early(401, _UNKNOWN, _CHALLENGE)
             return
         method = scope["method"]
         if method == "POST":
-            await self._post(scope, receive, send, exchange, headers, credential, address)
+            await self._post(scope, receive, send, exchange, headers, sender, address)
         elif method in ("GET", "DELETE") and _SESSION in headers and not _is_modern(headers):
-            await self._legacy.stream(scope, receive, send, exchange, headers, credential, address)
+            await self._legacy.stream(scope, receive, send, exchange, headers, sender, address)
         else:
             await exchange.early(405, headers=_ALLOW_POST)
 
@@ -154,20 +148,28 @@ class HttpFace:
         send: Send,
         exchange: Exchange,
         headers: Headers,
-        credential: Credential,
+        sender: Sender,
         address: str | None,
     ) -> None:
         try:
             self._check_media(headers)
             message = read(await self._body(receive, headers))
         except (_Unread, BadMessage, Gone) as error:
-            caller = Caller(credential, "http", headers.text(_VERSION) or "", None, address)
-            await self._refuse(exchange, caller, error)
+            caller = Caller(sender.credential, "http", headers.text(_VERSION) or "", None, address)
+            await self._refuse(exchange, sender, caller, error)
             return
+        if sender.generation is not self._face.current.now:
+            # Whoever sends slowly does not stay with what was in force when they began.
+            try:
+                sender = self._face.current.sender(sender.prove)
+            except Unauthenticated as error:
+                self._auth_refused(address, error.why)
+                await exchange.plain(401, _UNKNOWN, _CHALLENGE)
+                return
         if _is_modern(headers, message):
-            await self._modern.handle(exchange, credential, address, headers, message)
+            await self._modern.handle(exchange, sender, address, headers, message)
         else:
-            await self._legacy.post(scope, receive, send, exchange, headers, credential, address, message)
+            await self._legacy.post(scope, receive, send, exchange, headers, sender, address, message)
 
     def _check_media(self, headers: Headers) -> None:
         if b"content-type" in headers.repeated or not is_json(headers.text(b"content-type")):
@@ -186,8 +188,10 @@ class HttpFace:
         except TooLarge:
             raise too_large from None
 
-    async def _refuse(self, exchange: Exchange, caller: Caller, error: _Unread | BadMessage | Gone) -> None:
-        gateway = self._face.gateway
+    async def _refuse(
+        self, exchange: Exchange, sender: Sender, caller: Caller, error: _Unread | BadMessage | Gone
+    ) -> None:
+        gateway = sender.generation.gateway
         if isinstance(error, Gone):
             await gateway.refuse(caller, None, ProtocolError(INVALID_REQUEST, "the body did not arrive"))
         elif isinstance(error, BadMessage):

@@ -14,6 +14,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 
 from shim import jsontext
 from shim.errors import ProtocolError
+from shim.generation import Sender
 from shim.model import Caller, Credential, JsonObject
 from shim.server import _sdk
 from shim.server.exchange import Event, Exchange, Receive, Scope, Send, encode_error
@@ -56,36 +57,34 @@ class LegacyFace:
         send: Send,
         exchange: Exchange,
         headers: Headers,
-        credential: Credential,
+        sender: Sender,
         address: str | None,
         message: Message,
     ) -> None:
         """Answer one message, or open a session with it."""
-        fault = self._fault(headers, credential, message)
+        fault = self._fault(headers, sender.credential, message)
         if fault is not None:
             status, error = fault
             protocol = headers.text(b"mcp-protocol-version") or ""
             client = client_of(message.params.get("clientInfo"))
-            caller = Caller(credential, "http", protocol, client, address)
-            await self._face.gateway.refuse(caller, message.method, error)
+            caller = Caller(sender.credential, "http", protocol, client, address)
+            await sender.generation.gateway.refuse(caller, message.method, error)
             await exchange.plain(status, encode_error(message.id, error_object(error.code, str(error))))
             return
-        origin = Origin(credential, "http", address, None, message)
+        origin = Origin(sender, "http", address, None, message)
         body = jsontext.dump(_routing(message))
         exchange.started = True
         sending = _Sending(send)
         await self._manager.handle_request(
-            _session_scope(scope, headers, credential, origin), _replayed(body, receive), sending
+            _session_scope(scope, headers, sender.credential, origin), _replayed(body, receive), sending
         )
         if sending.status == 404:
-            await self._no_session(headers, credential, address, message.method)
+            await self._no_session(headers, sender, address, message.method)
 
-    async def _no_session(
-        self, headers: Headers, credential: Credential, address: str | None, method: str | None
-    ) -> None:
+    async def _no_session(self, headers: Headers, sender: Sender, address: str | None, method: str | None) -> None:
         """Put on the record that an identity named a session that it does not have: ended, invented, or another's."""
-        caller = Caller(credential, "http", headers.text(b"mcp-protocol-version") or "", None, address)
-        await self._face.gateway.refuse(caller, method, ProtocolError(INVALID_REQUEST, "Session not found"))
+        caller = Caller(sender.credential, "http", headers.text(b"mcp-protocol-version") or "", None, address)
+        await sender.generation.gateway.refuse(caller, method, ProtocolError(INVALID_REQUEST, "Session not found"))
 
     def _fault(self, headers: Headers, credential: Credential, message: Message) -> tuple[int, ProtocolError] | None:
         if _SESSION in headers.repeated:
@@ -106,27 +105,37 @@ class LegacyFace:
         send: Send,
         exchange: Exchange,
         headers: Headers,
-        credential: Credential,
+        sender: Sender,
         address: str | None,
     ) -> None:
-        """A session's stream of the server's own messages (GET), or its end (DELETE)."""
+        """A session's stream of the server's own messages (GET), or its end (DELETE).
+
+        A stream ends when its owner is nobody any more.
+        """
         if _SESSION in headers.repeated:
             await exchange.early(400)
             return
         exchange.started = True
         sending = _Sending(send)
         async with anyio.create_task_group() as group:
-            end = self._face.closing.watch(group.cancel_scope.cancel)
+
+            def look() -> None:
+                if not self._face.current.knows(sender.prove):
+                    group.cancel_scope.cancel()
+
+            ends = (self._face.closing.watch(group.cancel_scope.cancel), self._face.current.watch(look))
             try:
+                look()
                 if not self._face.closing.begun:
                     await self._manager.handle_request(
-                        _session_scope(scope, headers, credential, None), receive, sending
+                        _session_scope(scope, headers, sender.credential, None), receive, sending
                     )
             finally:
-                end()
+                for end in ends:
+                    end()
         await sending.finish()
         if sending.status == 404:
-            await self._no_session(headers, credential, address, None)
+            await self._no_session(headers, sender, address, None)
 
 
 class _Sending:

@@ -21,7 +21,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from shim.errors import ProtocolError, RecordUnavailable
-from shim.model import Answer, Caller, Client, Credential, Identity, JsonObject, Transport
+from shim.generation import Sender
+from shim.model import Answer, Caller, Client, JsonObject, Transport
 from shim.server import _sdk
 from shim.server.beside import Beside
 from shim.server.face import Face, log_level
@@ -39,7 +40,7 @@ DELIVERY_SECONDS = 30.0
 class Origin:
     """Where a request came from, and the message as the strict reader read it."""
 
-    credential: Credential
+    sender: Sender
     transport: Transport
     address: str | None
     session: str | None
@@ -51,9 +52,9 @@ class Session:
     """What a legacy client said on this connection, and the list it knows."""
 
     connection: _sdk.Connection
-    identity: Identity
+    identity: str
     client: Client | None
-    digest: str
+    digest: str | None
     level: str = LEVELS[0]
 
 
@@ -74,7 +75,7 @@ class SdkMiddleware:
 
     def sessions_of(self, identity: str) -> int:
         """How many sessions an identity has open."""
-        return sum(session.identity.name == identity for session in self._sessions.values())
+        return sum(session.identity == identity for session in self._sessions.values())
 
     def is_running(self, session: str | None, id_: RequestId) -> bool:
         """Whether a session has a request with this id that is not answered yet.
@@ -85,15 +86,15 @@ class SdkMiddleware:
 
     async def announce(self) -> None:
         """Tell each legacy session when what its owner may see has changed. Runs until it is cancelled."""
-        end = self._face.gateway.watch(self._ring)
+        end = self._face.current.watch(self._ring)
         try:
             async with anyio.create_task_group() as group:
                 while True:
                     await self._bell.wait()
                     self._bell = anyio.Event()
                     for session in tuple(self._sessions.values()):
-                        digest = self._face.gateway.view(session.identity).digest
-                        if digest != session.digest:
+                        digest = self._face.current.seen_as(session.identity)
+                        if digest not in (None, session.digest):
                             session.digest = digest
                             group.start_soon(self._tell, session)
         finally:
@@ -114,10 +115,10 @@ class SdkMiddleware:
         running = (caller.session, str(ctx.request_id))
         self._ids.add(running)
         try:
-            result = await self._answer(ctx, call_next, caller, origin.message)
+            result = await self._answer(ctx, call_next, caller, origin)
         except ProtocolError as error:
             if error.code != METHOD_NOT_FOUND:
-                await self._face.gateway.refuse(caller, ctx.method, error)
+                await origin.sender.generation.gateway.refuse(caller, ctx.method, error)
             raise _sdk.error(encodable(error_of(error))) from None
         except RecordUnavailable as error:
             raise _sdk.error(error_of(error)) from None
@@ -142,7 +143,7 @@ class SdkMiddleware:
             session = self._sessions.get(id(_sdk.connection_of(context)))
             client = session.client if session is not None else None
         return Caller(
-            origin.credential,
+            origin.sender.credential,
             origin.transport,
             context.protocol_version,
             client,
@@ -152,12 +153,13 @@ class SdkMiddleware:
         )
 
     async def _answer(
-        self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, message: Message
+        self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, origin: Origin
     ) -> JsonObject:
+        sender, message = origin.sender, origin.message
         if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return await self._modern(context, caller, message)
+            return await self._modern(context, caller, origin)
         if context.method == "initialize":
-            return await self._initialize(context, call_next, caller, message)
+            return await self._initialize(context, call_next, caller, origin)
         if context.method == "ping":
             return {}
         if context.method not in ("tools/list", "tools/call", "logging/setLevel"):
@@ -167,7 +169,7 @@ class SdkMiddleware:
         if session is None or not connection.initialize_accepted:
             raise ProtocolError(INVALID_PARAMS, "Invalid request parameters: the session is not initialized")
         if context.method == "tools/list":
-            view = await self._face.tools(caller, message)
+            view = await self._face.tools(sender, caller, message)
             return {"tools": list(view.definitions)}
         if context.method == "logging/setLevel":
             level = message.params.get("level")
@@ -175,41 +177,40 @@ class SdkMiddleware:
                 raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown log level")
             session.level = level
             return {}
-        return legacy_result(await self._call(context, caller, message, session.level))
+        return legacy_result(await self._call(context, caller, origin, session.level))
 
-    async def _modern(self, context: _sdk.Context, caller: Caller, message: Message) -> JsonObject:
+    async def _modern(self, context: _sdk.Context, caller: Caller, origin: Origin) -> JsonObject:
+        sender, message = origin.sender, origin.message
         if context.method == "server/discover":
-            return self._face.discover(caller.identity)
+            return self._face.discover(sender)
         if context.method == "tools/list":
-            return self._face.tools_result(await self._face.tools(caller, message))
+            return self._face.tools_result(await self._face.tools(sender, caller, message))
         if context.method == "tools/call":
-            return modern_result(await self._call(context, caller, message, log_level(message)), self._face.info)
+            return modern_result(await self._call(context, caller, origin, log_level(message)), self._face.info)
         if context.method == "subscriptions/listen" and message.id is not None:
-            return await self._face.listen(caller, message.id, message, partial(_sdk.notify, context))
+            return await self._face.listen(sender, caller, message.id, message, partial(_sdk.notify, context))
         raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
 
     async def _initialize(
-        self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, message: Message
+        self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, origin: Origin
     ) -> JsonObject:
-        check_client_info(message.params.get("clientInfo"))
+        check_client_info(origin.message.params.get("clientInfo"))
         try:
             result = await call_next(context)
         except ValidationError:
             raise ProtocolError(INVALID_PARAMS, "Invalid request parameters") from None
         if not isinstance(result, dict):
             raise TypeError("the handshake's result is not an object")
-        about = self._face.about(caller.identity)
         connection = _sdk.connection_of(context)
-        digest = self._face.gateway.view(caller.identity).digest
+        # By what is in force now, not when the handshake came: of what changes from here on the session is told.
+        digest = self._face.current.seen_as(caller.identity.name)
         if id(connection) not in self._sessions:
             connection.exit_stack.callback(self._sessions.pop, id(connection), None)
-        self._sessions[id(connection)] = Session(connection, caller.identity, caller.client, digest)
-        result = {**result, "capabilities": about.capabilities, "serverInfo": self._face.info}
-        if about.instructions is not None:
-            result["instructions"] = about.instructions
-        return result
+        self._sessions[id(connection)] = Session(connection, caller.identity.name, caller.client, digest)
+        return {**result, **self._face.about(origin.sender), "serverInfo": self._face.info}
 
-    async def _call(self, context: _sdk.Context, caller: Caller, message: Message, level: str | None) -> JsonObject:
+    async def _call(self, context: _sdk.Context, caller: Caller, origin: Origin, level: str | None) -> JsonObject:
+        gateway, message = origin.sender.generation.gateway, origin.message
         answer = Answer()
 
         async def deliver(method: str, params: JsonObject) -> None:
@@ -220,7 +221,7 @@ class SdkMiddleware:
                 self._running.add(scope)
                 try:
                     notices = Notices(beside.start, deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
-                    answer = await self._face.gateway.call_tool(caller, message.params, notices)
+                    answer = await gateway.call_tool(caller, message.params, notices)
                     with anyio.move_on_after(DELIVERY_SECONDS):
                         await notices.close()
                 finally:

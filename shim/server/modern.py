@@ -39,7 +39,8 @@ from starlette.datastructures import Headers as ParameterHeaders
 
 from shim import jsontext
 from shim.errors import ProtocolError, RecordUnavailable
-from shim.model import Answer, Caller, Credential, JsonObject, Tool
+from shim.generation import Sender
+from shim.model import Answer, Caller, JsonObject, Tool
 from shim.server.beside import Beside
 from shim.server.exchange import Exchange, encode_error, encode_result
 from shim.server.face import Face, log_level
@@ -72,7 +73,7 @@ class ModernFace:
         self._annotated: dict[str, bool] = {}
         self._lists: dict[str, bytes] = {}
         self._running: set[anyio.CancelScope] = set()
-        self._methods: dict[str, Callable[[Exchange, Caller, RequestId, Message, Headers], Awaitable[None]]] = {
+        self._methods: dict[str, Callable[[Exchange, Sender, Caller, RequestId, Message, Headers], Awaitable[None]]] = {
             "tools/call": self._call,
             "tools/list": self._list,
             "server/discover": self._discover,
@@ -85,20 +86,22 @@ class ModernFace:
             scope.cancel()
 
     async def handle(
-        self, exchange: Exchange, credential: Credential, address: str | None, headers: Headers, message: Message
+        self, exchange: Exchange, sender: Sender, address: str | None, headers: Headers, message: Message
     ) -> None:
         """Answer one message of an authenticated sender."""
         protocol = headers.text(b"mcp-protocol-version") or ""
         client = client_of(message.meta.get(CLIENT_INFO_META_KEY))
-        caller = Caller(credential, "http", protocol, client, address, None, trace_of(message.meta))
+        caller = Caller(sender.credential, "http", protocol, client, address, None, trace_of(message.meta))
         try:
-            await self._dispatch(exchange, caller, message, headers)
+            await self._dispatch(exchange, sender, caller, message, headers)
         except ProtocolError as error:
-            await self.refuse(exchange, caller, message.id, message.method, error)
+            await self._refuse(exchange, sender, caller, message, error)
         except RecordUnavailable as error:
             await exchange.answer(encode_error(message.id, error_of(error)))
 
-    async def _dispatch(self, exchange: Exchange, caller: Caller, message: Message, headers: Headers) -> None:
+    async def _dispatch(
+        self, exchange: Exchange, sender: Sender, caller: Caller, message: Message, headers: Headers
+    ) -> None:
         for header in _ROUTING:
             if header in headers.repeated:
                 raise ProtocolError(HEADER_MISMATCH, f"Header mismatch: {header.decode()} appears more than once")
@@ -115,15 +118,16 @@ class ModernFace:
         method = self._methods.get(message.method)
         if method is None:
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found", message.method)
-        await method(exchange, caller, message.id, message, headers)
+        await method(exchange, sender, caller, message.id, message, headers)
 
-    async def refuse(
-        self, exchange: Exchange, caller: Caller, id_: RequestId | None, method: str | None, error: ProtocolError
+    async def _refuse(
+        self, exchange: Exchange, sender: Sender, caller: Caller, message: Message, error: ProtocolError
     ) -> None:
         """Answer a request that is refused as it stands, and put it on the record."""
         if error.code not in _NOT_RECORDED:
-            await self._face.gateway.refuse(caller, method, error)
-        await exchange.answer(encode_error(id_, error_of(error)), ERROR_CODE_HTTP_STATUS.get(error.code, 200))
+            await sender.generation.gateway.refuse(caller, message.method, error)
+        status = ERROR_CODE_HTTP_STATUS.get(error.code, 200)
+        await exchange.answer(encode_error(message.id, error_of(error)), status)
 
     def _check(self, message: Message, headers: Headers) -> None:
         """Raise ProtocolError where headers and body disagree or the envelope is not whole ("Server Validation")."""
@@ -147,9 +151,16 @@ class ModernFace:
             raise ProtocolError(INVALID_PARAMS, "Invalid params: clientCapabilities must be an object")
 
     async def _call(
-        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+        self,
+        exchange: Exchange,
+        sender: Sender,
+        caller: Caller,
+        id_: RequestId,
+        message: Message,
+        headers: Headers,
     ) -> None:
         level = log_level(message)
+        gateway = sender.generation.gateway
 
         def check(tool: Tool) -> None:
             self._check_parameters(tool, message.params, headers)
@@ -159,9 +170,9 @@ class ModernFace:
                 beside.start_later(WATCH_SECONDS, exchange.watch, scope, self._ping)
                 notices = Notices(beside.start, exchange.notify, token=message.meta.get(PROGRESS_TOKEN), level=level)
                 try:
-                    answer = await self._face.gateway.call_tool(caller, message.params, notices, check)
+                    answer = await gateway.call_tool(caller, message.params, notices, check)
                 except ProtocolError as error:
-                    await self._face.gateway.refuse(caller, message.method, error)
+                    await gateway.refuse(caller, message.method, error)
                     answer = Answer(error=error_of(error))
                 await notices.close()
                 await self._answer(exchange, id_, answer)
@@ -200,10 +211,16 @@ class ModernFace:
                 raise _rejected(rejection)
 
     async def _list(
-        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+        self,
+        exchange: Exchange,
+        sender: Sender,
+        caller: Caller,
+        id_: RequestId,
+        message: Message,
+        headers: Headers,
     ) -> None:
         del headers
-        view = await self._face.tools(caller, message)
+        view = await self._face.tools(sender, caller, message)
         await exchange.answer(encode_result(id_, self._encoded(view)))
 
     def _encoded(self, view: View) -> bytes:
@@ -215,19 +232,31 @@ class ModernFace:
         return encoded
 
     async def _discover(
-        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+        self,
+        exchange: Exchange,
+        sender: Sender,
+        caller: Caller,
+        id_: RequestId,
+        message: Message,
+        headers: Headers,
     ) -> None:
-        del message, headers
-        await exchange.answer(encode_result(id_, jsontext.dump(self._face.discover(caller.identity))))
+        del caller, message, headers
+        await exchange.answer(encode_result(id_, jsontext.dump(self._face.discover(sender))))
 
     async def _listen(
-        self, exchange: Exchange, caller: Caller, id_: RequestId, message: Message, headers: Headers
+        self,
+        exchange: Exchange,
+        sender: Sender,
+        caller: Caller,
+        id_: RequestId,
+        message: Message,
+        headers: Headers,
     ) -> None:
         del headers
         async with Beside() as beside:
             with self._cancellable() as scope:
                 beside.start(exchange.watch, scope, self._ping)
-                result = await self._face.listen(caller, id_, message, exchange.notify)
+                result = await self._face.listen(sender, caller, id_, message, exchange.notify)
                 await exchange.answer(encode_result(id_, jsontext.dump(result)))
 
 

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeAlias
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -30,16 +29,14 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from shim import jsontext
 from shim.errors import Unauthenticated
-from shim.model import Caller, Credential, JsonObject
+from shim.generation import Prove, Sender
+from shim.model import Caller, JsonObject
 from shim.server import _sdk
 from shim.server.exchange import encode_error
 from shim.server.face import Face
 from shim.server.message import BadMessage, Message, client_of, read
 from shim.server.middleware import Origin, SdkMiddleware
 from shim.server.shapes import error_object
-
-Confirm: TypeAlias = Callable[[Credential], None]
-"""Holds a credential to what is true now. Raises Unauthenticated when it was revoked or is past its end."""
 
 _CHUNK = 65536
 _AHEAD = 4
@@ -74,9 +71,8 @@ def claimed() -> Iterator[tuple[int, int]]:
 
 async def serve_stdio(
     face: Face,
-    credential: Credential,
+    prove: Prove,
     *,
-    confirm: Confirm,
     session: str,
     reading: int,
     writing: int,
@@ -86,10 +82,10 @@ async def serve_stdio(
 ) -> None:
     """Serve until the input ends or `stop` is set, and then until running calls end, `linger` seconds at most.
 
-    `confirm` is asked before each message, because the credential was shown only once. `session` names this process
-    for its runs; `max_request` bounds a line, in bytes. Returns when the client is gone.
+    `prove` shows the client's credential, which it showed only once, anew for each message. `session` names this
+    process for its runs; `max_request` bounds a line, in bytes. Returns when the client is gone.
     """
-    connection = _Connection(face, credential, confirm, session, writing)
+    connection = _Connection(face, prove, session, writing)
     middleware = SdkMiddleware(face)
     server = _sdk.raw_server(face.name, face.version, middleware)
     to_server, server_reads, server_writes, from_server = _sdk.streams()
@@ -121,10 +117,9 @@ async def serve_stdio(
 class _Connection:
     """Owns which requests are not yet answered, and the order of what is written."""
 
-    def __init__(self, face: Face, credential: Credential, confirm: Confirm, session: str, writing: int) -> None:
+    def __init__(self, face: Face, prove: Prove, session: str, writing: int) -> None:
         self._face = face
-        self._credential = credential
-        self._confirm = confirm
+        self._prove = prove
         self._session = session
         self._writing = writing
         self._lock = anyio.Lock()
@@ -136,37 +131,38 @@ class _Connection:
         self, line: bytes | None, to_server: MemoryObjectSendStream[_sdk.SessionMessage | Exception]
     ) -> None:
         """Hand one line to the server, or answer it where it is no message. None stands for a line that is too long."""
-        if line is None:
-            await self._refuse(BadMessage(INVALID_REQUEST, "Invalid Request: the line is too long"), None)
-            return
+        message: Message | BadMessage = BadMessage(INVALID_REQUEST, "Invalid Request: the line is too long")
+        if line is not None:
+            try:
+                message = read(line)
+            except BadMessage as error:
+                message = error
         try:
-            message = read(line)
-        except BadMessage as error:
-            await self._refuse(error, None)
-            return
-        if message.method is None:
-            return  # a response: nothing was asked
-        try:
-            self._confirm(self._credential)
+            sender = self._face.current.sender(self._prove)
         except Unauthenticated:
             # No longer a known identity: that is not its event, and nothing of it is done.
             if message.id is not None:
                 await self._write(encode_error(message.id, error_object(INVALID_REQUEST, "Authentication required")))
             return
+        if isinstance(message, BadMessage):
+            await self._refuse(message, sender, None)
+            return
+        if message.method is None:
+            return  # a response: nothing was asked
         if message.id is not None:
             fault = self._out_of_era(message)
             if fault is not None:
-                await self._refuse(fault, message)
+                await self._refuse(fault, sender, message)
                 return
             # The server keeps requests by their ids as text, so 7 and "7" would be one.
             if str(message.id) in self._running:
                 repeated = BadMessage(INVALID_REQUEST, "Invalid Request: this id is in use", message.id, message.method)
-                await self._refuse(repeated, message)
+                await self._refuse(repeated, sender, message)
                 return
             self._running.add(str(message.id))
         elif message.method == "notifications/cancelled":
             self._ended(message.params.get("requestId"))
-        origin = Origin(self._credential, "stdio", None, self._session, message)
+        origin = Origin(sender, "stdio", None, self._session, message)
         await to_server.send(_sdk.incoming(message.id, message.method, _routing(message), origin))
 
     def _out_of_era(self, message: Message) -> BadMessage | None:
@@ -193,15 +189,15 @@ class _Connection:
         self._modern = modern
         return None
 
-    async def _refuse(self, error: BadMessage, message: Message | None) -> None:
-        await self._face.gateway.refuse(self._caller(message), error.method, error)
+    async def _refuse(self, error: BadMessage, sender: Sender, message: Message | None) -> None:
+        await sender.generation.gateway.refuse(self._caller(sender, message), error.method, error)
         await self._write(encode_error(error.id, error_object(error.code, str(error))))
 
-    def _caller(self, message: Message | None) -> Caller:
+    def _caller(self, sender: Sender, message: Message | None) -> Caller:
         protocol = message.meta.get(PROTOCOL_VERSION_META_KEY) if message is not None else None
         client = client_of(message.params.get("clientInfo")) if message is not None else None
         spoken = protocol if isinstance(protocol, str) else LATEST_HANDSHAKE_VERSION
-        return Caller(self._credential, "stdio", spoken, client, None, self._session)
+        return Caller(sender.credential, "stdio", spoken, client, None, self._session)
 
     async def deliver(
         self, from_server: MemoryObjectReceiveStream[_sdk.SessionMessage], scope: anyio.CancelScope

@@ -139,6 +139,11 @@ class Link:
     def tools_changed(self) -> None:
         self._nudged.set()
 
+    def secrets_changed(self) -> None:
+        """Secrets are defined anew: a session for reading the catalog ends if its own are others now."""
+        if self._in_readings.needs:
+            self._nudged.set()
+
     def refused(self, method: str, invocation: str | None) -> None:
         self._around.event("upstream.refused", {"upstream": self.name, "method": method}, invocation)
 

@@ -7,13 +7,15 @@ import contextvars
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 
 import anyio
 from anyio.abc import TaskGroup
 
-from shim.model import Call, JsonObject, Leased, Listener, Need, Offer, Reply, Secrets, Tool, UpstreamStatus
+from shim.model import Call, JsonObject, Leased, Leases, Listener, Need, Offer, Reply, Secrets, Tool, UpstreamStatus
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
 from shim.upstream.kinds import kind_of
@@ -66,18 +68,24 @@ class Upstreams:
     ) -> None:
         await self._keeper.leave()
 
-    def replace(self, blocks: Mapping[str, UpstreamBlock]) -> Upstreams:
+    def replace(self, blocks: Mapping[str, UpstreamBlock], secrets: Secrets) -> Upstreams:
         """The upstreams of another configuration, in place of these; not to be entered.
 
-        What is configured as before goes on with its processes and sessions. What is not, or not so, is reached
-        through these for requests that have them already, and ends with the last call of those. Happens at once,
+        What is configured as before goes on with its processes and sessions; with other `secrets`, it is looked whether
+        those for reading its catalog are still the same. What is configured no more, or otherwise, is reached through
+        these upstreams by requests that have them already, and ends with the last call of those. Happens at once,
         without waiting for anything.
         """
-        new = Upstreams.__new__(Upstreams)
-        new._blocks, new._keeper, new._links = dict(blocks), self._keeper, {}
+        new = copy(self)
+        new._blocks, new._links = dict(blocks), {}
+        anew = self._keeper.hand(secrets)
         for name, block in blocks.items():
-            same = name in self._blocks and _runs_alike(self._blocks[name], block)
-            new._links[name] = self._links[name] if same else self._keeper.start(name, block)
+            if name in self._blocks and _runs_alike(self._blocks[name], block):
+                new._links[name] = self._links[name]
+                if anew:
+                    self._links[name].secrets_changed()
+            else:
+                new._links[name] = self._keeper.start(name, block)
         for name, link in self._links.items():
             if new._links.get(name) is not link:
                 self._keeper.retire(link)
@@ -127,10 +135,11 @@ class _Keeper:
         me: Me,
         jitter: Callable[[], float],
     ) -> None:
+        self._secrets = secrets
         self._on_event = on_event
         self._environment = environment
         self._folder = folder
-        self._around = Surroundings(me, self._spawn, secrets, jitter, on_offer, self._event)
+        self._around = Surroundings(me, self._spawn, self, jitter, on_offer, self._event)
         self._watchdog = Watchdog()
         self._scopes: dict[Link, anyio.CancelScope] = {}
         self._group: TaskGroup | None = None
@@ -139,6 +148,15 @@ class _Keeper:
     @property
     def runs(self) -> bool:
         return self._group is not None
+
+    def hand(self, secrets: Secrets) -> bool:
+        """From now on catalogs are read with these. Whether they are others than before."""
+        before, self._secrets = self._secrets, secrets
+        return secrets is not before
+
+    def leased(self, needs: Sequence[Need]) -> AbstractAsyncContextManager[Leases]:
+        """See `shim.model.Secrets`: by those that are current."""
+        return self._secrets.leased(needs)
 
     async def enter(self) -> None:
         self._group = await anyio.create_task_group().__aenter__()

@@ -165,7 +165,8 @@ class Tokens:
     """Each identity's token is its name in capitals."""
 
     def __init__(self, *names: str, guest: str | None = None) -> None:
-        self._credentials = {name.upper(): Credential(Identity(name), f"{name}-token") for name in names}
+        self.identities = {name: Identity(name) for name in names}
+        self._credentials = {name.upper(): Credential(self.identities[name], f"{name}-token") for name in names}
         self._guest = Credential(Identity(guest), "anonymous") if guest is not None else None
 
     def bearer(self, token: str) -> Credential:
@@ -173,6 +174,9 @@ class Tokens:
             return self._credentials[token]
         except KeyError:
             raise Unauthenticated("unknown token") from None
+
+    def local(self, name: str) -> Credential:
+        return Credential(self.identities[name], "local")
 
     def anonymous(self) -> Credential | None:
         return self._guest

@@ -6,14 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx2
 
+from shim.generation import Current, Generation, Ready
 from shim.model import Json, JsonObject
 from shim.server.closing import Closing
 from shim.server.config import ServerBlock
-from shim.server.face import About, Face
+from shim.server.face import Face
 from shim.server.http import HttpFace
 from shim.server.listen import serve_http
 from shim.server.protocol import Bounds
@@ -25,8 +26,16 @@ LEGACY = "2025-11-25"
 JSON_HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 
 
-def face_of(made: World) -> Face:
-    return Face(made.gateway, lambda identity: About(f"for {identity.name}"), "mcp-shim", "0", Closing())
+async def up() -> tuple[bool, dict[str, str]]:
+    return True, {"up": "up"}
+
+
+def generation_of(made: World, tokens: Tokens, ready: Ready = up) -> Generation:
+    return Generation(made.gateway, tokens, lambda identity: f"for {identity.name}", ready)
+
+
+def face_of(first: Generation) -> Face:
+    return Face(Current(first), "mcp-shim", "0", Closing())
 
 
 @dataclass
@@ -40,7 +49,7 @@ class Served:
     refused: list[tuple[str | None, str]]
     stop: asyncio.Event
     ended: asyncio.Event
-    ready: list[bool] = field(default_factory=lambda: [True])
+    ready: list[bool]
 
     @property
     def port(self) -> int:
@@ -61,21 +70,21 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """`alice` and `bob` may come in; the server is stopped gracefully at the end."""
     made = made or world()
-    face = face_of(made)
-    block = block or ServerBlock()
     tokens = tokens or Tokens("alice", "bob")
-    stop, ended = asyncio.Event(), asyncio.Event()
-    served = Served("", made, face, tokens, [], stop, ended)
+    is_ready = [True]
 
     async def ready() -> tuple[bool, dict[str, str]]:
-        return served.ready[0], {"up": "up"}
+        return is_ready[0], {"up": "up"}
+
+    face = face_of(generation_of(made, tokens, ready))
+    block = block or ServerBlock()
+    stop, ended = asyncio.Event(), asyncio.Event()
+    served = Served("", made, face, tokens, [], stop, ended, is_ready)
 
     http = HttpFace(
         face,
         block,
-        authenticator=tokens,
         auth_refused=lambda address, why: served.refused.append((address, why)),
-        ready=ready,
         ping=ping,
         max_sessions=max_sessions,
         session_idle=session_idle,

@@ -8,10 +8,10 @@ import sys
 
 import anyio
 
-from shim.model import Call, Credential, Identity, JsonObject, Listener, Reply
+from shim.model import Call, JsonObject, Listener, Reply
 from shim.server.stdio import claimed, serve_stdio
-from tests.server.doubles import MemoryRecord, world
-from tests.server.running import face_of
+from tests.server.doubles import MemoryRecord, Tokens, world
+from tests.server.running import face_of, generation_of
 
 MAX_LINE = 100_000
 
@@ -35,9 +35,8 @@ async def main(name: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with claimed() as (reading, writing):
         await serve_stdio(
-            face_of(made),
-            Credential(Identity(name), "local"),
-            confirm=lambda _: None,
+            face_of(generation_of(made, Tokens(name))),
+            lambda authenticator: authenticator.local(name),
             session="process-1",
             reading=reading,
             writing=writing,

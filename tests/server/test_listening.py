@@ -19,22 +19,12 @@ from shim.server.config import ServerBlock, ServerTlsBlock
 from shim.server.http import HttpFace
 from shim.server.listen import serve_http, split_listen
 from tests.server.doubles import Tokens, world
-from tests.server.running import PATIENCE, face_of, request, routed
-
-
-async def ready() -> tuple[bool, dict[str, str]]:
-    return True, {}
+from tests.server.running import PATIENCE, face_of, generation_of, request, routed
 
 
 def face() -> HttpFace:
-    made = face_of(world())
-    return HttpFace(
-        made,
-        ServerBlock(),
-        authenticator=Tokens("alice"),
-        auth_refused=lambda address, why: None,
-        ready=ready,
-    )
+    made = face_of(generation_of(world(), Tokens("alice")))
+    return HttpFace(made, ServerBlock(), auth_refused=lambda address, why: None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""The configuration in force: all that one request is answered by, and the one place that says which it is.
+
+A request belongs to one generation: who sends it, what that identity may see and do, and which upstreams are reached
+are read from the same. Whoever holds a generation may go on with it after another took its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from shim.errors import Unauthenticated
+from shim.gateway import Gateway
+from shim.model import Credential, Identity
+
+
+class Authenticator(Protocol):
+    """Knows credentials. Asked on every request, so that a revoked token ends with the next one."""
+
+    @property
+    def identities(self) -> Mapping[str, Identity]:
+        """Every identity that there is, by name."""
+        ...
+
+    def bearer(self, token: str) -> Credential:
+        """The credential behind a bearer token. Raises Unauthenticated."""
+        ...
+
+    def local(self, name: str) -> Credential:
+        """The credential of an identity that needs no token on this machine. Raises Unauthenticated for any other."""
+        ...
+
+    def anonymous(self) -> Credential | None:
+        """The credential of a request that shows none, or None where there is no such identity."""
+        ...
+
+
+Prove: TypeAlias = Callable[[Authenticator], Credential]
+"""Shows again what a sender has shown. Raises Unauthenticated where it proves nothing, or nothing any more."""
+
+Ready: TypeAlias = Callable[[], Awaitable[tuple[bool, dict[str, str]]]]
+"""Whether this process can do its work, and how each upstream stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One configuration at work. `instructions` are what an identity is told of the upstreams it may see."""
+
+    gateway: Gateway
+    authenticator: Authenticator
+    instructions: Callable[[Identity], str | None]
+    ready: Ready
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends a request, in the generation to which the request belongs; `prove` tells who that is in another."""
+
+    generation: Generation
+    credential: Credential
+    prove: Prove
+
+
+class Current:
+    """Owns which generation is in force: read once for each request, replaced between two of them."""
+
+    def __init__(self, first: Generation) -> None:
+        self._now = first
+        self._watchers: set[Callable[[], None]] = set()
+        self._end = first.gateway.watch(self._ring)
+
+    @property
+    def now(self) -> Generation:
+        """What a request that is complete now belongs to."""
+        return self._now
+
+    def sender(self, prove: Prove) -> Sender:
+        """Who shows this, in the generation of now. Raises Unauthenticated."""
+        generation = self._now
+        return Sender(generation, prove(generation.authenticator), prove)
+
+    def replace(self, generation: Generation) -> None:
+        """Put another in force, and tell who watches: what an identity sees may have changed."""
+        self._end()
+        self._now = generation
+        self._end = generation.gateway.watch(self._ring)
+        self._ring()
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Have `watcher` called when the catalog or the generation changed; the returned function ends that."""
+        self._watchers.add(watcher)
+        return lambda: self._watchers.discard(watcher)
+
+    def knows(self, prove: Prove) -> bool:
+        """Whether a sender is still somebody."""
+        try:
+            prove(self._now.authenticator)
+        except Unauthenticated:
+            return False
+        return True
+
+    def seen_by(self, prove: Prove) -> str | None:
+        """The digest of what a sender would be shown now; None where it is nobody any more."""
+        return self.seen_as(self.sender(prove).credential.identity.name) if self.knows(prove) else None
+
+    def seen_as(self, name: str) -> str | None:
+        """The digest of what the identity of that name would be shown now; None where there is none."""
+        identity = self._now.authenticator.identities.get(name)
+        return self._now.gateway.view(identity).digest if identity is not None else None
+
+    def _ring(self) -> None:
+        for watcher in tuple(self._watchers):
+            watcher()
