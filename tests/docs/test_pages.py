@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from shim.cli import sample
 from shim.clients.registry import CLIENTS
+from shim.clients.server import ClientName
+from shim.model import Reason, Status
 from tests.docs.console import blocks, section
+from tests.docs.given import KEY, assistant, installation
 from tests.docs.world import BIN, World, environment, follow
 from tests.parts.install import ROOT
 
 DOCS = ROOT / "docs"
-
-KEY = "ghp_" + "k3yInPlainText" * 3
 
 TWO_IDENTITIES = """\
 version: 1
@@ -47,17 +46,7 @@ def newcomer(tmp_path: Path) -> World:
     """A home in which Claude Code has two servers, a project, and a shell that stands there."""
     home = tmp_path / "home"
     variables = environment(home)
-    sample.make(home / "project")
-    servers = {
-        "git": {
-            "type": "stdio",
-            "command": "mcp-server-git",
-            "args": ["--repository", str(home / "project")],
-            "env": {"GITHUB_TOKEN": KEY},
-        },
-        "time": {"type": "stdio", "command": "mcp-server-time", "args": ["--local-timezone", "Etc/UTC"], "env": {}},
-    }
-    (home / ".claude.json").write_text(json.dumps({"numStartups": 3, "mcpServers": servers}, indent=2))
+    assistant(home)
     return World(home, variables)
 
 
@@ -65,8 +54,7 @@ def newcomer(tmp_path: Path) -> World:
 def operator(tmp_path: Path) -> World:
     """The configuration that comes with the project and its sample repository, with calls on the record."""
     folder = tmp_path / "mcp-shim"
-    shutil.copytree(ROOT / "config", folder / "config", ignore=shutil.ignore_patterns("var", "tokens.yaml", "*.key"))
-    sample.make(folder / "config" / "var" / "sample")
+    installation(folder)
     (folder / "broken.yaml").write_text(BROKEN)
     world = World(folder, environment(tmp_path / "home"))
     for tool, arguments, code in (
@@ -94,7 +82,7 @@ def test_for_the_operator(name: str, operator: World) -> None:
 
 @pytest.mark.parametrize("client", list(CLIENTS))
 @pytest.mark.parametrize("identity", ["me", "agent"])
-def test_what_is_shown_for_a_client_is_what_connect_prints(client: str, identity: str, tmp_path: Path) -> None:
+def test_what_is_shown_for_a_client_is_what_connect_prints(client: ClientName, identity: str, tmp_path: Path) -> None:
     # Given the configuration at the place that the page speaks of
     world = World(tmp_path, environment(tmp_path / "home"))
     (tmp_path / "config").mkdir()
@@ -135,8 +123,6 @@ def test_what_is_shown_of_grants_is_accepted(operator: World) -> None:
 def test_every_reason_and_status_that_this_version_gives_is_explained() -> None:
     page = (DOCS / "reading-the-log.md").read_text()
     source = "".join(path.read_text() for path in (ROOT / "shim").rglob("*.py") if path.name != "model.py")
-    from shim.model import Reason, Status
-
     given = [reason for reason in Reason if f"Reason.{reason.name}" in source]
     assert given
     missing = [code.value for code in (*given, *Status) if f"| `{code.value}` |" not in page]

@@ -54,7 +54,7 @@ class World:
     def run(self, text: str) -> tuple[int, str]:
         """One command, to its end: its exit code, and all that it printed."""
         if found := _CD.fullmatch(text):
-            self.folder /= found[1]
+            self.folder /= found[1].replace("~", self.variables["HOME"])
             return 0, ""
         if found := _EXPORT.fullmatch(text):
             # Assigned before it is printed, so that a command that fails within it is not lost.
