@@ -6,7 +6,6 @@ file is left alone. That is the difference between a file that cannot be edited 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -138,24 +137,26 @@ def _check(before: JsonObject, after: JsonObject, change: Change) -> None:
 
 def _rest(document: JsonObject, places: Sequence[Place], extras: Sequence[Extra]) -> JsonObject:
     # What is neither touched nor only there to hold what is.
-    rest = copy.deepcopy(document)
     for place in places:
-        _delete(rest, place)
+        document = _without(document, place)
     for extra in extras:
-        holder = value_at(rest, extra.path[:-1])
-        listed = value_at(rest, extra.path)
-        if isinstance(holder, dict) and isinstance(listed, list):
-            holder[extra.path[-1]] = [
-                one for one in listed if not (isinstance(one, dict) and one.get("id") == extra.id)
-            ]
-            if not holder[extra.path[-1]]:
-                _delete(rest, extra.path)
-    return rest
+        listed = value_at(document, extra.path)
+        if isinstance(listed, list):
+            others = [one for one in listed if not (isinstance(one, dict) and one.get("id") == extra.id)]
+            document = _with(document, extra.path, others) if others else _without(document, extra.path)
+    return document
 
 
-def _delete(document: JsonObject, place: Place) -> None:
-    holder = value_at(document, place[:-1])
-    if isinstance(holder, dict):
-        holder.pop(place[-1], None)
-        if not holder and len(place) > 1:
-            _delete(document, place[:-1])
+def _without(document: JsonObject, place: Place) -> JsonObject:
+    inner = document.get(place[0])
+    rest = _without(inner, place[1:]) if len(place) > 1 and isinstance(inner, dict) else {}
+    if rest:
+        return {**document, place[0]: rest}
+    return {key: value for key, value in document.items() if key != place[0]}
+
+
+def _with(document: JsonObject, place: Place, value: Json) -> JsonObject:
+    inner = document.get(place[0])
+    if len(place) > 1:
+        value = _with(inner if isinstance(inner, dict) else {}, place[1:], value)
+    return {**document, place[0]: value}

@@ -22,6 +22,9 @@ from shim.model import Json, JsonObject
 MOST = 10 * 2**20
 """Bytes that a client's file may have. Claude Code keeps histories in its own, so megabytes are no surprise."""
 
+MOST_TOML = 2**20
+"""Characters that one of TOML may have, which is read fifty times slower; nobody keeps histories there."""
+
 BOM = "\ufeff"
 
 
@@ -94,6 +97,8 @@ def json_document(text: str) -> JsonObject:
 
 def toml_document(text: str) -> JsonObject:
     """The table of TOML text. Raises Unreadable."""
+    if len(text) > MOST_TOML:
+        raise Unreadable(f"it is larger than {MOST_TOML >> 20} MiB")
     try:
         document: JsonObject = tomllib.loads(text.removeprefix(BOM))
     except tomllib.TOMLDecodeError as error:

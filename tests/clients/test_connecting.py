@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shim.clients import connection, undoing
 from shim.clients.changing import document_of
 from shim.clients.client import ENTRY, Client, Entry, Machine
-from shim.clients.connection import Connected, LeftAlone
+from shim.clients.connection import Connected, Fronted, LeftAlone
 from shim.clients.reading import json_document
 from shim.clients.registry import CLIENTS, find
 from shim.clients.replacing import Changed, backups, replace
@@ -354,6 +354,51 @@ def test_what_somebody_wrote_since_is_never_overwritten(tmp_path: Path) -> None:
             replace(file, before, b"mine")
     assert file.read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def _meddling(file: Path, times: int) -> Fronted:
+    """Somebody who writes to the file while it is being looked at, so many times."""
+    left = list(range(times))
+
+    def meddle(server: Server) -> bool:
+        if left:
+            file.write_text(file.read_text().replace("{", f'{{"by-{left.pop()}": 1, ', 1))
+        return is_fronted(server)
+
+    return meddle
+
+
+GIT = '{"mcpServers": {"git": {"command": "mcp-server-git"}}}'
+
+
+def test_a_file_that_changes_meanwhile_is_read_again(desk: Desk) -> None:
+    client, file = CLIENTS["claude-code"], desk.home / ".claude.json"
+    file.write_text(GIT)
+    entry = client.stdio(COMMAND, desk.machine)
+    connection.connect(client, desk.machine, entry, NOW, fronted=_meddling(file, 2), moving=True)
+    assert desk.names(client) == {ENTRY}
+    assert file.read_text().count("by-") == 2
+    assert len(backups(file)) == 1
+
+
+def test_a_file_that_keeps_changing_is_left_alone(desk: Desk) -> None:
+    client, file = CLIENTS["claude-code"], desk.home / ".claude.json"
+    file.write_text(GIT)
+    entry = client.stdio(COMMAND, desk.machine)
+    with pytest.raises(LeftAlone, match="changed by somebody else"):
+        connection.connect(client, desk.machine, entry, NOW, fronted=_meddling(file, 99), moving=True)
+    assert desk.names(client) == {"git"}
+    assert not backups(file)
+
+
+def test_nothing_planted_is_followed(desk: Desk, tmp_path: Path) -> None:
+    file = desk.home / ".claude.json"
+    file.write_text("{}")
+    victim = tmp_path / "victim"
+    (desk.home / ".claude.json.bak-20261101T123005Z").symlink_to(victim)
+    done = desk.connect(CLIENTS["claude-code"])
+    assert [path.name for path in done.backups] == [".claude.json.bak-20261101T123005Z-2"]
+    assert not victim.exists()
 
 
 EASY: list[ClientName] = ["cursor", "codex", "gemini", "claude-desktop"]
