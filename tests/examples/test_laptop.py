@@ -1,13 +1,13 @@
-"""One developer's laptop: what the page says, and what an assistant then has."""
+"""One developer's laptop: what the page says, and what an assistant then has, started as its own file says."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from mcp import MCPError
 
-from tests.docs.world import BIN
 from tests.examples.given import copied, followed, home, log, names, over_stdio, refusal, repository, text
 from tests.parts.fixtures import node
 from tests.parts.peers import Node
@@ -24,8 +24,8 @@ async def test_an_assistant_reads_commits_a_little_and_writes_markdown(tmp_path:
 
     # When the page is followed and an assistant works
     followed(world)
-    arguments = ["stdio", "--identity", "me", "--config", str(world.folder / "shim.yaml")]
-    async with over_stdio(str(BIN / "mcp-shim"), arguments, world.variables) as client:
+    entry = json.loads((home(world) / ".claude.json").read_text())["mcpServers"]["mcp-shim"]
+    async with over_stdio(entry["command"], entry["args"], {**world.variables, **entry["env"]}) as client:
         seen = await names(client)
         assert "umbrella" in await text(client, "notes__read_text_file", {"path": str(notes / "today.md")})
         await text(client, "git__git_add", {"repo_path": str(project), "files": ["packing.md"]})
