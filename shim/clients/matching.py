@@ -46,9 +46,10 @@ def corresponds(server: Server, block: UpstreamBlock, environ: Mapping[str, str]
             for name, text in server.headers.items()
             if name.lower() not in _NEVER_CARRIED and not name.lower().startswith("mcp-")
         }
-        return _address(_filled(server.url, environ)) == _address(block.url) and _agree(
-            headers, block.headers, environ, fold=True
-        )
+        url, authorised = _without_user(_filled(server.url, environ))
+        if authorised and "authorization" not in map(str.lower, block.headers):
+            return False
+        return _address(url) == _address(block.url) and _agree(headers, block.headers, environ, fold=True)
     return False
 
 
@@ -131,11 +132,21 @@ def _filled(text: str, environ: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
+def _without_user(url: str) -> tuple[str, bool]:
+    # User and password of an address are sent as a header, and a configuration has them there.
+    found = re.match(r"([a-z]+://)[^/?#@]*@(?=[^/?#]*(?:[/?#]|\Z))", url, re.IGNORECASE)
+    return (found[1] + url[found.end() :], True) if found is not None else (url, False)
+
+
 def _address(url: str) -> tuple[str, str, int | None, str, str]:
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme)
+        return (
+            parts.scheme,
+            parts.hostname or "",
+            parts.port or _PORTS.get(parts.scheme),
+            parts.path or "/",
+            parts.query,
+        )
     except ValueError:
         return ("", url, None, "", "")
-    user, at, _ = parts.netloc.rpartition("@")
-    return (parts.scheme, f"{user}{at}{parts.hostname or ''}", port, parts.path or "/", parts.query)

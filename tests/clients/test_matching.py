@@ -92,6 +92,8 @@ def test_a_url_with_its_headers(desk: Desk) -> None:
     assert desk.fronting(url=url, headers={"authorization": "Bearer x", "Accept": "y"}) == "tickets"
     assert desk.fronting(url=url, headers={"Authorization": "Basic x"}) is None
     assert desk.fronting(url=url, headers={"X-Account": "x"}) is None
+    assert desk.fronting(url="https://me:secret@tickets.example.com/mcp") == "tickets"
+    assert desk.fronting(url="https://me:secret@h.example.com/mcp") is None
     assert desk.fronting(url=url + "/") is None
     assert desk.fronting(url=url, transport="sse") is None
     assert desk.fronting(url="http://[") is None
