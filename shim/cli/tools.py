@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,8 +14,9 @@ import typer
 
 from shim import jsontext
 from shim.cli import completing, knowing, output
-from shim.cli.errors import PROBLEM, Stop, usage
+from shim.cli.errors import PROBLEM, Stop, problem, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
+from shim.cli.reading import store_path
 from shim.cli.text import visible
 from shim.errors import InvalidText, RecordUnavailable
 from shim.model import Identity, JsonObject
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from shim.catalog import Catalog
     from shim.config.configuration import Configuration
     from shim.policy.engine import Policy
+
+_DIGEST = re.compile(r"[0-9A-Fa-f]{8,64}")
 
 
 def tools(
@@ -93,6 +98,9 @@ def explain(
     batch: Annotated[
         Path | None, typer.Option("--batch", metavar="FILE", help="A line each: {identity, tool, args}; - is stdin.")
     ] = None,
+    digest: Annotated[
+        str | None, typer.Option("--policy", metavar="DIGEST", help="By a policy on the record, not by that of now.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The decision on one call, and why; nothing is called and nothing is counted."""
@@ -101,6 +109,8 @@ def explain(
     if (batch is None) == (identity is None) or (batch is None) == (tool is None):
         raise usage("write either --identity NAME --tool UP/TOOL, or --batch FILE")
     loaded = configuration(config, expand=False)
+    if digest is not None:
+        loaded = _recalled(loaded, digest)
     policy = Policy(loaded.grants)
     if batch is not None:
         if not _explain_batch(loaded, policy, batch):
@@ -119,6 +129,26 @@ def explain(
         if step["matched"]
     )
     output.table(("grant", "effect", "condition", "reason"), cells, "no grant is about this")
+
+
+def _recalled(loaded: Configuration, digest: str) -> Configuration:
+    """The configuration whose texts are kept under a digest, or under the only one that begins so. Raises Stop."""
+    from shim.config.loader import recalled
+    from shim.store.reader import Reader
+
+    if not _DIGEST.fullmatch(digest):
+        raise usage("--policy: a policy is named by its digest, or by 8 or more of the hex digits that it begins with")
+    with Reader(store_path(loaded)) as record:
+        found = record.policies(digest.lower())
+        if len(found) != 1:
+            many = f"{len(found)} policies on the record begin with {digest}: write more digits"
+            none = f"no policy on the record begins with {digest}; `mcp-shim log show ID` names that of a call"
+            raise problem(many if found else none)
+        texts = record.policy(found[0])
+    then = recalled(texts, loaded.path, os.environ)
+    for warning in then.warnings:
+        output.say(visible(str(warning)))
+    return then
 
 
 def _condition(value: bool | str | None) -> str:

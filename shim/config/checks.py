@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from shim import yamltext
 from shim.config import files, placeholders
 from shim.config.configuration import Place
 from shim.config.document import Included, Main
@@ -104,6 +105,17 @@ def kept(reading: Reading[Main]) -> Iterator[Problem]:
     for path in paths:
         if reading.is_unset(path):
             yield reading.problem(path, f"`{path[-1]}` names an environment variable that is not set; set it")
+
+
+def of_now(reading: AnyReading) -> Iterator[Problem]:
+    """Where a decision may hang on the environment, which is not kept with the texts."""
+    for section in ("grants", "identities"):
+        _, value = yamltext.locate(reading.root, (section,))
+        if value is not None:
+            written = reading.source.text[value.start_mark.index : value.end_mark.index]
+            if placeholders.from_environment(written):
+                message = f"`{section}` take values from the environment: decided with those of now"
+                yield reading.problem((section,), message, "warning")
 
 
 def server(reading: Reading[Main], identities: Collection[IdentityBlock]) -> Iterator[Problem]:

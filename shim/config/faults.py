@@ -77,7 +77,9 @@ def explain(model: type, path: Path, fault: ErrorDetails) -> str:
     if kind == "literal_error":
         return _literal(model, path, fault)
     if kind == "string_pattern_mismatch":
-        value = "" if key == "sha256" else f"{shown(fault['input'])} does not fit: "
+        # What may be a secret is not repeated.
+        is_hidden = key == "sha256" or path[-2:-1] in (("headers",), ("env",))
+        value = "" if is_hidden else f"{shown(fault['input'])} does not fit: "
         return value + _PATTERNS.get(context.get("pattern", ""), _NAME)
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return message if kind == "value_error" else f"{what} {message}"

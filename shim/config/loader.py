@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from shim import yamltext
 from shim.config import checks, faults, files, secrets, source
 from shim.config.checks import AnyReading
 from shim.config.configuration import Configuration, GrantPlace, Place
@@ -54,6 +55,28 @@ def load(path: Path, environ: Mapping[str, str], *, expand: bool = True) -> Conf
         errors = [problem for problem in ordered if problem.level == "error"]
         raise ConfigurationError(errors[:MAX_PROBLEMS], source.digest([one.source for one in readings]))
     return _composed(main, reading, readings, tokens, tuple(ordered))
+
+
+def recalled(texts: Sequence[tuple[str, bytes]], path: Path, environ: Mapping[str, str]) -> Configuration:
+    """The configuration that these texts were: of each its name and content, that at `path` first.
+
+    What lies beside them is not looked at, it may be another by now. Values from the environment are those of now;
+    where that may matter to a decision, a warning says so. Raises ConfigurationError for what this version cannot read.
+    """
+    main, variables = path.absolute(), Variables(environ, strict=False)
+    try:
+        sources = [Source(main.parent / name, name, name, raw, yamltext.decode(raw), False) for name, raw in texts]
+    except Malformed as error:
+        raise ConfigurationError([Problem(texts[0][0], error.line, "error", str(error))]) from None
+    reading = read(sources[0], Main, variables)
+    readings: list[AnyReading] = [reading, *(read(included, Included, variables) for included in sources[1:])]
+    problems = [problem for one in readings for problem in one.problems]
+    problems += [problem for one in readings for problem in checks.grants(one, checks.known(readings))]
+    errors = [problem for problem in _ordered(problems, readings) if problem.level == "error"]
+    if errors:
+        raise ConfigurationError(errors[:MAX_PROBLEMS])
+    warnings = tuple(problem for one in readings for problem in checks.of_now(one))
+    return _composed(main, reading, readings, main.with_name(tokenfile.NAME), warnings)
 
 
 def _included(reading: Reading[Main]) -> Iterator[Source]:

@@ -44,7 +44,8 @@ def expand(text: str, environ: Mapping[str, str]) -> Expanded:
     """
     if templates.MARK in text:
         # Taken out, so that it is never taken for the mark of a place.
-        return Expanded(text.replace(templates.MARK, ""), wrong=("a NUL character cannot stand in a value; take it out",))
+        what = "a NUL character cannot stand in a value; take it out"
+        return Expanded(text.replace(templates.MARK, ""), wrong=(what,))
     if "${" not in text:
         return Expanded(text)
     unset: list[str] = []

@@ -42,6 +42,8 @@ CALM = 0.1
 AGAIN = 5.0
 """Seconds after which files with a fault are read again as they are: what is missing may be beside them."""
 
+_RESTS = 20
+
 Take: TypeAlias = Callable[[Configuration], Awaitable[bool]]
 """Given each configuration that was read without a fault; False: not now, give it again."""
 
@@ -74,20 +76,23 @@ class Watch:
         self._patterns: tuple[str, ...] = ()
         self._patterns_of: Stamp = None
         self._deaf = False
+        self._rested = 0.0
 
     async def run(self) -> None:
         """Follow it until cancelled."""
         look = await self._look()
         while True:
             async with aclosing(self._wakes(look)) as wakes:
-                async for _ in wakes:
+                async for noticed in wakes:
+                    if not noticed and monotonic() < self._rested:
+                        continue
                     before, look = look, await self._look()
                     await self._consider(look)
                     if look.kept != before.kept:
                         break
 
-    async def _wakes(self, look: _Look) -> AsyncGenerator[None]:
-        """Wakes up at each notice about a name that matters, when asked, and at every tick."""
+    async def _wakes(self, look: _Look) -> AsyncGenerator[bool]:
+        """Wakes up at each notice about a name that matters, and when asked (true); and at every tick (false)."""
         names = set().union(*look.folders.values())
 
         def matters(_change: Change, path: str) -> bool:
@@ -108,8 +113,8 @@ class Watch:
                 ignore_permission_denied=True,
             )
             async with aclosing(notices):
-                async for _ in notices:
-                    yield
+                async for changes in notices:
+                    yield bool(changes)
         except OSError as error:
             # Out of watches, or a folder that has just gone.
             if not self._deaf:
@@ -118,10 +123,14 @@ class Watch:
         if not self._asked.is_set():
             with anyio.move_on_after(TICK):
                 await self._asked.wait()
-        yield
+        yield True
 
     async def _look(self) -> _Look:
-        return await asyncio.to_thread(self._looked)
+        began = monotonic()
+        look = await asyncio.to_thread(self._looked)
+        # Patterns may lead through whole trees: looking without a notice takes a small part of the time at most.
+        self._rested = monotonic() + _RESTS * (monotonic() - began)
+        return look
 
     def _looked(self) -> _Look:
         of = places.stamp(self._path)

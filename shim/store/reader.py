@@ -230,6 +230,13 @@ ORDER BY e.seq"""
         rows = self._all("SELECT name, content FROM policies WHERE digest = ? ORDER BY position", (digest,))
         return [(name.decode("utf-8", "surrogatepass"), content) for name, content in rows]
 
+    def policies(self, prefix: str) -> list[str]:
+        """The digests of kept configurations that begin so (lower-case hex digits), sorted."""
+        rows = self._all(
+            "SELECT DISTINCT digest FROM policies WHERE digest >= ? AND digest < ? ORDER BY 1", (prefix, prefix + "g")
+        )
+        return [digest.decode("utf-8", "replace") for (digest,) in rows]
+
     def offers(self) -> dict[str, Offer]:
         """The last catalog of each upstream, as far as it can be read: it is read anew from the upstream anyway."""
         found: dict[str, Offer] = {}
