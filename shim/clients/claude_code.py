@@ -9,6 +9,7 @@ what is otherwise in `~/.claude`. The file also keeps histories and may hold meg
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,19 +51,18 @@ class ClaudeCode:
             shape = Shape(_variables(origin.folder or machine.folder))
             yield from _without(servers_at(document, self.section, origin, shape), off)
             return
-        projects = document.get("projects")
         here: frozenset[str] = frozenset()
+        projects = document.get("projects")
         for key, project in projects.items() if isinstance(projects, dict) else ():
-            if not isinstance(project, dict) or not project.get("mcpServers"):
-                if isinstance(project, dict) and _is(key, machine.folder):
-                    here = names_in(project.get("disabledMcpServers"))
+            folder = _folder(key)
+            if folder is None or not isinstance(project, dict):
                 continue
             off = names_in(project.get("disabledMcpServers"))
-            if _is(key, machine.folder):
+            if folder == machine.folder:
                 here = off
-            local = replace(origin, scope="project", folder=Path(key)) if "\0" not in key else origin
-            path = ("projects", key, "mcpServers")
-            yield from _without(servers_at(document, path, local, Shape(_variables(Path(key)))), off)
+            local = replace(origin, scope="project", folder=folder)
+            found = servers_at(document, ("projects", key, "mcpServers"), local, Shape(_variables(folder)))
+            yield from _without(found, off)
         shape = Shape(_variables(machine.folder))
         yield from _without(servers_at(document, self.section, origin, shape), here)
 
@@ -85,8 +85,13 @@ def _variables(folder: Path) -> Expand:
     return expand
 
 
-def _is(key: str, folder: Path) -> bool:
-    return "\0" not in key and Path(key) == folder
+def _folder(key: str) -> Path | None:
+    # What no system has as a path belongs to no project.
+    try:
+        os.fsencode(key)
+    except UnicodeEncodeError:
+        return None
+    return None if "\0" in key else Path(key)
 
 
 def _without(found: Iterator[Server | Unusable], off: frozenset[str]) -> Iterator[Server | Unusable]:

@@ -107,9 +107,13 @@ def _plan(
 
 
 def entries_in(client: Client, content: bytes | None, origin: Origin, machine: Machine) -> list[Server | Unusable]:
-    """What one file holds but for the shim's entry, also what cannot be used. Raises Unreadable."""
+    """What one file holds but for the shim under any name, also what cannot be used. Raises Unreadable."""
     found = client.read(document_of(client, content), origin, machine)
-    return [one for one in found if one.name not in (None, ENTRY)]
+    return [one for one in found if one.name not in (None, ENTRY) and not _is_shim(one)]
+
+
+def _is_shim(one: Server | Unusable) -> bool:
+    return isinstance(one, Server) and one.command is not None and Path(one.command[0]).name == ENTRY
 
 
 def servers_in(client: Client, content: bytes | None, origin: Origin, machine: Machine) -> list[Server]:

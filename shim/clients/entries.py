@@ -68,11 +68,10 @@ def as_written(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one client writes an entry: its variables, and what a `url` without a `type` means there."""
+    """How one client writes an entry: its variables, and whether a `url` counts where there is a `command` too."""
 
     expand: Expand
     url_first: bool = False
-    headers: str = "headers"
 
 
 def text_of(value: Json, what: str) -> str:
@@ -172,13 +171,13 @@ def _server(name: str, entry: JsonObject, origin: Origin, path: tuple[str, ...],
     expand = shape.expand
     transport = transport_of(entry, url_first=shape.url_first)
     if transport != "stdio":
-        carried = {"url", shape.headers}
+        carried = {"url", "headers"}
         return Server(
             name,
             origin,
             transport,
             url=address_of(entry.get("url"), expand),
-            headers=headers_of(entry.get(shape.headers), expand),
+            headers=headers_of(entry.get("headers"), expand),
             disabled=is_off(entry),
             unread=unread(entry, carried),
             path=(*path, name),

@@ -101,11 +101,6 @@ def take(text: str, section: str, name: str, like: str | None = None) -> str:
     return like if like is not None and rest.rstrip() == like.rstrip() else rest
 
 
-def cut(text: str, section: str, name: str) -> str:
-    """The lines that `take` would take out."""
-    return "".join(text[start:end] for start, end, _ in _spans(text, section, name))
-
-
 def rendered(section: str, name: str, value: JsonObject) -> str:
     """The table of one server as text. Raises Uneditable for a value that TOML does not have."""
     import tomlkit
