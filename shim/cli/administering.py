@@ -8,7 +8,6 @@ import secrets
 from typing import TYPE_CHECKING
 
 from shim.cli.reading import store_path
-from shim.cli.running import run
 from shim.model import JsonObject
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ def user() -> str:
 
 def record(configuration: Configuration, kind: str, body: JsonObject) -> None:
     """One administrative event, with who did it. Raises RecordUnavailable."""
+    from shim.cli.running import run
+
     run(_record(configuration, kind, {**body, "user": user()}))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shim.cli import knowing, output, secrets
+from shim.cli import knowing, output
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import visible
@@ -26,6 +26,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Configuration, conditions against the tools' schemas, and every upstream reached."""
+    from shim.cli import secrets
     from shim.cli.reaching import reach
 
     try:
@@ -62,6 +63,7 @@ def _kept(loaded: Configuration) -> Mapping[str, Offer]:
 
 
 def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mapping[str, str]) -> list[Problem]:
+    from shim.cli import secrets
     from shim.policy.engine import Policy
 
     contents = knowing.catalog(loaded, offers).now

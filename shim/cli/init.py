@@ -17,7 +17,6 @@ from shim.cli.errors import problem, usage
 from shim.cli.making import Making
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config
 from shim.errors import ConfigurationError
-from shim.units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +75,8 @@ def init(
 
 
 def _patience(text: str) -> float:
+    from shim.units import seconds
+
     try:
         return seconds(text)
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -17,6 +16,8 @@ from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, Config, configurati
 from shim.errors import Unauthenticated
 
 if TYPE_CHECKING:
+    import asyncio
+
     from shim.generation import Authenticator
     from shim.model import Credential
 
@@ -31,6 +32,8 @@ def serve(
     """The HTTP server."""
     if workers is not None:
         raise usage("--workers: not supported by this version")
+    import asyncio
+
     from shim import app
     from shim.cli import running
 
