@@ -71,6 +71,19 @@ def test_check_says_what_is_missing_and_then_that_it_is_fine(fresh: Installed, c
     assert fresh.run("mcp-shim", "check").stdout.splitlines()[-1] == "ok: 1 grants, 1 upstreams"
 
 
+def test_a_configuration_comes_from_nothing_and_a_client_is_connected(fresh: Installed) -> None:
+    config = "begun/config/shim.yaml"
+    (fresh.folder / "begun").mkdir()
+    fresh.run("mcp-shim", "init", "--command", "mcp-server-time --local-timezone Etc/UTC", "--config", config)
+    made = fresh.folder / "begun" / "config"
+    assert (made / "shim.schema.json").read_bytes() == (ROOT / "config" / "shim.schema.json").read_bytes()
+    assert fresh.run("mcp-shim", "check", "--config", config).stdout.splitlines()[-1].startswith("ok: ")
+    snippet = fresh.run("mcp-shim", "connect", "claude-code", "--identity", "me", "--config", config).stdout
+    assert json.loads(snippet)["mcpServers"]["mcp-shim"]["command"] == str(fresh.bin / "mcp-shim")
+    # It warns that nothing is allowed yet, and finds no fault.
+    assert f"{__version__} in " + str(fresh.bin.parent) in fresh.run("mcp-shim", "doctor", "--config", config).stdout
+
+
 def test_the_tour_runs(fresh: Installed) -> None:
     assert "and it is found" in fresh.run("mcp-shim", "demo", "--fast").stdout
 
