@@ -68,7 +68,9 @@ class _Seen:
 
 def _of_patterns(grant: GrantBlock, seen: _Seen) -> list[Fault]:
     if not grant.allow and not grant.deny:
-        return [Fault((), None, "neither allows nor denies anything", "warning")]
+        # A list that was written and left empty waits to be filled; nothing at all is a slip.
+        waits = bool(grant.model_fields_set & {"allow", "deny"})
+        return [] if waits else [Fault((), None, "neither allows nor denies anything", "warning")]
     faults = []
     if not grant.to:
         faults.append(Fault((), None, "is for nobody: `to` is empty", "warning"))

@@ -144,3 +144,10 @@ def test_patterns_and_grants_without_effect_are_warned_about() -> None:
     ]
     assert {fault.level for _, fault in found} == {"warning"}
     assert all(fault.path[:1] not in (("allow",), ("deny",)) for _, fault in policy.lint([]))
+
+
+def test_a_list_that_was_left_empty_on_purpose_is_no_slip() -> None:
+    assert Policy([GrantBlock(name="g", to=("*",), allow=())]).lint([LOG]) == []
+    assert [fault.message for _, fault in Policy([GrantBlock(name="g", to=("*",))]).lint([LOG])] == [
+        "neither allows nor denies anything"
+    ]
