@@ -270,7 +270,7 @@ async def test_a_signal_asks_for_a_reading(setting: Setting) -> None:
 async def test_every_past_decision_is_explained_by_what_decided_it(setting: Setting) -> None:
     setting.grants["ben"] = "odd/echo"
     setting.save()
-    async with serving(setting.path) as shim, connected(shim.url, "ben", "auto") as (client, told):
+    async with serving(setting.path) as shim, connected(shim.url, "ben", "legacy") as (client, told):
         await client.call_tool("odd__echo", {})
         setting.grants["ben"] = "odd/note"
         setting.save()
