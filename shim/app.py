@@ -161,8 +161,10 @@ class _Wiring:
         self._runs = Runs(new_id)
 
     async def parts(self, configuration: Configuration, before: App | None = None) -> _Parts:
-        """The parts of a configuration; those `before` go on where they are the same. A catalog begins with what was
-        offered last."""
+        """The parts of a configuration. Those of the app `before` go on where they would be the same.
+
+        A catalog begins with what was offered last.
+        """
         policy = await asyncio.to_thread(Policy, configuration.grants)
         lint = Lint(configuration, policy)
         names = list(order(configuration))

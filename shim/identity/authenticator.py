@@ -101,20 +101,6 @@ class Authenticator:
         """
         return None if forwarded else self._anonymous
 
-    def confirm(self, credential: Credential) -> None:
-        """Hold a credential that was accepted earlier to what is true now, for connections that show it once.
-
-        Raises Unauthenticated when its token has been revoked or is past its end.
-        """
-        if credential.id in ("local", "anonymous"):
-            return
-        self._refresh()
-        for known in self._known.values():
-            if known.credential == credential:
-                self._not_over(known)
-                return
-        raise Unauthenticated(self._unknown())
-
     def _unknown(self) -> str:
         return (
             "unknown or revoked token"
