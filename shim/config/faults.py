@@ -23,6 +23,7 @@ _PATTERNS: dict[str, str] = {
     "^[A-Za-z0-9_-]*$": "a prefix has letters, digits, `_` and `-`",
     f"^{templates.NAME}$": "a secret's name has letters, digits, `_` and `-`, and at most 64 characters",
     f"^{templates.FIELD}$": "a field is the name of a member of a JSON object, without spaces and braces",
+    r"^[^\x00]{1,255}$": "write the name that the keyring has for it, at most 255 characters",
     "^[0-9a-f]{64}$": "sha256 is the lower-case hex SHA-256 (64 digits) of the whole token, never the token itself",
 }
 _NAME = "a name has letters, digits and `. _ @ -`, begins with a letter or a digit, and has at most 128 characters"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from shim.config.source import Source
@@ -70,6 +71,15 @@ def missing(path: str) -> str | None:
     except OSError:
         return None
     return None if found else f"there is no file {path}"
+
+
+def unfit(path: str) -> str | None:
+    """What is wrong with a file that holds a secret; None: nothing, or it is not there yet, or cannot be looked at."""
+    try:
+        is_other = not stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        return None
+    return f"{path} is not a regular file; put the secret into one" if is_other else exposed(path)
 
 
 def exposed(path: str) -> str | None:

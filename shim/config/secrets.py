@@ -46,8 +46,9 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
     for reading in readings:
         for name, block in reading.document.secrets.items():
             path = files.secret(block, reading.source).path
-            if path is not None and not reading.is_unset(("secrets", name, "path")) and (wrong := files.exposed(path)):
-                yield reading.problem(("secrets", name, "path"), wrong)
+            where = ("secrets", name, "path")
+            if path is not None and not reading.is_unset(where) and (wrong := files.unfit(path)):
+                yield reading.problem(where, wrong)
             if name not in used:
                 message = f"no upstream uses the secret {name}; write ${{secret:{name}}} where it goes, or take it out"
                 yield reading.problem(("secrets", name), message, "warning")

@@ -117,6 +117,7 @@ def test_a_catalogs_secrets_are_names_that_are_known(tmp_path: Path, catalog: st
         ("{source: file, path: x, user: y}", "`user` belongs to a secret of source keyring"),
         ("{source: enf, name: X}", "`source` names none of the sources that there are (env, file, keyring)"),
         ("{name: X}", "`source` is missing"),
+        ("{source: keyring, service: '', user: x}", "write the name that the keyring has for it"),
         ("{source: env, name: X, nome: X}", "did you mean 'name'?"),
     ],
 )
@@ -145,6 +146,11 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> No
     assert faults(tmp_path, http("x")) == [f"12: group or others can read {tmp_path}/desk.json; chmod 600 it"]
     (tmp_path / "desk.json").chmod(0o600)
     assert faults(tmp_path, http("x")) == []
+
+
+def test_a_folder_is_no_secret_and_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "desk.json").mkdir()
+    assert faults(tmp_path, http("x")) == [f"12: {tmp_path}/desk.json is not a regular file; put the secret into one"]
 
 
 def test_a_path_is_relative_to_the_file_that_names_it(tmp_path: Path) -> None:
