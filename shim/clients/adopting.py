@@ -24,6 +24,7 @@ _ARGV = (
     "UNSAFE: a key stands in its command line, where every user of this machine can read it while it runs. If the "
     "server also takes the key from a variable or a file, hand it over there and take it out of `command`"
 )
+_ID = "An id stands in its address, and here as well. If whoever knows it may use the server, it is a key: keep it safe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,10 @@ class _Writing:
             words, put_in = argv.through_shell(words, env.__contains__)
             env = {**env, **put_in}
             remarks.append(_ARGV)
+        if draft.url is not None and any(
+            isinstance(part, Text) and credentials.holds_id(part.text) for part in draft.url
+        ):
+            remarks.append(_ID)
         result = Adopted(
             draft.name,
             tuple(draft.places),

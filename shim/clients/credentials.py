@@ -11,8 +11,8 @@ from shim.clients.values import Key, Part, Text, Value, joined, literal
 from shim.record.redact import Redactor, names_secret
 
 _MORE_NAMES = re.compile(
-    r"(?:(?:^|[_.-])(?:keys?|pat|pwd|pass|passphrase|auth|dsn|sig|signature|session|jwt|bearer)|(?:access|auth|secret)key)"
-    r"\d*$"
+    r"(?:(?:^|[_.-])(?:keys?|pat|pwd|pass|passphrase|auth|dsn|sig|signature|session|jwt|bearer|mnemonic|webhook)"
+    r"|(?:access|auth|secret)key|(?:seed|recovery|backup)[_-]?phrase|webhook[_-]?url)\d*$"
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SWITCH = re.compile(r"(?:no|use|with|without|enable|disable|require|skip|allow|max)[-_]")
@@ -26,9 +26,10 @@ _SCHEME = re.compile(r"((?:bearer|basic|token|apikey|digest)[ \t]+)(?=\S)", re.I
 _BEFORE = re.compile(r"--?[A-Za-z][\w.-]*=|[A-Za-z_][\w.-]*=|[A-Za-z][A-Za-z0-9-]*:[ \t]*(?!//)")
 _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)")
 _INSIDE = re.compile(
-    r"(?<![\w.-])(?:--?(?P<flag>[A-Za-z][\w.-]*)[ \t=]+|(?P<name>[A-Za-z_][\w-]*)[=:][ \t]*)"
-    r"[\"']?(?P<value>[^\s\"';$]+)"
+    r"(?<![\w.-])(?:--?(?P<flag>[A-Za-z][\w.-]*)[ \t=]+|(?P<name>[A-Za-z_][\w-]*)[\\\"']{0,8}+[ \t]*[=:][ \t]*)"
+    r"[\\\"']{0,8}+(?P<value>[^\s\\\"';,$]+)"
 )
+"""A name and its value, also as JSON has them, and JSON within JSON."""
 
 _NESTED = 3
 """Names before a value, one inside the other: `--header=Authorization: …`, `--env=NAME=…`."""
@@ -36,9 +37,12 @@ _NESTED = 3
 _RANDOM = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{32,4096}={0,2}")
 _RUN = re.compile(r"[A-Za-z0-9]{16}")
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
+_LONG_RUN = re.compile(r"[A-Za-z0-9]{24,}")
+_SWITCHES = re.compile(r"(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-_USER = re.compile(r"(?<=://)[^/@?#\s]+(?=@)")
+# Also a password with `@`, and one with the characters that end a host: people do not always escape them.
+_USER = re.compile(r"(?<=://)(?:[^/?#\s]+(?=@)|[^/?#\s:@]*:(?!\d{1,5}[/?#])\S{1,256}(?=@))")
 _ACCOUNT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _PARAMETER = re.compile(r"(?<=[?&])([^=&#?\s]+)=([^&#\s]+)")
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
@@ -54,7 +58,7 @@ def names_credential(name: str) -> bool:
 
 def looks_like_one(text: str) -> bool:
     """Whether a text is, or holds, what looks like a credential whatever it is called."""
-    if _SCHEME.match(text) or _has_shape(text) or is_random(text):
+    if _SCHEME.match(text) or _has_shape(text) or is_random(text) or _ends_random(text):
         return True
     if _LINK.fullmatch(text):
         return bool(url_keys(text))
@@ -70,10 +74,25 @@ def _has_shape(text: str) -> bool:
 
 def is_random(text: str) -> bool:
     """Whether a text is one long word that nobody would choose. An UUID names things more often than it opens them."""
-    if _UUID.fullmatch(text) or not _RANDOM.fullmatch(text) or not _RUN.search(text):
+    if _UUID.fullmatch(text) or not _RANDOM.fullmatch(text.replace(".", "_")):
         return False
-    mixed = text.lower() != text and text.upper() != text
-    return mixed or _HEX.fullmatch(text) is not None
+    if any(len(_SWITCHES.findall(run)) >= _MOST_SWITCHES for run in _LONG_RUN.findall(text)):
+        return True
+    return "." not in text and _RUN.search(text) is not None and (_is_mixed(text) or _HEX.fullmatch(text) is not None)
+
+
+_MOST_SWITCHES = 5
+"""Between letters and digits, in what somebody chose."""
+
+
+def _is_mixed(text: str) -> bool:
+    return text.lower() != text and text.upper() != text
+
+
+def _ends_random(text: str) -> bool:
+    # `123456:AA…`, `ID:SECRET`. A path may end so as well, and an image has its commit there, in small letters.
+    before, _, last = text.rpartition(":")
+    return bool(before) and "://" not in text and "@" not in before and _is_mixed(last) and is_random(last)
 
 
 def in_member(value: Value, name: str, wanted: str, *, known: frozenset[str] = frozenset()) -> Value:
@@ -88,20 +107,24 @@ def in_words(words: tuple[Value, ...], wanted: str, *, known: frozenset[str] = f
     """The words of a command line, their credentials made keys. `wanted` goes before what the word is called."""
     result: list[Value] = []
     flag: str | None = None
+    after_option = False
     for value in words:
         text = literal(value)
         if text is None:
             result.append(_in_pieces(value, wanted, known))
-            flag = None
+            flag, after_option = None, False
             continue
         option = _FLAG.fullmatch(text)
         if flag is not None and not (option is not None and (text.startswith("--") or len(text) == 2)):
             result.append(_found(text, f"{wanted}-{flag}", named=True, known=known))
-            flag = None
+            flag, after_option = None, False
             continue
         is_telling = option is not None and names_credential(option[1]) and not _SWITCH.match(option[1].casefold())
         flag = option[1] if option is not None and is_telling else None
-        result.append(_in_word(text, wanted, known))
+        # What an UUID is, its option says; alone it is more often a key than a thing.
+        is_lone = _UUID.fullmatch(text) is not None and not after_option
+        result.append((Key(text, wanted),) if is_lone else _in_word(text, wanted, known))
+        after_option = option is not None
     return tuple(result)
 
 
@@ -156,6 +179,11 @@ def url_keys(text: str, known: frozenset[str] = frozenset()) -> list[tuple[int, 
         if telling or is_random(found[2]) or _has_shape(found[2]) or _is_known(found[2], known):
             spans.append(found.span(2))
     return spans
+
+
+def holds_id(url: str) -> bool:
+    """Whether a step of an address is an UUID, which may open what it names: that nobody can tell by its looks."""
+    return any(map(_UUID.fullmatch, re.split(r"[/?#]", url)))
 
 
 def _found(text: str, wanted: str, *, named: bool, known: frozenset[str]) -> Value:

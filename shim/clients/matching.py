@@ -134,7 +134,7 @@ def _filled(text: str, environ: Mapping[str, str]) -> str:
 
 def _without_user(url: str) -> tuple[str, bool]:
     # User and password of an address are sent as a header, and a configuration has them there.
-    found = re.match(r"([a-z]+://)[^/?#@]*@(?=[^/?#]*(?:[/?#]|\Z))", url, re.IGNORECASE)
+    found = re.match(r"([a-z]+://)[^/?#]*@(?=[^/?#@]*(?:[/?#]|\Z))", url, re.IGNORECASE)
     return (found[1] + url[found.end() :], True) if found is not None else (url, False)
 
 

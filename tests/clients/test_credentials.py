@@ -32,6 +32,8 @@ HELD = [
         {"OPENAPI_HEADERS": '{"Authorization": "Bearer abc12345", "V": "1"}'},
         {"OPENAPI_HEADERS": "${secret:openapi-headers}"},
     ),
+    ("env", {"WALLET_MNEMONIC": "legal winner thank"}, {"WALLET_MNEMONIC": "${secret:wallet-mnemonic}"}),
+    ("env", {"SLACK_WEBHOOK": "https://host/services/T0/B0/x"}, {"SLACK_WEBHOOK": "${secret:slack-webhook}"}),
     ("env", {"LOG": "debug", "USE_TOKEN": "true"}, {"LOG": "debug", "USE_TOKEN": "true"}),
     ("env", {"TLS_KEY": "/etc/ssl/key.pem"}, {"TLS_KEY": "/etc/ssl/key.pem"}),
     ("env", {"MAX_TOKENS": "4096"}, {"MAX_TOKENS": "4096"}),
@@ -52,6 +54,7 @@ def test_keys_in_headers_and_variables_become_secrets(
     assert set(one.secrets) == set(plan.secrets) == named
 
 
+LETTERS = "k3j9x0a7b2m5q8r1z4w6y3t9u0v2s7d5f8g1h4"
 ARGUMENTS = [
     (("npx", "-y", "x", "--api-key", "abc"), ["abc"]),
     (("x", "--token=abc"), ["abc"]),
@@ -65,6 +68,14 @@ ARGUMENTS = [
     (("sh", "-c", "cd /; API_KEY=abc exec x"), ["cd /; API_KEY=abc exec x"]),
     (("x", "sk-" + "a1" * 12), ["sk-" + "a1" * 12]),
     (("x", "--password", "-dash-first"), ["-dash-first"]),
+    (("x", "postgresql://app:pa/ss#w0rd@host/db"), ["postgresql://app:pa/ss#w0rd@host/db"]),
+    (("x", "postgresql://app:p@ss:w@host/db"), ["postgresql://app:p@ss:w@host/db"]),
+    (("x", "--config", r'"{\"exaApiKey\": \"abcdef\"}"'), [r'"{\"exaApiKey\": \"abcdef\"}"']),
+    (("x", "--config", '{"pat": "abcdef"}'), ['{"pat": "abcdef"}']),
+    (("x", "start", f"napi_{LETTERS}"), [f"napi_{LETTERS}"]),
+    (("x", f"patAbCd1234.{'a1' * 32}"), [f"patAbCd1234.{'a1' * 32}"]),
+    (("x", f"123456789:AA{LETTERS}"), [f"123456789:AA{LETTERS}"]),
+    (("x", "run", "me@host.org", "6f1c1b1e-7b1c-4b4e-9d5e-0c1d2e3f4a5b"), ["6f1c1b1e-7b1c-4b4e-9d5e-0c1d2e3f4a5b"]),
 ]
 
 
@@ -97,6 +108,8 @@ HARMLESS = [
     ("uvx", "--from", "git+ssh://git@github.com/a/b", "server", "--key", "/etc/ssl/key.pem", "--no-auth", "/tmp"),
     ("docker", "run", "-i", "-e", "GITHUB_TOKEN", "ghcr.io/x/y@sha256:" + "a1" * 32),
     ("mcp-remote", "https://host/mcp", "--header", "Authorization:${AUTH_HEADER}"),
+    ("docker", "run", "-v", "/srv/Data1:/srv/Data1", "ghcr.io/x/y:" + "a1" * 20, "https://host:8080/@scope/pkg"),
+    ("java", "-jar", "com.example.ModelContextProtocolServer-1.2.3-SNAPSHOT.jar", "com.example.mcp2.server:main"),
     ("x", "--id", "6f1c1b1e-7b1c-4b4e-9d5e-0c1d2e3f4a5b", "--max-tokens", "4096", "--monkey", "banana"),
 ]
 
@@ -175,6 +188,13 @@ def test_a_key_in_an_address_leaves_the_upstream_out_until_a_person_decides(url:
     (tmp_path / "secrets").mkdir()
     used = loaded(tmp_path, uncommented(text), {"ONE_KEY": KEY})
     assert used.upstreams["one"].url == url
+
+
+def test_an_id_in_an_address_stays_there_and_is_said_to_be_one() -> None:
+    url = "https://host/s/6f1c1b1e-7b1c-4b4e-9d5e-0c1d2e3f4a5b/mcp"
+    [one] = adopt(Found((server(url=url),)), around()).upstreams
+    assert (one.url, one.missing) == (url, None)
+    assert any("it is a key" in remark for remark in one.remarks)
 
 
 PLANTS = ("header", "env", "argument", "joined", "query", "user", "json")
