@@ -48,7 +48,7 @@ class ClaudeCode:
     def read(self, document: JsonObject, origin: Origin, machine: Machine) -> Iterator[Server | Unusable]:
         if origin.scope == "project":
             off = _rejected(machine)
-            shape = Shape(_variables(origin.folder or machine.folder))
+            shape = Shape(_variables(origin.folder or machine.folder), environ=machine.environ)
             yield from _without(servers_at(document, self.section, origin, shape), off)
             return
         here: frozenset[str] = frozenset()
@@ -61,9 +61,10 @@ class ClaudeCode:
             if folder == machine.folder:
                 here = off
             local = replace(origin, scope="project", folder=folder)
-            found = servers_at(document, ("projects", key, "mcpServers"), local, Shape(_variables(folder)))
+            shape = Shape(_variables(folder), environ=machine.environ)
+            found = servers_at(document, ("projects", key, "mcpServers"), local, shape)
             yield from _without(found, off)
-        shape = Shape(_variables(machine.folder))
+        shape = Shape(_variables(machine.folder), environ=machine.environ)
         yield from _without(servers_at(document, self.section, origin, shape), here)
 
     def stdio(self, command: Sequence[str], _machine: Machine) -> Entry:

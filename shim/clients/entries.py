@@ -16,6 +16,7 @@ Expand = Callable[[str], str]
 
 _SHELL = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}", re.ASCII)
 _DOLLAR = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\})", re.ASCII)
+_PLACE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _EDITOR = re.compile(r"\$\{(userHome|workspaceFolder|workspaceRoot|workspaceFolderBasename|cwd|pathSeparator|/)\}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -68,10 +69,22 @@ def as_written(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one client writes an entry: its variables, and whether a `url` counts where there is a `command` too."""
+    """How one client writes an entry: its variables, and whether a `url` counts where there is a `command` too.
+
+    `environ` is the environment of a client that leaves a variable as it stands where that is not set: what stands in
+    the arguments then is for the server, which finds it in its own `env`. None: the client puts in nothing.
+    """
 
     expand: Expand
     url_first: bool = False
+    environ: Mapping[str, str] | None = None
+
+    def argument(self, text: str, own: Mapping[str, str]) -> str:
+        """A word of a command line; `own` is what the entry gives its server as environment."""
+        known = self.environ
+        if known is None:
+            return text
+        return _PLACE.sub(lambda at: f"${{{at[1]}}}" if at[1] in own and not known.get(at[1]) else at[0], text)
 
 
 def text_of(value: Json, what: str) -> str:
@@ -182,13 +195,13 @@ def _server(name: str, entry: JsonObject, origin: Origin, path: tuple[str, ...],
             unread=unread(entry, carried),
             path=(*path, name),
         )
-    cwd = entry.get("cwd")
+    cwd, env = entry.get("cwd"), variables_of(entry, expand)
     return Server(
         name,
         origin,
         transport,
-        command=command_of(entry, expand),
-        env=variables_of(entry, expand),
+        command=tuple(shape.argument(word, env) for word in command_of(entry, expand)),
+        env=env,
         cwd=expand(text_of(cwd, "cwd")) if cwd is not None else None,
         disabled=is_off(entry),
         unread=unread(entry, {"command", "args", "env", "cwd"}),

@@ -21,8 +21,6 @@ from shim.clients.reading import decoded, json_document, read_bytes
 from shim.clients.server import ClientName, Origin, Server, Unusable
 from shim.model import Json, JsonObject
 
-_SHAPE = Shape(dollar_variables, url_first=True)
-
 
 class Gemini:
     """One of `registry.CLIENTS`."""
@@ -49,7 +47,8 @@ class Gemini:
         allowed = _folded(rules.get("allowed")) if isinstance(rules, dict) else frozenset()
         excluded = _folded(rules.get("excluded")) if isinstance(rules, dict) else frozenset()
         excluded |= _switched_off(machine)
-        for found in servers_at(_with_one_url(document), self.section, origin, _SHAPE):
+        shape = Shape(dollar_variables, url_first=True, environ=machine.environ)
+        for found in servers_at(_with_one_url(document), self.section, origin, shape):
             if isinstance(found, Server):
                 name = _fold(found.name)
                 off = name in excluded or bool(allowed and name not in allowed)

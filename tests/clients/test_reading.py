@@ -115,6 +115,16 @@ def test_claude_code_variables_headers_and_aliases(desk: Desk) -> None:
     assert server.path == ("mcpServers", "a")
 
 
+@pytest.mark.parametrize(("client", "file"), [("claude-code", ".mcp.json"), ("gemini", ".gemini/settings.json")])
+def test_a_variable_that_only_the_server_has_is_left_to_the_server(desk: Desk, client: ClientName, file: str) -> None:
+    words: Json = ["--header", "Authorization:${MINE}", "${THEIRS}"]
+    desk.put(file, {"mcpServers": {"a": {"command": "npx", "args": words, "env": {"MINE": "Bearer x"}}}})
+    assert desk.server(client).command == ("npx", "--header", "Authorization:${MINE}", "${env:THEIRS}")
+    # but the client puts it in where it has it too
+    desk.environ["MINE"] = "y"
+    assert desk.server(client).command == ("npx", "--header", "Authorization:${env:MINE}", "${env:THEIRS}")
+
+
 def test_claude_code_local_servers_belong_to_their_folder(desk: Desk) -> None:
     local: Json = {"mcpServers": {"a": {"command": "./serve"}}, "disabledMcpServers": ["u"]}
     desk.put("~/.claude.json", {"mcpServers": {"u": {"command": "x"}}, "projects": {str(desk.project): local}})
