@@ -7,7 +7,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from shim.cli.reading import store_path
+from shim.cli.options import store_path
 from shim.model import JsonObject
 
 if TYPE_CHECKING:

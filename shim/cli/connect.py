@@ -114,13 +114,10 @@ def _program() -> list[str]:
 def _url(loaded: Configuration) -> str:
     from shim.config.listening import address
 
-    if loaded.server.url is not None:
-        return loaded.server.url
     host, port = address(loaded.server.listen)
-    if port == 0 or host in ("0.0.0.0", "::"):  # noqa: S104 - it is refused, not listened on
+    if loaded.server.url is None and (port == 0 or host in ("0.0.0.0", "::")):  # noqa: S104 - refused, not listened on
         raise usage(f"`listen: {loaded.server.listen}` says not how clients reach it; write `url:` under `server:`")
-    scheme = "https" if loaded.server.tls is not None else "http"
-    return f"{scheme}://{loaded.server.listen}/mcp"
+    return loaded.url
 
 
 def _snippet(client: Client, entry: Entry) -> str:

@@ -57,7 +57,7 @@ def _checks(path: Path, loaded: Configuration | None, fault: ConfigurationError 
         return
     yield from _guarded("files", files.checks(loaded))
     yield from _guarded("store", store.checks(loaded))
-    yield from _guarded("secrets", secrets.checks(loaded, os.environ))
+    yield from _guarded("secrets", secrets.checks(loaded))
     yield from _guarded("upstreams", upstreams.checks(loaded))
     yield from _guarded("clients", clients.checks(loaded, machine))
     yield from _guarded("identities", identities.checks(loaded, os.environ))

@@ -13,7 +13,7 @@ import typer
 from shim.cli import output
 from shim.cli.errors import PROBLEM, problem, usage
 from shim.cli.following import until_stopped, wait
-from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
+from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration, store_path
 from shim.cli.reading import (
     After,
     ByDecision,
@@ -27,7 +27,6 @@ from shim.cli.reading import (
     reader,
     reader_if_any,
     say_nothing_yet,
-    store_path,
 )
 from shim.cli.text import visible
 from shim.errors import RecordUnavailable

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shim.cli.errors import usage
-from shim.cli.reading import store_path
+from shim.cli.options import store_path
 from shim.cli.text import visible
 from shim.model import Identity
 

@@ -30,3 +30,8 @@ def configuration(path: Path, *, expand: bool = True) -> Configuration:
     from shim.config.loader import load
 
     return load(path, os.environ, expand=expand)
+
+
+def store_path(loaded: Configuration) -> Path:
+    """Where the record of this configuration lies."""
+    return Path(loaded.store.path)

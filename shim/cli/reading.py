@@ -13,12 +13,11 @@ import typer
 
 from shim.cli import completing, output
 from shim.cli.errors import usage
-from shim.cli.options import configuration
+from shim.cli.options import configuration, store_path
 from shim.cli.times import moment
 from shim.model import Status
 
 if TYPE_CHECKING:
-    from shim.config.configuration import Configuration
     from shim.record.queries import Query
     from shim.store.reader import Reader
 
@@ -40,11 +39,6 @@ ByTool = Annotated[
 ByDecision = Annotated[Ended | None, typer.Option("--decision", help="Only what was so decided.")]
 ByStatus = Annotated[Status | None, typer.Option("--status", help="Only what stands so.")]
 Running = Annotated[bool, typer.Option("--running", help="Also what has not ended yet.")]
-
-
-def store_path(config: Configuration) -> Path:
-    """Where the record of this configuration lies."""
-    return Path(config.store.path)
 
 
 @contextmanager

@@ -15,8 +15,7 @@ import typer
 from shim import jsontext
 from shim.cli import completing, knowing, output
 from shim.cli.errors import PROBLEM, Stop, problem, usage
-from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
-from shim.cli.reading import store_path
+from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration, store_path
 from shim.cli.text import visible
 from shim.errors import InvalidText, RecordUnavailable
 from shim.model import Identity, JsonObject

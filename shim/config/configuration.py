@@ -99,6 +99,13 @@ class Configuration:
             result.append(Problem(place.file, line, finding.level, printable(finding.message)))
         return result
 
+    @property
+    def url(self) -> str:
+        """How clients reach the server, as configured or by where it listens."""
+        if self.server.url is not None:
+            return self.server.url
+        return f"{'https' if self.server.tls is not None else 'http'}://{self.server.listen}/mcp"
+
     def listening_on(self, listen: str) -> Configuration:
         """This configuration with another address to listen on. Raises ConfigurationError where it may not."""
         server = self.server.model_copy(update={"listen": listen})

@@ -63,7 +63,7 @@ def _unusable(unusable: Unusable) -> Check:
 def _client(
     configuration: Configuration, machine: Machine, client: ClientName, servers: Sequence[Server]
 ) -> Iterator[Check]:
-    url = _url(configuration)
+    url = configuration.url
     entries = [_entry(configuration, machine, server) for server in servers if _is_entry(server, url)]
     around = [server for server in servers if not _is_entry(server, url) and not server.disabled]
     for entry in entries:
@@ -120,7 +120,7 @@ def _entry(configuration: Configuration, machine: Machine, server: Server) -> _E
         return _bad(server, "is switched off in the client")
     if server.url is None:
         return _stdio(configuration, machine, server)
-    url = _url(configuration)
+    url = configuration.url
     if server.url != url:
         return _bad(server, f"leads to {server.url[:_LONGEST]}, this configuration is at {url}")
     return _Entry(None, f"connected over HTTP to {url}")
@@ -155,13 +155,6 @@ def _option(command: Sequence[str], name: str) -> str | None:
         if word.startswith(f"{name}="):
             return word.removeprefix(f"{name}=")
     return None
-
-
-def _url(configuration: Configuration) -> str:
-    if configuration.server.url is not None:
-        return configuration.server.url
-    scheme = "https" if configuration.server.tls is not None else "http"
-    return f"{scheme}://{configuration.server.listen}/mcp"
 
 
 def _connect(configuration: Configuration, client: ClientName, entry: _Entry | None = None) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from shim.cli.checkup.checks import Check, Section, counted
 from shim.cli.checkup.installation import SQLITE_MENDED
-from shim.cli.reading import store_path
+from shim.cli.options import store_path
 from shim.errors import RecordUnavailable
 
 if TYPE_CHECKING:
