@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +46,9 @@ def serve(
 
     async def main(stop: asyncio.Event) -> None:
         asked = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        # From a terminal it says that the window is closed; a service is asked to read its configuration.
+        heard = stop if sys.stderr.isatty() else asked
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, heard.set)
         await app.serve(
             loaded, stop=stop, asked=asked, listen=listen, on_listening=lambda url: output.say(f"listening on {url}")
         )

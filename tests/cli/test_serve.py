@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import signal
 import socket
 from pathlib import Path
@@ -24,6 +26,24 @@ async def test_it_says_where_it_listens_and_stops_when_told(config: Path, number
         assert line.startswith("listening on ") or json.loads(line)["level"] in ("info", "warning")
     code, out, _ = await run(config, "log", "verify", "--json")
     assert (code, json.loads(out)["ok"]) == (0, True)
+
+
+async def test_a_closed_window_ends_it_in_good_order(config: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(SHIM, "serve", "--config", str(config), "--listen", "127.0.0.1:0"),
+        stderr=theirs,
+        env=environment(config.parent),
+    )
+    os.close(theirs)
+    said = b""
+    while b"listening on" not in said:
+        said += await asyncio.wait_for(asyncio.to_thread(os.read, ours, 4096), START)
+    process.send_signal(signal.SIGHUP)
+    assert await asyncio.wait_for(process.wait(), START) == 0
+    os.close(ours)
+    _, out, _ = await run(config, "log", "export", "--format", "jsonl", "--events")
+    assert '"server.stop' in out.replace("\\", "")
 
 
 async def test_a_port_that_is_taken_is_a_line(config: Path) -> None:
