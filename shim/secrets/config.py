@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from shim import templates
 from shim.secrets import env, file, keyring
@@ -16,6 +17,8 @@ from shim.units import Block
 SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
 
 _LATER = frozenset({"vault", "oauth", "aws-sts", "github-app", "command", "user"})
+
+_OF_A_CALL = re.compile(r"\{(?:identity|tool|invocation|claims\.[^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,14 @@ class SecretBlock(env.Keys, file.Keys, keyring.Keys):
         if isinstance(data, dict) and data.get("scope") in ("run", "identity"):
             raise ValueError(f"`scope` {data['scope']} is not supported by this version; write call, or leave it out")
         return data
+
+    @field_validator("name", "path", "field", "service", "user")
+    @classmethod
+    def _same_for_all_calls(cls, text: str | None) -> str | None:
+        # As text it would be one secret for everybody, and whoever wrote it means one for each.
+        if text is not None and (found := _OF_A_CALL.search(text)):
+            raise ValueError(f"{found[0]} is not supported by this version; write a secret for each, or one for all")
+        return text
 
     @model_validator(mode="after")
     def _of_its_source(self) -> SecretBlock:

@@ -78,6 +78,15 @@ def test_a_key_that_is_not_built_yet_is_the_only_fault_of_a_secret_in_it(tmp_pat
     assert faults(tmp_path, text + SECRETS) == ["5: not supported by this version: `inject`; take it out"]
 
 
+@pytest.mark.parametrize("what", ["{identity}", "{claims.email}", "{tool}", "{invocation}"])
+@pytest.mark.parametrize("keys", ["source: file, path: '/keys/%s'", "source: keyring, service: shim, user: 'x-%s'"])
+def test_a_secret_that_depends_on_the_call_is_a_fault(tmp_path: Path, keys: str, what: str) -> None:
+    text = f"version: 1\nupstreams: {{a: {{command: [x]}}}}\nsecrets:\n  own:\n    {{{keys % what}}}\n"
+    found = faults(tmp_path, text)
+    assert found == [f"5: {what} is not supported by this version; write a secret for each, or one for all"]
+    assert faults(tmp_path, text.replace(what, "{other}")) == []
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
