@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ CLIENTS: Final[Mapping[ClientName, Client]] = {
     client.name: client
     for client in (ClaudeCode(), ClaudeDesktop(), Cursor(), VSCode(), Codex(), Gemini())  # type: Client
 }
+
+_OF_CURSOR = re.compile(r"\$\{(?:env:\w|userHome\}|workspaceFolder(?:Basename)?\}|pathSeparator\}|/\})")
 
 
 def find(
@@ -106,9 +109,14 @@ def _guess(path: Path) -> ClientName:
         return "gemini"
     try:
         content = read_bytes(path)
-        document = json_document(decoded(content)) if content is not None else {}
+        text = decoded(content) if content is not None else "{}"
+        document = json_document(text)
     except Unreadable:
         return "claude-code"
-    if "mcpServers" not in document and ("servers" in document or "mcp" in document):
-        return "vscode"
-    return "claude-code"
+    servers = document.get("mcpServers")
+    if not isinstance(servers, dict):
+        return "vscode" if "servers" in document or "mcp" in document else "claude-code"
+    # Which words, or which variables, only one of them has.
+    if path.name == "settings.json" or any(isinstance(one, dict) and "httpUrl" in one for one in servers.values()):
+        return "gemini"
+    return "cursor" if _OF_CURSOR.search(text) else "claude-code"

@@ -192,6 +192,11 @@ def test_a_file_of_no_client_is_known_by_what_it_holds(desk: Desk) -> None:
     cases: Mapping[str, tuple[Json | str, ClientName]] = {
         "a.json": ({"mcpServers": {"a": {"command": "x"}}}, "claude-code"),
         "b.json": ({"servers": {"a": {"command": "x"}}}, "vscode"),
+        "d.json": ({"mcpServers": {"a": {"command": "${userHome}/x"}}}, "cursor"),
+        "e.json": ({"mcpServers": {"a": {"command": "x", "env": {"B": "${B}"}}}}, "claude-code"),
+        "f.json": ({"mcpServers": {"a": {"httpUrl": "https://host/mcp"}}}, "gemini"),
+        "settings.json": ({"theme": "dark", "mcpServers": {"a": {"command": "x"}}}, "gemini"),
+        "old/settings.json": ({"mcp": {"servers": {"a": {"command": "x"}}}}, "vscode"),
         "c.toml": ('[mcp_servers.a]\ncommand = "x"\n', "codex"),
         "sub/.cursor/mcp.json": ({"mcpServers": {"a": {"command": "x"}}}, "cursor"),
     }
