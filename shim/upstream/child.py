@@ -132,9 +132,14 @@ class Child(asyncio.SubprocessProtocol):
     def _stdin(self) -> asyncio.WriteTransport:
         return cast(asyncio.WriteTransport, self._started.get_pipe_transport(0))
 
+    @property
+    def _deaf(self) -> bool:
+        # A pipe is closed a moment before anyone is told, and in between it takes nothing.
+        return self._stdin_lost or self._stdin.is_closing()
+
     def write(self, data: bytes) -> None:
         """Queue bytes for its stdin, all of them or (when stdin is gone) none."""
-        if not self._stdin_lost:
+        if not self._deaf:
             self._stdin.write(data)
 
     @property
@@ -144,11 +149,11 @@ class Child(asyncio.SubprocessProtocol):
 
     async def writable(self) -> None:
         """Return when it has taken most of what was written. Raises BrokenPipeError when it takes no more."""
-        while self._full and not self._stdin_lost:
+        while self._full and not self._deaf:
             waiter = asyncio.get_running_loop().create_future()
             self._writers.append(waiter)
             await waiter
-        if self._stdin_lost:
+        if self._deaf:
             raise BrokenPipeError
 
     async def read(self) -> bytes:
