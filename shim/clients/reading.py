@@ -8,6 +8,7 @@ behind it.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterable
@@ -99,10 +100,15 @@ def toml_document(text: str) -> JsonObject:
     """The table of TOML text. Raises Unreadable."""
     if len(text) > MOST_TOML:
         raise Unreadable(f"it is larger than {MOST_TOML >> 20} MiB")
+    if _LONG_KEY.search(text):
+        raise Unreadable(f"a key in it has more than {_MOST_PARTS} parts")
     try:
         document: JsonObject = tomllib.loads(text.removeprefix(BOM))
     except tomllib.TOMLDecodeError as error:
         raise Unreadable(f"it is not TOML: {error}") from None
+    except ValueError:
+        # Python's own bound, beyond which reading a number takes time in the square of its digits.
+        raise Unreadable("a number in it has too many digits") from None
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
     level: list[Json] = [document]
@@ -112,6 +118,12 @@ def toml_document(text: str) -> JsonObject:
             return document
     raise Unreadable(_TOO_DEEP)
 
+
+_MOST_PARTS = 16
+"""Of one key, `a.b.c`: tomllib remembers each beginning of it, so memory grows with the square of their number."""
+
+_PART = r"""(?:(?<![\w-])[A-Za-z0-9_-]++|(?<!\\)"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MOST_PARTS}}}")
 
 _TOO_DEEP = f"it is nested deeper than {jsontext.MAX_DEPTH}"
 

@@ -241,6 +241,26 @@ def test_a_wrong_entry_is_said_and_the_others_are_read(desk: Desk, why: str) -> 
     assert why in unusable.why
 
 
+COSTLY = {
+    "more than 16 parts": "a." * 50_000 + "b = 1",
+    "too many digits": "a = " + "9" * 5000,
+    "deeper than 128": "a = " + "[" * 5000,
+}
+
+
+@pytest.mark.parametrize("why", COSTLY)
+def test_toml_that_would_cost_too_much_is_not_read(desk: Desk, why: str) -> None:
+    desk.put(".codex/config.toml", COSTLY[why])
+    (unusable,) = desk.find("codex").unusable
+    assert why in unusable.why
+
+
+def test_dots_in_what_is_no_key_are_no_matter(desk: Desk) -> None:
+    text = f'# {"1. " * 99}{"…" * 40}\n{"a" * 9} = "{"w. " * 99}"\n[mcp_servers."x.y".env]\n[mcp_servers.z]\ncommand = "x"\n'
+    desk.put("~/.codex/config.toml", text)
+    assert [server.name for server in desk.find("codex").servers] == ["z"]
+
+
 def test_a_file_of_another_user_is_not_believed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     file = desk.put("~/.cursor/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
     if os.geteuid() == 0:
