@@ -1,5 +1,7 @@
 """Editing TOML in place: one table `[SECTION.NAME]` is put at the end or taken out, the rest stays as it was.
 
+Where the section is one inline table, `SECTION = {NAME = {…}}`, which no header may add to, that is what is edited.
+
 tomlkit reads and writes styles, but it does not keep them through this edit: a table that it adds may end up between a
 dotted key and its neighbours, and what it added leaves blank lines behind when it is taken out. So it serves for
 writing the new table, and what is there already is only cut, between statements, never written again.
@@ -26,6 +28,7 @@ _SKIPPED = re.compile(
     re.DOTALL,
 )
 _BLANK = re.compile(r"[ \t\r]*+(?:\#[^\n]*+)?(?:\n|\Z)")
+_OPENED = re.compile(r"=[ \t]*+\{")
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')"""
 _KEY = re.compile(rf"[ \t]*+(\[?\[?)[ \t]*+({_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+)[ \t]*+")
 
@@ -81,6 +84,10 @@ def _end(text: str, at: int) -> int:
 
 def put(text: str, section: str, name: str, value: JsonObject) -> str:
     """The text with the table of a server put in: in the place of one of that name, else at the end."""
+    if (braces := _braces(text, section)) is not None:
+        others = _others(text, braces, name)
+        space = " " if others or text[braces[0]].isspace() else ""
+        return _with_members(text, braces, [*others, space + _inline(name, value)])
     newline = "\r\n" if "\r\n" in text else "\n"
     spans = _spans(text, section, name)
     rest = _cut(text, spans)
@@ -97,20 +104,75 @@ def put(text: str, section: str, name: str, value: JsonObject) -> str:
 
 def take(text: str, section: str, name: str, like: str | None = None) -> str:
     """The text without the table of a server; `like` where that differs in nothing but its end."""
-    rest = _cut(text, _spans(text, section, name), blank=True)
+    if (braces := _braces(text, section)) is not None:
+        rest = _with_members(text, braces, _others(text, braces, name))
+    else:
+        rest = _cut(text, _spans(text, section, name), blank=True)
     return like if like is not None and rest.rstrip() == like.rstrip() else rest
 
 
 def rendered(section: str, name: str, value: JsonObject) -> str:
     """The table of one server as text. Raises Uneditable for a value that TOML does not have."""
+    return _written({section: {name: value}}).rstrip("\n") + "\n"
+
+
+def _written(document: JsonObject, *, inline: bool = False) -> str:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        table = tomlkit.dumps({section: {name: value}})
+        if not inline:
+            return tomlkit.dumps(document)
+        table = tomlkit.inline_table()
+        table.update(document)
+        return table.as_string()
     except (TOMLKitError, ValueError, TypeError) as error:
         raise Uneditable(f"an entry cannot be written as TOML: {error}") from None
-    return table.rstrip("\n") + "\n"
+
+
+def _inline(name: str, value: JsonObject) -> str:
+    return _written({name: value}, inline=True)[1:-1].strip()
+
+
+def _braces(text: str, section: str) -> tuple[int, int] | None:
+    # From behind `{` to `}`; None where the section is no inline table.
+    for statement in statements(text):
+        if statement.path != (section,) or statement.is_header:
+            continue
+        key = _KEY.match(text, statement.start)
+        opened = _OPENED.match(text, key.end()) if key is not None else None
+        return (opened.end(), _closed(text, opened.end())) if opened is not None else None
+    return None
+
+
+def _closed(text: str, at: int) -> int:
+    depth = 1
+    for token in _SKIPPED.finditer(text, at):
+        depth += (token[0] in ("[", "{")) - (token[0] in ("]", "}"))
+        if depth == 0:
+            return token.start()
+    raise Uneditable("it holds a table that does not end")
+
+
+def _others(text: str, braces: tuple[int, int], name: str) -> list[str]:
+    # The members of an inline table, as they stand between its commas, without those of this name.
+    pieces, depth = [""], 0
+    for token in _SKIPPED.finditer(text, *braces):
+        depth += (token[0] in ("[", "{")) - (token[0] in ("]", "}"))
+        first, *more = token[0].split(",") if depth == 0 and token[0][0] not in "\"'" else [token[0]]
+        pieces[-1] += first
+        pieces += more
+    keys = [(piece, _KEY.match(piece)) for piece in pieces if piece.strip()]
+    found = [piece for piece, key in keys if key is None or _names(key[2])[0] != name]
+    return [*found[:-1], found[-1].rstrip()] if found else []
+
+
+def _with_members(text: str, braces: tuple[int, int], members: list[str]) -> str:
+    start, end = braces
+    inside = text[start:end]
+    # The blank before `}` stays there, whoever is the last.
+    blank = inside[len(inside.rstrip()) :]
+    return text[:start] + ",".join(members) + blank + text[end:]
 
 
 def _spans(text: str, section: str, name: str) -> list[tuple[int, int, bool]]:

@@ -331,7 +331,7 @@ def test_what_cannot_be_read_is_left_alone(desk: Desk, kind: str) -> None:
 def test_a_table_that_cannot_be_edited_is_left_alone(desk: Desk) -> None:
     file = desk.home / ".codex" / "config.toml"
     file.parent.mkdir()
-    file.write_text(text := 'mcp_servers = {git = {command = "mcp-server-git"}}\n')
+    file.write_text(text := '[[mcp_servers]]\ncommand = "mcp-server-git"\n')
     with pytest.raises(LeftAlone):
         desk.connect(CLIENTS["codex"])
     assert file.read_text() == text
