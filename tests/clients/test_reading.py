@@ -256,7 +256,7 @@ def test_toml_that_would_cost_too_much_is_not_read(desk: Desk, why: str) -> None
 
 
 def test_dots_in_what_is_no_key_are_no_matter(desk: Desk) -> None:
-    text = f'# {"1. " * 99}{"…" * 40}\n{"a" * 9} = "{"w. " * 99}"\n[mcp_servers."x.y".env]\n[mcp_servers.z]\ncommand = "x"\n'
+    text = f'# {"Since 1.2.3. " * 99}\na = "{"See https://a.b.example.com/c. " * 99}"\n[mcp_servers.z]\ncommand = "x"\n'
     desk.put("~/.codex/config.toml", text)
     assert [server.name for server in desk.find("codex").servers] == ["z"]
 
