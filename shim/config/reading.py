@@ -183,9 +183,10 @@ class _Reader(Generic[D]):
     def _validated(self, data: JsonObject) -> D:
         grants = data.get("grants")
         self.grants = list(range(len(grants))) if isinstance(grants, list) else []
+        context = {"unset": not self.variables.strict}
         for _ in range(_ROUNDS):
             try:
-                return self.model.model_validate(data)
+                return self.model.model_validate(data, context=context)
             except ValidationError as error:
                 # What is at fault is taken out until the rest is sound, so that the rest can be checked as well.
                 found = error.errors(include_url=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
 from shim import templates
 from shim.units import Block, Duration, Size
@@ -40,7 +40,8 @@ class UpstreamBlock(Block):
     """One existing source of tools. Exactly one of `command` and `url`; seconds and bytes as numbers.
 
     Values of `env` and `headers` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a NAME
-    that they use, the secret behind it when the shim itself reads what the upstream offers.
+    that they use, the secret behind it when the shim itself reads what the upstream offers. Where the context of the
+    validation says `unset`, a `url` may begin with a variable that is not known here.
     """
 
     command: tuple[str, ...] | None = None
@@ -63,7 +64,7 @@ class UpstreamBlock(Block):
         return f"{name}__" if self.prefix is None else self.prefix
 
     @model_validator(mode="after")
-    def _one_kind(self) -> UpstreamBlock:
+    def _one_kind(self, info: ValidationInfo) -> UpstreamBlock:
         if (self.command is None) == (self.url is None):
             raise ValueError("write exactly one of `command` (a stdio MCP server) and `url` (an HTTP MCP server)")
         if self.command is not None:
@@ -76,7 +77,9 @@ class UpstreamBlock(Block):
             for key in ("env", "cwd"):
                 if getattr(self, key):
                     raise ValueError(f"`{key}` belongs to an upstream with `command`")
-            self._check_http(self.url or "")
+            url = self.url or ""
+            is_open = bool(info.context and info.context.get("unset")) and url.startswith("${env:")
+            self._check_http("https://host/" if is_open else url)
         return self
 
     def _check_http(self, url: str) -> None:

@@ -131,6 +131,7 @@ grants:
     configuration = loaded(tmp_path, text, expand=False)
     assert configuration.upstreams["a"].command == ("x", "${env:NO}")
     assert configuration.upstreams["a"].timeout == 120.0
+    assert configuration.upstreams["b"].url == "${env:NO}"
     assert list(configuration.identities) == ["me"]
     assert faults(tmp_path, text.replace("[x,", "[x, '${no}',"), expand=False)[0].startswith("4: '${no}' is no")
 
