@@ -68,7 +68,8 @@ class Summary:
         for one in self.plan.upstreams:
             state, _, tools = self._state(one)
             rows.append((one.name, state, "-" if tools is None else str(tools), "; ".join(map(str, one.places))))
-        output.table(("upstream", "state", "tools", "found in"), rows, "No server was found in any client.")
+        none = "No server was found in any client, neither in your home nor in this folder."
+        output.table(("upstream", "state", "tools", "found in"), rows, none)
         for one in self.plan.upstreams:
             state, error, _ = self._state(one)
             for text in (*([f"{state}: {error}"] if error else []), *one.remarks):
@@ -91,10 +92,14 @@ class Summary:
             output.line(f"{tools} allowed: what its server says only reads.")
         else:
             output.line("Nothing is allowed yet.")
+        first = f"open {self.config}, and below `grants:` take `# ` away before each tool that you allow"
+        if not self.plan.upstreams:
+            first = f"open {self.config}, and add a server as its example shows; or delete it, and name a client's file"
+            first += " that has servers, such as a project's: mcp-shim init --from FILE"
         output.line(
             visible(
                 f"\nNext:\n"
-                f"  1. open {self.config}, and below `grants:` take `# ` away before each tool that you allow\n"
+                f"  1. {first}\n"
                 f"  2. mcp-shim check{at}\n"
                 f"  3. mcp-shim connect CLIENT --identity {IDENTITY} --write --replace{at}",
                 lines=True,

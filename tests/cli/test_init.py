@@ -238,6 +238,8 @@ async def test_nothing_found_makes_a_configuration_to_begin_with(desk: Desk) -> 
     code, out, err = await desk.shim("init")
     assert code == 0, err
     assert "No server was found" in out + err
+    assert "init --from FILE" in out
+    assert "each tool that you allow" not in out
     assert "An example" in desk.config.read_text()
     assert (await desk.shim("check"))[0] == 0
 
