@@ -80,7 +80,7 @@ def _client(
         said, remedy = _bypassing(configuration, machine, client, around, good[0])
         yield _say.warning(client, f"{good[0].said}; {said}", remedy)
     elif good:
-        yield _say.ok(client, f"governed: {good[0].said}, and nothing in its files bypasses the shim")
+        yield _say.ok(client, f"governed: {good[0].said}; nothing in its own files or this folder's bypasses the shim")
 
 
 def _bypassing(
