@@ -40,7 +40,7 @@ def connect(
     replace: Annotated[bool, typer.Option("--replace", help="With --write: move out what the shim fronts.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put everything back.")] = False,
 ) -> None:
-    """The configuration of a client: claude-code claude-desktop cursor vscode codex gemini."""
+    """The configuration of a client, printed, written or taken back."""
     from shim.clients.connection import LeftAlone
     from shim.clients.registry import CLIENTS
 
@@ -204,7 +204,7 @@ def _undo(client: Client, machine: Machine, config: Path) -> None:
     else:
         output.say("something was changed since: that stays, and the entry was taken out")
     for path in done.files:
-        output.say(f"changed: {_shown(path)}")
+        output.say(f"{'changed' if os.path.lexists(path) else 'removed'}: {_shown(path)}")
     if done.back:
         output.say(f"put back: {_named(done.back)}")
     if done.lost:
