@@ -31,11 +31,11 @@ def call(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """One real call, decided, recorded and answered as any other; 0 only if the tool answered without an error."""
+    """One real call, decided and recorded as any other. Ends with 0 only if the tool answered without an error."""
     from shim.cli.running import run
 
     loaded = configuration(config)
-    answer = run(_call(loaded, identity, tool, arguments(args, "JSON")))
+    answer = run(_call(loaded, identity, tool, arguments(args, "the arguments")))
     if as_json:
         output.json_object({"result": answer.result} if answer.result is not None else {"error": answer.error})
     elif answer.result is not None:

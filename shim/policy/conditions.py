@@ -228,7 +228,7 @@ def _faults_of(message: str, text: str) -> list[ConditionFault]:
 def _explained(offset: int, what: str, text: str) -> ConditionFault:
     match = _UNDECLARED.search(what)
     if match is None:
-        return ConditionFault(offset, what)
+        return ConditionFault(offset, f"the condition is not CEL ({what})" if what.startswith("Syntax") else what)
     name = match[1]
     root = name.partition(".")[0]
     # The compiler points behind the name; people look at its beginning.

@@ -71,7 +71,7 @@ class Inbox:
     def odd(self, what: str) -> None:
         """Log something strange that is ignored; a flood of it is not logged."""
         if self._oddities.spend():
-            self._log.warning("ignored %s", what)
+            self._log.warning("The upstream %s sent what is ignored: %s", self._name, what)
 
     def _answered(self, message: JsonObject, size: int, heard: Exchange | None) -> None:
         id_ = message["id"]

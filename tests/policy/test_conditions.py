@@ -138,7 +138,7 @@ def test_no_arguments_make_a_condition_slow(text: str, args: dict[str, Json]) ->
 @pytest.mark.parametrize(
     ("text", "offset", "message"),
     [
-        ("size(args.message) <", 20, "Syntax error"),
+        ("size(args.message) <", 20, "the condition is not CEL (Syntax error"),
         ("", 0, "Syntax error"),
         ("argz.x == 1", 0, "there is no variable or function argz.x"),
         ("args.x == 1 &&\n  foo(args.x)", 17, "there is no variable or function foo"),
