@@ -25,7 +25,7 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Do not reach upstreams.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Configuration, conditions against the tools' schemas, and every upstream reached."""
+    """Whether the configuration holds and each upstream answers. Conditions are held against the tools' schemas."""
     from shim.cli import secrets
     from shim.cli.reaching import reach
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def doctor(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Look at everything, change nothing, and say what to do: installation, files, store, upstreams, clients."""
+    """Look at everything, change nothing, and say what to do. Installation, files, store, upstreams, clients."""
     if not os.environ.get(DEBUG_VARIABLE):
         # What the parts would say of an upstream that fails is a line of the report.
         logging.getLogger("shim").addHandler(logging.NullHandler())

@@ -49,7 +49,7 @@ def init(
     ] = "30s",
     as_json: AsJson = False,
 ) -> None:
-    """A starting configuration: every server that your MCP clients have, every tool listed, none allowed yet."""
+    """A starting configuration from what your MCP clients have. Every server and tool is listed, none allowed yet."""
     from shim.cli.keeping import Files, Keyring
     from shim.cli.taken import Summary
     from shim.clients.adopting import Around, adopt

@@ -40,7 +40,7 @@ def tools(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who sees what, by the catalog that was read last; upstreams are reached only if they never were."""
+    """Who sees what. By the catalog that was read last: upstreams are reached only if they never were."""
     from shim.policy.engine import Policy
 
     loaded = configuration(config)
@@ -102,7 +102,7 @@ def explain(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The decision on one call, and why; nothing is called and nothing is counted."""
+    """The decision on one call, and why. Nothing is called and nothing is counted."""
     from shim.policy.engine import Policy
 
     if (batch is None) == (identity is None) or (batch is None) == (tool is None):
