@@ -40,8 +40,7 @@ class UpstreamBlock(Block):
     """One existing source of tools. Exactly one of `command` and `url`; seconds and bytes as numbers.
 
     Values of `env` and `headers` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a NAME
-    that they use, the secret behind it when the shim itself reads what the upstream offers. Where the context of the
-    validation says `unset`, a `url` may begin with a variable that is not known here.
+    that they use, the secret behind it when the shim itself reads what the upstream offers.
     """
 
     command: tuple[str, ...] | None = None
@@ -78,6 +77,7 @@ class UpstreamBlock(Block):
                 if getattr(self, key):
                     raise ValueError(f"`{key}` belongs to an upstream with `command`")
             url = self.url or ""
+            # Read without its environment, an address may be a variable that is not known here.
             is_open = bool(info.context and info.context.get("unset")) and url.startswith("${env:")
             self._check_http("https://host/" if is_open else url)
         return self
