@@ -165,6 +165,11 @@ def _write(
         if done.moved:
             output.say(f"moved behind the shim: {_named(done.moved)}")
         output.say(f"kept for --undo, with any key that stood there: {', '.join(map(_shown, done.backups))}")
+        if any(server.origin.scope == "project" for server in done.moved):
+            output.say(
+                "files of a project may be shared: whoever uses them without the shim has those servers no more. "
+                "Leave what was kept out of version control; --undo puts everything back"
+            )
     if done.around:
         output.say(f"not governed, {client.title} still has: {_named(done.around)}")
         if not replace and any(isinstance(one, Server) and fronted(one) for one in done.around):

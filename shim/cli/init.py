@@ -132,7 +132,7 @@ def _make(
     making: Making, config: Path, plan: Plan, keeping: Keeping, keys: Keys, patience: float, *, read_only: bool
 ) -> tuple[Mapping[str, Listing], int]:
     """Make the secrets, list the tools, make the configuration; what each upstream has, and how many are allowed."""
-    from shim.clients.writing import SCHEMA, configuration
+    from shim.clients.writing import SCHEMA, STORE, configuration
     from shim.config import schema
 
     def drafted(listings: Mapping[str, Listing]) -> tuple[Path, Configuration]:
@@ -141,6 +141,9 @@ def _make(
         return draft, _accepted(draft)
 
     making.folder(config.parent)
+    # The record and its key are as little for version control as secrets are.
+    if making.folder(config.parent / STORE.parent):
+        making.file(config.parent / STORE.parent / ".gitignore", "*\n")
     keeping.keep(plan.secrets, making)
     draft, loaded = drafted({})
     draft.unlink()

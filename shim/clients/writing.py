@@ -7,12 +7,15 @@ gone, whichever of them go and whichever stay. Nothing that was found stands any
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
 
 from shim.clients.listing import Keys, Listing, lines
 from shim.clients.plan import Adopted, Place, Plan
 from shim.clients.scalars import flow, remark, scalar
 
 SCHEMA = "shim.schema.json"
+STORE = PurePath("var/shim.db")
+"""Where the record will be, from the configuration's folder."""
 MOST_SHOWN = 100
 """Of what was left out."""
 
@@ -35,7 +38,7 @@ _HEAD = f"""\
 version: 1
 
 ## Every call, in one file beside this one, before it happens.
-store: sqlite:var/shim.db
+store: sqlite:{STORE}
 """
 
 _GRANTS = f"""\

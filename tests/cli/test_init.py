@@ -51,6 +51,8 @@ async def test_real_servers_are_taken_over_and_check_accepts_what_is_written(des
     for path in (desk.config, *(path for path in (desk.folder / "config/secrets").iterdir())):
         assert path.stat().st_mode & 0o777 == 0o600
     assert (desk.folder / "config/secrets").stat().st_mode & 0o777 == 0o700
+    # Neither keys nor the record end up in a repository by accident.
+    assert [(desk.folder / f"config/{name}/.gitignore").read_text() for name in ("secrets", "var")] == ["*\n", "*\n"]
     assert (desk.folder / ".mcp.json").read_bytes() == before
     code, out, _ = await desk.shim("check", "--json")
     assert (code, json.loads(out)["ok"]) == (0, True)
