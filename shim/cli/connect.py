@@ -180,6 +180,9 @@ def _write(
 
 def _say_next(loaded: Configuration, client: Client, identity: str) -> None:
     if loaded.identities[identity].local:
+        if loaded.variables:
+            names = ", ".join(loaded.variables)
+            output.say(f"{client.title} has to start the shim with {names} set: without one of them it does not start")
         output.say(f"next: restart {client.title}")
         return
     from shim.clients.client import TOKEN

@@ -106,6 +106,20 @@ class Configuration:
             return self.server.url
         return f"{'https' if self.server.tls is not None else 'http'}://{self.server.listen}/mcp"
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that its values take, in the order in which they stand."""
+        found: dict[str, None] = {}
+
+        def note(node: ScalarNode) -> str:
+            found.update(dict.fromkeys(placeholders.variables(node.value)))
+            return str(node.value)
+
+        for _, text in self.texts:
+            bare = text.removeprefix("\ufeff")
+            yamltext.plain(bare, yamltext.compose(bare), note)
+        return tuple(found)
+
     def listening_on(self, listen: str) -> Configuration:
         """This configuration with another address to listen on. Raises ConfigurationError where it may not."""
         server = self.server.model_copy(update={"listen": listen})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shim import templates
@@ -28,7 +28,15 @@ class Expanded:
 
 def from_environment(text: str) -> bool:
     """Whether a value as written takes anything from the environment."""
-    return any(found[2] is not None and _ENV.fullmatch(found[2]) for found in _PLACEHOLDER.finditer(text))
+    return next(variables(text), None) is not None
+
+
+def variables(text: str) -> Iterator[str]:
+    """The environment variables that a value as written takes."""
+    for found in _PLACEHOLDER.finditer(text):
+        name = _ENV.fullmatch(found[2]) if found[2] is not None and found[3] else None
+        if name is not None:
+            yield name[1]
 
 
 def secrets(text: str) -> tuple[str, ...]:

@@ -170,6 +170,15 @@ async def test_what_bypasses_the_shim_is_said_and_shown_safely(config: Path) -> 
     assert all(line.isprintable() for line in err.splitlines())
 
 
+async def test_variables_that_the_shim_cannot_start_without_are_named(config: Path) -> None:
+    edit(config, "Etc/UTC]}", 'Etc/UTC], env: {A: "${env:ZONE}", B: "$${env:LITERAL}"}}  # ${env:REMARK}')
+    code, _, err = await connect(config, "cursor", "--identity", "reader")
+    assert code == 0, err
+    assert "Cursor has to start the shim with ZONE set" in err
+    assert "LITERAL" not in err
+    assert "REMARK" not in err
+
+
 async def test_a_broken_file_is_left_alone(config: Path) -> None:
     file = config.parent / ".claude.json"
     file.write_text("{ not json")
