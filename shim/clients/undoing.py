@@ -7,12 +7,12 @@ since stays: the entry is taken out, and the servers that were moved are put bac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from shim.clients.changing import Change, changed, connecting, document_of, element, entry_place, value_at
+from shim.clients.changing import Change, Place, changed, connecting, document_of, element, entry_place, value_at
 from shim.clients.client import Client, Entry, Extra, Machine
 from shim.clients.connection import ATTEMPTS, Edit, Fronted, LeftAlone, apply, servers_in
 from shim.clients.errors import Uneditable, Unreadable
@@ -50,7 +50,10 @@ class _Step:
 
 
 def undo(client: Client, machine: Machine, *, fronted: Fronted) -> Undone | None:
-    """Take the shim's entry out of the client's user file, and put everything back; None: there is no entry.
+    """Take the shim's entry out of the client's user file, and put everything back; None: there is nothing to undo.
+
+    Where the entry is gone already, files of this folder's project are put back all the same: undoing the connection
+    from the folder of another project left them as they were.
 
     Raises LeftAlone when the user file cannot be read or changed.
     """
@@ -58,26 +61,27 @@ def undo(client: Client, machine: Machine, *, fronted: Fronted) -> Undone | None
         user = Origin(client.name, client.user_file(machine), "user")
         try:
             now = read_bytes(user.file)
-            if value_at(document_of(client, now), entry_place(client)) is None:
-                return None
+            is_there = value_at(document_of(client, now), entry_place(client)) is not None
             chain = _chain(client, user.file)
-            steps = [_step(client, machine, user, now, chain, fronted)]
+            steps = [_step(client, machine, user, now, chain, fronted)] if is_there else []
         except (Unreadable, Uneditable) as error:
             raise LeftAlone(user.file, str(error)) from None
         alone: list[str] = []
         for origin in client.files(machine):
-            if origin.file != user.file:
+            if origin.file != user.file and (is_there or chain):
                 try:
                     steps += _other(client, machine, origin, chain, fronted)
                 except (Unreadable, Uneditable) as error:
                     alone.append(str(LeftAlone(origin.file, str(error))))
+        if not is_there and not alone and all(step.edit.before == step.edit.after for step in steps):
+            return None
         try:
             apply([step.edit for step in reversed(steps)], None)
         except Changed:
             continue
         return Undone(
             files=tuple(step.edit.origin.file for step in steps if step.edit.before != step.edit.after),
-            exact=all(step.exact for step in steps),
+            exact=not alone and all(step.exact for step in steps),
             backup=bool(chain),
             back=tuple(server for step in steps for server in step.back),
             lost=tuple(server for step in steps for server in step.lost),
@@ -94,15 +98,26 @@ def _chain(client: Client, file: Path) -> list[Backup]:
     chain: list[Backup] = []
     for backup in backups(file):
         chain.append(backup)
-        if value_at(document_of(client, backup.content()), entry_place(client)) is None:
+        if value_at(_kept(client, backup), entry_place(client)) is None:
             break
     return chain[::-1]
+
+
+def _kept(client: Client, backup: Backup) -> JsonObject:
+    try:
+        return document_of(client, backup.content())
+    except Unreadable as error:
+        raise Unreadable(f"its backup {backup.path.name} cannot be used, move it away to do without: {error}") from None
 
 
 def _other(client: Client, machine: Machine, origin: Origin, chain: Sequence[Backup], fronted: Fronted) -> list[_Step]:
     """How another file of the client goes back; nothing where it was not changed together with the user file."""
     stamps = {backup.stamp for backup in chain}
-    own = [backup for backup in reversed(backups(origin.file)) if backup.stamp in stamps]
+    kept = backups(origin.file)
+    # Without those of the user file nothing says how far to go back.
+    own = [backup for backup in reversed(kept) if backup.stamp in stamps] if stamps else kept[:1]
+    for backup in own:
+        _kept(client, backup)
     return [_step(client, machine, origin, read_bytes(origin.file), own, fronted)] if own else []
 
 
@@ -110,25 +125,36 @@ def _step(
     client: Client, machine: Machine, origin: Origin, now: bytes | None, chain: Sequence[Backup], fronted: Fronted
 ) -> _Step:
     states = [backup.content() for backup in chain]
+    missing = _missing(client, machine, origin, states, now)
     if states and _replays(client, machine, origin, [*states, now]):
-        back = _missing(client, machine, origin, states[0], now)
-        return _Step(Edit(origin, now, states[0]), True, tuple(back))
-    base = states[0] if states else None
-    missing = _missing(client, machine, origin, base, now)
+        return _Step(Edit(origin, now, states[0]), True, tuple(server for server, _ in missing))
     if now is None:
-        return _Step(Edit(origin, now, now), False, lost=tuple(missing))
-    back = [server for server in missing if fronted(server)]
-    after: bytes | None = changed(client, now, _change(client, origin, base, now, back, bool(states)))
+        return _Step(Edit(origin, now, now), False, lost=tuple(server for server, _ in missing))
+    back = [(server, value) for server, value in missing if fronted(server)]
+    base = states[0] if states else None
+    put = {server.path: value for server, value in back}
+    after: bytes | None = changed(client, now, _change(client, origin, base, now, put, bool(states)))
     if base is None and states and not (after or b"").strip():
         after = None
-    lost = [server for server in missing if server not in back]
-    return _Step(Edit(origin, now, after), False, tuple(back), tuple(lost))
+    lost = tuple(server for server, _ in missing if server.path not in put)
+    return _Step(Edit(origin, now, after), False, tuple(server for server, _ in back), lost)
 
 
-def _missing(client: Client, machine: Machine, origin: Origin, before: bytes | None, now: bytes | None) -> list[Server]:
-    document = document_of(client, now)
-    found = servers_in(client, before, origin, machine)
-    return [server for server in found if value_at(document, server.path) is None]
+def _missing(
+    client: Client, machine: Machine, origin: Origin, states: Sequence[bytes | None], now: bytes | None
+) -> list[tuple[Server, JsonObject]]:
+    """The servers that one of the states has and the file has not, as the newest state that has them wrote them.
+
+    Not only the first: who connects again moves what has been added since.
+    """
+    present, missing = document_of(client, now), dict[Place, tuple[Server, JsonObject]]()
+    for state in states:
+        document = document_of(client, state)
+        for server in servers_in(client, state, origin, machine):
+            value = value_at(document, server.path)
+            if value_at(present, server.path) is None and isinstance(value, dict):
+                missing[server.path] = server, value
+    return list(missing.values())
 
 
 def _replays(client: Client, machine: Machine, origin: Origin, states: Sequence[bytes | None]) -> bool:
@@ -143,7 +169,7 @@ def _replays(client: Client, machine: Machine, origin: Origin, states: Sequence[
 
 
 def _made(client: Client, machine: Machine, origin: Origin, before: bytes | None, after: bytes) -> bytes | None:
-    moved = [server.path for server in _missing(client, machine, origin, before, after)]
+    moved = [server.path for server, _ in _missing(client, machine, origin, [before], after)]
     entry, present = _entry(client, document_of(client, after)), _entry(client, document_of(client, before))
     if entry is None or entry == present:
         return changed(client, before, Change(take=moved)) if moved else before
@@ -165,10 +191,9 @@ def _extra(client: Client) -> Extra | None:
 
 
 def _change(
-    client: Client, origin: Origin, base: bytes | None, now: bytes, back: Sequence[Server], known: bool
+    client: Client, origin: Origin, base: bytes | None, now: bytes, back: Mapping[Place, JsonObject], known: bool
 ) -> Change:
-    before, document = document_of(client, base), document_of(client, now)
-    put = {server.path: value for server in back if isinstance(value := value_at(before, server.path), dict)}
+    before, document, put = document_of(client, base), document_of(client, now), dict(back)
     like = decoded(base or b"") if known else None
     if value_at(document, entry_place(client)) is None or origin.scope == "project":
         return Change(put, like=like)

@@ -190,6 +190,39 @@ def test_without_a_backup_only_the_entry_goes(desk: Desk) -> None:
     assert desk.undo(client) is None
 
 
+def test_a_backup_that_cannot_be_used_is_named_and_all_is_left_alone(desk: Desk) -> None:
+    client, file = CLIENTS["cursor"], desk.home / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    file.write_text("{}")
+    [backup] = desk.connect(client).backups
+    backup.write_text("{")
+    before = file.read_bytes()
+    with pytest.raises(LeftAlone, match=backup.name):
+        desk.undo(client)
+    assert file.read_bytes() == before
+
+
+def test_a_project_is_put_back_where_the_backup_of_the_user_file_is_gone(desk: Desk) -> None:
+    client, file = CLIENTS["cursor"], desk.project / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    file.write_text(text := '{"mcpServers": {"git": {"command": "mcp-server-git"}}}')
+    desk.connect(client).backups[0].unlink()
+    desk.undo(client)
+    assert file.read_text() == text
+
+
+def test_what_is_left_alone_is_not_as_it_was_before(desk: Desk) -> None:
+    client, file = CLIENTS["cursor"], desk.project / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    file.write_text('{"mcpServers": {"git": {"command": "mcp-server-git"}}}')
+    desk.connect(client)
+    file.write_text("{")
+    undone = desk.undo(client)
+    assert undone is not None
+    assert undone.alone
+    assert not undone.exact
+
+
 def test_a_server_that_a_person_removed_stays_away(desk: Desk) -> None:
     sample = SAMPLES[0]
     client, file = CLIENTS[sample.client], sample.write(desk.home)
@@ -255,6 +288,47 @@ def test_moving_later_is_undone_as_well(desk: Desk) -> None:
     desk.undo(client)
     assert file.read_text() == text
     assert not client.user_file(desk.machine).exists()
+
+
+def test_what_was_added_between_two_connections_and_moved_comes_back_too(desk: Desk) -> None:
+    # Given a client that is connected, and a server that it got after that
+    client, file = CLIENTS["cursor"], desk.home / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    file.write_text('{"mcpServers": {"git": {"command": "mcp-server-git"}}}')
+    desk.connect(client)
+    document = json.loads(file.read_text())
+    document["mcpServers"]["clock"] = {"command": "mcp-server-time"}
+    file.write_text(json.dumps(document, indent=2))
+    # When that is moved as well, and all is undone
+    assert [server.name for server in desk.connect(client).moved] == ["clock"]
+    undone = desk.undo(client)
+    # Then both are there
+    assert undone is not None
+    assert not undone.lost
+    assert desk.names(client) == {"git", "clock"}
+
+
+def test_each_project_is_put_back_whichever_was_first(desk: Desk) -> None:
+    # Given servers that were moved out of the files of two projects
+    client, other = CLIENTS["cursor"], desk.home.parent / "other"
+    texts = (
+        '{"mcpServers": {"git": {"command": "mcp-server-git"}}}',
+        '{"mcpServers":{"time":{"command":"mcp-server-time"}}}',
+    )
+    machines = desk.machine, Machine(desk.home, other, {"PATH": "/usr/bin"}, "linux")
+    files = [machine.folder / ".cursor" / "mcp.json" for machine in machines]
+    for file, text, machine in zip(files, texts, machines, strict=True):
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+        desk.machine = machine
+        desk.connect(client)
+    # When the connection is undone from each
+    for machine in machines:
+        desk.machine = machine
+        assert desk.undo(client) is not None
+        assert desk.undo(client) is None
+    # Then both are as they were
+    assert [file.read_text() for file in files] == list(texts)
 
 
 def test_a_disabled_server_is_not_in_the_way(desk: Desk) -> None:
