@@ -6,11 +6,13 @@ command changes have the same TIME, so that what was done together can be undone
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,11 +78,8 @@ def back_up(file: Path, content: bytes | None, stamp: str) -> Path:
     path = file.with_name(f"{file.name}.bak-{stamp}{'-absent' if content is None else ''}")
     try:
         _make_folder(file.parent)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as kept:
-            kept.write(content or b"")
-            kept.flush()
-            sync(descriptor)
+        with _beside(path, content or b"", 0o600) as written:
+            _link(written, path)
         sync_folder(file.parent)
     except OSError as error:
         raise Uneditable(f"its backup {path} cannot be written: {error.strerror}") from None
@@ -108,32 +107,48 @@ def replace(file: Path, before: bytes | None, after: bytes | None) -> None:
 
 
 def _put(target: Path, before: bytes | None, after: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(after)
-            file.flush()
-            if before is not None:
-                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
-            sync(descriptor)
+    mode = stat.S_IMODE(target.stat().st_mode) if before is not None else 0o600
+    with _beside(target, after, mode) as written:
         # As late as can be: what is written between this look and the next call is lost, and nothing can prevent that.
         if _now(target) != before:
             raise Changed
-        if before is None:
-            _link(beside, target)
-        else:
-            beside.replace(target)
+        if before is not None:
+            written.replace(target)
+            return
+        try:
+            _link(written, target)
+        except FileExistsError:
+            raise Changed from None
+
+
+@contextmanager
+def _beside(target: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """A file beside another, whole and on the disk; whoever wants it gives it a name, for it goes in the end."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    written = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            sync(descriptor)
+        yield written
     finally:
-        beside.unlink(missing_ok=True)
+        written.unlink(missing_ok=True)
 
 
-def _link(beside: Path, target: Path) -> None:
+def _link(written: Path, target: Path) -> None:
     # Unlike a rename, this does not replace a file that somebody else has just made.
     try:
-        target.hardlink_to(beside)
-    except FileExistsError:
-        raise Changed from None
+        target.hardlink_to(written)
+    except OSError as error:
+        if error.errno not in _NO_LINKS or os.path.lexists(target):
+            raise
+        written.rename(target)
+
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without hard links say."""
 
 
 def _now(file: Path) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -463,6 +464,21 @@ def test_a_file_that_keeps_changing_is_left_alone(desk: Desk) -> None:
         connection.connect(client, desk.machine, entry, NOW, fronted=_meddling(file, 99), moving=True)
     assert desk.names(client) == {"git"}
     assert not backups(file)
+
+
+def test_a_disk_that_takes_no_more_leaves_nothing_half_written(desk: Desk) -> None:
+    client, file = CLIENTS["claude-code"], desk.home / ".claude.json"
+    file.write_text(GIT)
+    before = everything(desk.home)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        with pytest.raises(LeftAlone, match="cannot be written"):
+            desk.connect(client)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert everything(desk.home) == before
+    assert list(desk.home.iterdir()) == [file]
 
 
 def test_nothing_planted_is_followed(desk: Desk, tmp_path: Path) -> None:
