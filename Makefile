@@ -27,7 +27,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 unit: $(READY)
-	$(BIN)/pytest -m 'not soak'
+	$(BIN)/pytest -m 'not soak' --numprocesses auto --maxprocesses 4 --dist loadfile
 
 soak: $(READY)
 	$(BIN)/pytest -m soak -s
