@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _MOST = 8
 """Servers that one line names; the rest are counted."""
+_LONGEST = 120
+"""Characters of a server's name that are shown."""
 
 
 def connect(
@@ -222,7 +224,7 @@ def _undo(client: Client, machine: Machine, config: Path) -> None:
 
 
 def _named(servers: Sequence[Server | Unusable]) -> str:
-    names = [f"{visible(server.name or '')} ({_shown(server.origin.file)})" for server in servers[:_MOST]]
+    names = [f"{visible((server.name or '')[:_LONGEST])} ({_shown(server.origin.file)})" for server in servers[:_MOST]]
     more = f" and {len(servers) - _MOST} more" if len(servers) > _MOST else ""
     return ", ".join(names) + more
 

@@ -19,6 +19,8 @@ from shim.upstream.config import UpstreamBlock
 
 MOST_SERVERS, MOST_KEYS = 200, 500
 _LONGEST_KEY = 64 * 1024
+_LONGEST_NAME = 120
+"""Characters of a server's name that are shown."""
 
 _ARGV = (
     "UNSAFE: a key stands in its command line, where every user of this machine can read it while it runs. If the "
@@ -90,7 +92,7 @@ def adopt(
 
 def place(origin: Origin, name: str | None, around: Around) -> Place:
     """Where an entry stands, as a person would say it."""
-    title = CLIENTS[origin.client].title
+    title, name = CLIENTS[origin.client].title, name[:_LONGEST_NAME] if name is not None else None
     for base, short in ((around.folder, ""), (around.home, "~/")):
         if origin.file.is_relative_to(base):
             return Place(title, short + str(origin.file.relative_to(base)), name)

@@ -105,6 +105,11 @@ def test_any_text_makes_a_name_that_an_upstream_may_have(text: str) -> None:
     assert re.fullmatch(r"[A-Z_][A-Z0-9_]*", naming.variable(text))
 
 
+def test_a_name_without_end_is_shown_cut() -> None:
+    [one] = adopt(Found((server("x" * 100_000),)), around()).upstreams
+    assert len(str(one.places[0])) < 200
+
+
 COMMANDS = [
     ("uvx mcp-server-git --repository /srv/repo", "git"),
     ("npx -y @modelcontextprotocol/server-filesystem@2025.8.21 /tmp", "filesystem"),
