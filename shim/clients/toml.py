@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from shim.clients.errors import Uneditable
 from shim.model import Json, JsonObject
 
+# Never `)*+` around a look ahead or another group: Python before 3.11.5 takes that wrongly (gh-106052).
 _SKIPPED = re.compile(
-    r'"""(?:\\.|(?!""").)*+"{3,5}'
-    r"|'''(?:(?!''').)*+'{3,5}"
+    r'"""(?:[^"\\]++|\\.|"(?!""))*"{3,5}'
+    r"|'''(?:[^']++|'(?!''))*'{3,5}"
     r'|"(?:\\.|[^"\\\n])*+"'
     r"|'[^'\n]*+'"
     r"|\#[^\n]*+|\n|[\[\]{}]|[^\"'\#\n\[\]{}]++",
@@ -30,7 +31,7 @@ _SKIPPED = re.compile(
 _BLANK = re.compile(r"[ \t\r]*+(?:\#[^\n]*+)?(?:\n|\Z)")
 _OPENED = re.compile(r"=[ \t]*+\{")
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')"""
-_KEY = re.compile(rf"[ \t]*+(\[?\[?)[ \t]*+({_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+)[ \t]*+")
+_KEY = re.compile(rf"[ \t]*+(\[?\[?)[ \t]*+({_PART}(?:[ \t]*+\.[ \t]*+{_PART})*)[ \t]*+")
 
 
 @dataclass(frozen=True, slots=True)
