@@ -129,9 +129,11 @@ def _find_keys(drafts: Sequence[Draft]) -> None:
     known: frozenset[str] = frozenset()
     for _ in range(2):
         for draft in drafts:
+            used = credentials.used_as_keys(draft.words or ())
             draft.words = credentials.in_words(draft.words, draft.name, known=known) if draft.words else None
             draft.env = {
-                name: credentials.in_member(value, name, name, known=known) for name, value in draft.env.items()
+                name: credentials.in_member(value, name, name, known=known, used=used)
+                for name, value in draft.env.items()
             }
             draft.headers = {
                 name: credentials.in_member(value, name, draft.name, known=known)

@@ -31,6 +31,12 @@ _INSIDE = re.compile(
 )
 """A name and its value, also as JSON has them, and JSON within JSON."""
 
+_USED = re.compile(
+    r"(?:(?<![\w-])-{0,2}(?P<before>[A-Za-z][\w-]{0,99})[\"']?[ \t]{0,9}[=:][ \t\"']{0,9}|(?<![^\"' \t]))"
+    r"(?P<scheme>(?:bearer|basic|token|apikey)[ \t]{1,9})?\$\{?(?P<variable>[A-Za-z_]\w*)",
+    re.IGNORECASE,
+)
+
 _NESTED = 3
 """Names before a value, one inside the other: `--header=Authorization: …`, `--env=NAME=…`."""
 
@@ -95,12 +101,33 @@ def _ends_random(text: str) -> bool:
     return bool(before) and "://" not in text and "@" not in before and _is_mixed(last) and is_random(last)
 
 
-def in_member(value: Value, name: str, wanted: str, *, known: frozenset[str] = frozenset()) -> Value:
-    """The value of a variable or header of this name, its credentials made keys. `known` are keys found elsewhere."""
+def in_member(
+    value: Value, name: str, wanted: str, *, known: frozenset[str] = frozenset(), used: frozenset[str] = frozenset()
+) -> Value:
+    """The value of a variable or header of this name, its credentials made keys. `known` are keys found elsewhere.
+
+    `used` are names that stand where a credential would (`used_as_keys`).
+    """
     text = literal(value)
     if text is None:
         return _in_pieces(value, wanted, known)
-    return _found(text, wanted, named=names_credential(name), known=known)
+    return _found(text, wanted, named=name in used or names_credential(name), known=known)
+
+
+def used_as_keys(words: tuple[Value, ...]) -> frozenset[str]:
+    """The variables that a server puts into its own command line where a credential would stand.
+
+    So `Authorization: Bearer ${MINE}` tells what `MINE` is.
+    """
+    names: set[str] = set()
+    flag: str | None = None
+    for text in map(literal, words):
+        for found in _USED.finditer(text or ""):
+            if found["scheme"] or names_credential(found["before"] or flag or ""):
+                names.add(found["variable"])
+        option = _FLAG.fullmatch(text or "")
+        flag = option[1] if option is not None else None
+    return frozenset(names)
 
 
 def in_words(words: tuple[Value, ...], wanted: str, *, known: frozenset[str] = frozenset()) -> tuple[Value, ...]:
@@ -192,6 +219,8 @@ def _found(text: str, wanted: str, *, named: bool, known: frozenset[str]) -> Val
         return joined([Text(text)])
     scheme = _SCHEME.match(text)
     at = scheme.end() if scheme is not None else 0
+    if _REFERENCE.fullmatch(text, at):
+        return joined([Text(text)])
     return joined([Text(text[:at]), Key(text[at:], wanted)])
 
 

@@ -123,6 +123,25 @@ def test_arguments_without_keys_stay_as_they_are(words: tuple[str, ...]) -> None
     assert not plan.secrets
 
 
+USES = [
+    ("--header", "Authorization: Bearer ${MINE}"),
+    ("--header", "Authorization:${MINE}"),
+    ("-H", "X-Api-Key: $MINE"),
+    ("--api-key=${MINE}",),
+    ("--api-key", "${MINE}"),
+]
+
+
+@pytest.mark.parametrize("words", USES, ids=lambda words: words[-1])
+def test_a_variable_that_its_server_uses_as_a_key_is_one(words: tuple[str, ...]) -> None:
+    plan = adopt(Found((server(command=("x", *words), env={"MINE": "hunter2", "OTHER": "plain"}),)), around())
+    [one] = plan.upstreams
+    assert plan.secrets == {"mine": "hunter2"}
+    assert one.env == {"MINE": "${secret:mine}", "OTHER": "plain"}
+    assert one.command is not None
+    assert [placeholders.expand(word, {}).text for word in one.command] == ["x", *words]
+
+
 argument = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
