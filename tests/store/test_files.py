@@ -65,7 +65,7 @@ async def test_what_lies_beside_a_store_has_its_name_without_suffix(tmp_path: Pa
     assert sidecar(path, "-wal").name == f"{name}-wal"
 
 
-@pytest.mark.parametrize("suffix", [*BESIDE, ".LOCK"])
+@pytest.mark.parametrize("suffix", [*sorted(BESIDE), ".LOCK"])
 async def test_a_store_that_would_be_one_of_its_own_files_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"shim{suffix}"
     assert "a file beside it has that suffix; call it shim.db" in await refusal(path)
