@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from shim.cli.text import visible
 
-_CHATTY = ("uvicorn", "mcp", "httpx2", "watchfiles")
+_CHATTY = ("uvicorn", "mcp", "httpx2")
 """What they say of themselves while all is well helps nobody who runs the shim."""
 
 

@@ -1,48 +1,49 @@
 """Reading a configuration again when its files change.
 
-Notices of the system only wake: what decides is whether the files have other stamps than when they were read last. So
-nothing is lost between two notices, and a file system that gives none is looked at every second all the same. Files
-that change while they are being read are read again, and a fault counts only once the files lie still.
+Files are looked at, a few times a second: whether they have other stamps than when they were read last. That holds on
+every file system, mounted or not, through links and replaced folders, and costs nothing when others write beside them,
+as the record does at every call. Files that change while they are being read are read again, and a fault counts only
+once the files lie still.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TypeAlias
 
 import anyio
-from watchfiles import Change, awatch
 
-from shim.config import places
+from shim.config import stamps
 from shim.config.configuration import Configuration
 from shim.config.loader import load
-from shim.config.places import Stamp
+from shim.config.stamps import Stamp
 from shim.errors import ConfigurationError
 from shim.identity import tokenfile
 from shim.model import Problem
 
 _log = logging.getLogger("shim.config")
 
-TICK = 1.0
-"""Seconds after which is looked without a notice."""
+TICK = 0.15
+"""Seconds from one look to the next."""
 
-STEP, BURST = 0.05, 0.25
-"""Seconds without a further notice after which is looked, and seconds after which is looked whatever comes."""
+STEP = 0.05
+"""Seconds for which files must lie still before they are read: an editor may write several."""
 
 CALM = 0.1
 """Seconds for which files with a fault must lie still: who writes them may be in the middle."""
+
+SOON = 1.0
+"""Seconds after which a configuration that was not taken is given again."""
 
 AGAIN = 5.0
 """Seconds after which files with a fault are read again as they are: what is missing may be beside them."""
 
 _RESTS = 20
+"""How many times as long as a look took is rested after it: patterns may lead through whole trees."""
 
 Take: TypeAlias = Callable[[Configuration], Awaitable[bool]]
 """Given each configuration that was read without a fault; False: not now, give it again."""
@@ -51,13 +52,8 @@ Refuse: TypeAlias = Callable[[Sequence[Problem], str | None], Awaitable[None]]
 """Told of faults, and of the digest of the texts that have them, as far as these can be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """The stamps of all files that are read, and the folders to watch."""
-
-    stamps: tuple[tuple[Path, Stamp], ...]
-    folders: Mapping[Path, set[str]]
-    kept: tuple[tuple[Path, Stamp], ...]
+_Stamps: TypeAlias = tuple[tuple[Path, Stamp], ...]
+"""The stamps of all files that are read."""
 
 
 class Watch:
@@ -71,96 +67,57 @@ class Watch:
         self._take = take
         self._refuse = refuse
         self._asked = asked
-        self._seen: tuple[tuple[Path, Stamp], ...] | None = None
+        self._seen: _Stamps | None = None
         self._again: float | None = None
         self._patterns: tuple[str, ...] = ()
         self._patterns_of: Stamp = None
-        self._deaf = False
-        self._rested = 0.0
 
     async def run(self) -> None:
         """Follow it until cancelled."""
-        look = await self._look()
         while True:
-            async with aclosing(self._wakes(look)) as wakes:
-                async for noticed in wakes:
-                    if not noticed and monotonic() < self._rested:
-                        continue
-                    before, look = look, await self._look()
-                    await self._consider(look)
-                    if look.kept != before.kept:
-                        break
-
-    async def _wakes(self, look: _Look) -> AsyncGenerator[bool]:
-        """Wakes up at each notice about a name that matters, and when asked (true); and at every tick (false)."""
-        names = set().union(*look.folders.values())
-
-        def matters(_change: Change, path: str) -> bool:
-            # By name alone: some systems tell of the folder that a link leads to, not of the one that was named.
-            name = path.rpartition("/")[2]
-            return any(fnmatchcase(name, pattern) for pattern in names)
-
-        try:
-            notices = awatch(
-                *look.folders,
-                watch_filter=matters,
-                step=round(STEP * 1000),
-                debounce=round(BURST * 1000),
-                rust_timeout=round(TICK * 1000),
-                yield_on_timeout=True,
-                recursive=False,
-                stop_event=self._asked,
-                ignore_permission_denied=True,
-            )
-            async with aclosing(notices):
-                async for changes in notices:
-                    yield bool(changes)
-        except OSError as error:
-            # Out of watches, or a folder that has just gone.
-            if not self._deaf:
-                self._deaf = True
-                _log.warning("changes of files are found every %g s only: they cannot be watched: %s", TICK, error)
-        if not self._asked.is_set():
-            with anyio.move_on_after(TICK):
+            began = monotonic()
+            seen = await self._look()
+            took = monotonic() - began
+            await self._consider(seen)
+            with anyio.move_on_after(max(TICK, _RESTS * took)):
                 await self._asked.wait()
-        yield True
 
-    async def _look(self) -> _Look:
-        began = monotonic()
-        look = await asyncio.to_thread(self._looked)
-        # Patterns may lead through whole trees: looking without a notice takes a small part of the time at most.
-        self._rested = monotonic() + _RESTS * (monotonic() - began)
-        return look
+    async def _look(self) -> _Stamps:
+        return await asyncio.to_thread(self._looked)
 
-    def _looked(self) -> _Look:
-        of = places.stamp(self._path)
+    def _looked(self) -> _Stamps:
+        of = stamps.stamp(self._path)
         if of != self._patterns_of or of is None:
-            found = places.patterns(self._path, self._environ)
+            found = stamps.patterns(self._path, self._environ)
             if found is not None:
                 self._patterns, self._patterns_of = found, of
-        files = places.included(self._path.parent, self._patterns)
-        stamps = [(path, places.stamp(path)) for path in (self._path, self._path.with_name(tokenfile.NAME), *files)]
-        folders = places.places(self._path, self._patterns, files)
-        return _Look(tuple(stamps), folders, places.kept(folders))
+        files = stamps.included(self._path.parent, self._patterns)
+        return tuple((path, stamps.stamp(path)) for path in (self._path, self._path.with_name(tokenfile.NAME), *files))
 
-    async def _consider(self, look: _Look) -> None:
+    async def _consider(self, found: _Stamps) -> None:
         """Read the files if they changed, or if it is time to try again."""
         asked = self._asked.is_set()
-        self._asked.clear()
         due = self._again is not None and monotonic() >= self._again
-        if look.stamps == self._seen and not asked and not due:
+        if found == self._seen and not asked and not due:
             return
+        if self._seen is not None and not await self._still(found, STEP):
+            return
+        self._asked.clear()
         try:
             read = await asyncio.to_thread(load, self._path, self._environ)
         except ConfigurationError as error:
-            await asyncio.sleep(CALM)
-            if (await self._look()).stamps == look.stamps:
-                self._seen, self._again = look.stamps, monotonic() + AGAIN
+            if await self._still(found, CALM):
+                self._seen, self._again = found, monotonic() + AGAIN
                 await self._refuse(error.problems, error.digest)
             return
-        if (await self._look()).stamps != look.stamps:
+        if not await self._still(found, 0.0):
             return
         taken = await self._take(read)
-        self._seen, self._again = look.stamps, None if taken else monotonic() + TICK
+        self._seen, self._again = found, None if taken else monotonic() + SOON
         if asked and taken:
             _log.warning("the configuration was read, as asked")
+
+    async def _still(self, found: _Stamps, seconds: float) -> bool:
+        """Whether the files have these stamps after so long a time."""
+        await asyncio.sleep(seconds)
+        return await self._look() == found

@@ -199,7 +199,7 @@ async def test_a_fault_is_told_with_the_digest_of_its_text_and_mended(main: Path
 async def test_what_is_half_written_for_an_instant_is_no_fault(main: Path) -> None:
     async with following(main) as followed:
         for name in ("b", "c", "d"):
-            # given a writer that stops in the middle of a word, for longer than notices are gathered
+            # given a writer that stops in the middle of a word, for longer than files must lie still to be read
             put(main, text(name)[:14])
             await asyncio.sleep(watching.STEP + 0.03)
             put(main, text(name))
@@ -230,27 +230,12 @@ async def test_asked_it_reads_what_did_not_change(main: Path) -> None:
 
 
 async def test_what_was_not_taken_is_given_again(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "TICK", 0.05)
+    monkeypatch.setattr(watching, "SOON", 0.05)
     async with following(main) as followed:
         followed.ready = False
         replace(main, text("b"))
         await followed.until(lambda: len(followed.taken) >= 4)
         assert [list(taken.identities) for taken in followed.taken[1:4]] == [["b"]] * 3
-
-
-async def test_where_nothing_can_be_watched_it_is_looked(
-    main: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def deaf(*_: object, **__: object) -> None:
-        raise OSError(28, "out of watches")
-
-    monkeypatch.setattr(watching, "TICK", 0.05)
-    monkeypatch.setattr(watching, "awatch", deaf)
-    async with following(main) as followed:
-        replace(main, text("b"))
-        await followed.until_it_has("b")
-    assert [record.message for record in caplog.records].count(caplog.records[0].message) == 1
-    assert "cannot be watched" in caplog.records[0].message
 
 
 async def test_a_ring_of_links_and_a_hostile_pattern_end_nothing(main: Path) -> None:
