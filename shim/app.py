@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Container, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,18 +200,21 @@ class _Wiring:
 
 
 @asynccontextmanager
-async def open_app(configuration: Configuration) -> AsyncIterator[App]:
+async def open_app(configuration: Configuration, *, only: Container[str] | None = None) -> AsyncIterator[App]:
     """Everything that a process needs to list and call tools, until the block ends.
 
+    With `only`, no other upstreams are reached; of those the catalog has what they offered last.
     Upstreams are still connecting when it is entered. Raises RecordUnavailable when the record cannot begin: the store
     cannot be opened, or the key that signs checkpoints cannot be used.
     """
-    async with _opened(configuration) as (app, _):
+    async with _opened(configuration, only) as (app, _):
         yield app
 
 
 @asynccontextmanager
-async def _opened(configuration: Configuration) -> AsyncIterator[tuple[App, _Wiring]]:
+async def _opened(
+    configuration: Configuration, only: Container[str] | None = None
+) -> AsyncIterator[tuple[App, _Wiring]]:
     path = Path(configuration.store.path)
     async with SqliteStore.open(path, secrets.token_hex(8)) as store:
         key = _signing_key(configuration, path)
@@ -220,7 +223,7 @@ async def _opened(configuration: Configuration) -> AsyncIterator[tuple[App, _Wir
             wiring = _Wiring(store, record)
             parts = await wiring.parts(configuration)
             async with Upstreams(
-                configuration.upstreams,
+                {name: block for name, block in configuration.upstreams.items() if only is None or name in only},
                 secrets=parts.broker,
                 on_offer=wiring.readings.take,
                 on_event=record.event,

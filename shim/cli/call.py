@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shim import __version__
-from shim.cli import completing, knowing, output
+from shim.cli import completing, knowing, logs, output
 from shim.cli.acting import credential
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
@@ -34,6 +34,7 @@ def call(
     """One real call, decided and recorded as any other. Ends with 0 only if the tool answered without an error."""
     from shim.cli.running import run
 
+    logs.beside_a_report()
     loaded = configuration(config)
     answer = run(_call(loaded, identity, tool, arguments(args, "the arguments")))
     if as_json:
@@ -65,14 +66,26 @@ async def _call(loaded: Configuration, identity: str, tool: str, args: JsonObjec
 
     # Before anything starts or is recorded: who calls.
     proof = credential(loaded, authenticator(loaded), identity)
-    async with open_app(loaded) as app:
+    async with open_app(loaded, only=_concerned(loaded, tool)) as app:
         caller = Caller(proof, "cli", _PROTOCOL, Client("mcp-shim", __version__))
         if tool not in app.catalog.now.by_ref:
             await app.upstreams.settled()
         known = app.catalog.now.by_ref.get(tool)
         # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
         name = known.wire if known is not None else _wire(loaded, tool)
-        return await app.gateway.call_tool(caller, {"name": name, "arguments": args}, _Aloud())
+        answer = await app.gateway.call_tool(caller, {"name": name, "arguments": args}, _Aloud())
+        if known is None:
+            # Perhaps only its upstream is not there. The answer must not tell; a person at the command line may know.
+            for status in app.upstreams.status().values():
+                if status.state != "up" and status.error is not None:
+                    output.say(visible(status.error))
+        return answer
+
+
+def _concerned(loaded: Configuration, tool: str) -> frozenset[str] | None:
+    """The upstreams that have to do with this tool; None: any may."""
+    upstream, slash, _ = tool.partition("/")
+    return knowing.contending(loaded, {upstream}) if slash else None
 
 
 def _wire(loaded: Configuration, tool: str) -> str:

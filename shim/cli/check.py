@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shim.cli import knowing, output
+from shim.cli import knowing, logs, output
+from shim.cli.checkup.checks import counted
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import visible
@@ -29,6 +30,7 @@ def check(
     from shim.cli import secrets
     from shim.cli.reaching import reach
 
+    logs.beside_a_report()
     try:
         loaded = configuration(config, expand=not offline)
     except ConfigurationError as error:
@@ -49,7 +51,7 @@ def check(
     if as_json:
         output.json_object({"ok": ok, "problems": [asdict(problem) for problem in problems], "upstreams": upstreams})
     else:
-        _show(problems, upstreams, ok, len(loaded.grants))
+        _show(problems, upstreams, _summary(loaded) if ok else "not ok")
     if not ok:
         raise typer.Exit(PROBLEM)
 
@@ -86,7 +88,14 @@ def _upstream(name: str, status: UpstreamStatus | None, offer: Offer | None, usa
     }
 
 
-def _show(problems: list[Problem], upstreams: list[JsonObject], ok: bool, grants: int) -> None:
+def _summary(loaded: Configuration) -> str:
+    # A grant that waits to be filled is no rule yet.
+    empty = sum(not grant.allow and not grant.deny for grant in loaded.grants)
+    more = f" ({empty} more {'allows' if empty == 1 else 'allow'} nothing yet)" if empty else ""
+    return f"ok: {counted(len(loaded.grants) - empty, 'grant')}{more}, {counted(len(loaded.upstreams), 'upstream')}"
+
+
+def _show(problems: list[Problem], upstreams: list[JsonObject], summary: str) -> None:
     for problem in problems:
         output.say(f"{visible(f'{problem.file}:{problem.line}')}: {problem.level}: {visible(problem.message)}")
     cells = (
@@ -96,7 +105,7 @@ def _show(problems: list[Problem], upstreams: list[JsonObject], ok: bool, grants
         for upstream in upstreams
     )
     output.table(("upstream", "state", "era", "tools", "error"), cells, "no upstreams are configured")
-    output.line(f"ok: {grants} grants, {len(upstreams)} upstreams" if ok else "not ok")
+    output.line(summary)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from shim.cli.errors import usage
@@ -33,6 +33,15 @@ def identity(configuration: Configuration, name: str) -> Identity:
 def prefixes(configuration: Configuration) -> list[tuple[str, str]]:
     """Each upstream with the prefix of its tools on the wire, in order."""
     return [(name, block.prefix_of(name)) for name, block in configuration.upstreams.items()]
+
+
+def contending(configuration: Configuration, upstreams: Container[str]) -> frozenset[str]:
+    """These upstreams, and those that may take a name on the wire from them."""
+    known = prefixes(configuration)
+    theirs = [prefix for name, prefix in known if name in upstreams]
+    return frozenset(
+        name for name, prefix in known if any(prefix.startswith(other) or other.startswith(prefix) for other in theirs)
+    )
 
 
 def remembered(configuration: Configuration) -> Mapping[str, Offer]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 
+from shim.cli.options import DEBUG_VARIABLE
 from shim.cli.text import visible
 
 _CHATTY = ("uvicorn", "mcp", "httpx2")
@@ -37,6 +39,17 @@ class Readable(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return visible(text, lines=True)
+
+
+def beside_a_report() -> None:
+    """The log of a verb that says itself how each upstream stands: what is said there is not said here as well.
+
+    With MCP_SHIM_DEBUG it holds everything.
+    """
+    debug = bool(os.environ.get(DEBUG_VARIABLE))
+    configure(logging.WARNING, debug=debug)
+    for handler in () if debug else logging.getLogger().handlers:
+        handler.addFilter(lambda record: not hasattr(record, "stands"))
 
 
 def configure(level: int, *, debug: bool) -> None:

@@ -1,10 +1,10 @@
-"""Reaching every upstream once, for verbs that want to know what is there and change nothing."""
+"""Reaching upstreams once, for verbs that want to know what is there and change nothing."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from shim.model import JsonObject, Offer, UpstreamStatus
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
     from shim.secrets.broker import Broker
+    from shim.upstream.config import UpstreamBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,13 @@ class Reached:
     seconds: Mapping[str, float]
 
 
-def reach(configuration: Configuration, wait: float = 10.0) -> Reached:
-    """Connect to all upstreams at once and read their catalogs, within `wait` seconds. Nothing is recorded or kept."""
-    return run(_reach(configuration, wait))
+def reach(configuration: Configuration, wait: float = 10.0, *, only: Container[str] | None = None) -> Reached:
+    """Connect to all upstreams, or to `only` these, at once and read their catalogs, within `wait` seconds.
+
+    Nothing is recorded or kept.
+    """
+    blocks = {name: block for name, block in configuration.upstreams.items() if only is None or name in only}
+    return run(_reach(configuration, blocks, wait))
 
 
 def broker(configuration: Configuration) -> Broker:
@@ -40,8 +45,8 @@ def broker(configuration: Configuration) -> Broker:
     return Broker(configuration.secrets, environment=os.environ, random=os.urandom, new_id=lambda: "unrecorded")
 
 
-async def _reach(configuration: Configuration, wait: float) -> Reached:
-    from shim.upstream.link import FIRST
+async def _reach(configuration: Configuration, blocks: Mapping[str, UpstreamBlock], wait: float) -> Reached:
+    from shim.upstream.condition import FIRST
     from shim.upstream.supervisor import Upstreams
 
     offers: dict[str, Offer] = {}
@@ -56,7 +61,7 @@ async def _reach(configuration: Configuration, wait: float) -> Reached:
         pass
 
     upstreams = Upstreams(
-        configuration.upstreams,
+        blocks,
         secrets=broker(configuration),
         on_offer=on_offer,
         on_event=on_event,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, get_args
 
 import typer
 
@@ -22,6 +22,32 @@ if TYPE_CHECKING:
     from shim.store.reader import Reader
 
 Ended: TypeAlias = Literal["allow", "deny"]
+_DECISIONS: tuple[Ended, ...] = get_args(Ended)
+_STATUSES = {status.value: status for status in Status}
+
+
+def _decision(text: str) -> Ended:
+    for decision in _DECISIONS:
+        if text == decision:
+            return decision
+    raise _none(text, _DECISIONS, "--status" if text in _STATUSES else None)
+
+
+def _status(text: str) -> Status:
+    if text not in _STATUSES:
+        raise _none(text, _STATUSES, "--decision" if text in _DECISIONS else None)
+    return _STATUSES[text]
+
+
+def _none(text: str, known: Iterable[str], other: str | None) -> typer.BadParameter:
+    # `log list` shows how calls stand: a word that is copied from there is to find its option.
+    elsewhere = f"; `{other} {text}` asks for that" if other is not None else ""
+    return typer.BadParameter(f"{text!r} is not one of {', '.join(known)}{elsewhere}")
+
+
+def _begun(known: Iterable[str], incomplete: str) -> list[str]:
+    return [one for one in known if one.startswith(incomplete)]
+
 
 Since = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help="Begun then or later: RFC 3339, or 2h back.")
@@ -36,8 +62,26 @@ ByTool = Annotated[
     str | None,
     typer.Option("--tool", metavar="GLOB", help="Only tools that match: git/git_*.", autocompletion=completing.tools),
 ]
-ByDecision = Annotated[Ended | None, typer.Option("--decision", help="Only what was so decided.")]
-ByStatus = Annotated[Status | None, typer.Option("--status", help="Only what stands so.")]
+ByDecision = Annotated[
+    Ended | None,
+    typer.Option(
+        "--decision",
+        metavar=f"[{'|'.join(_DECISIONS)}]",
+        help="Only what was so decided.",
+        parser=_decision,
+        autocompletion=lambda incomplete: _begun(_DECISIONS, incomplete),
+    ),
+]
+ByStatus = Annotated[
+    Status | None,
+    typer.Option(
+        "--status",
+        metavar=f"[{'|'.join(_STATUSES)}]",
+        help="Only what stands so.",
+        parser=_status,
+        autocompletion=lambda incomplete: _begun(_STATUSES, incomplete),
+    ),
+]
 Running = Annotated[bool, typer.Option("--running", help="Also what has not ended yet.")]
 
 

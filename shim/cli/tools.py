@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from shim import jsontext
-from shim.cli import completing, knowing, output
+from shim.cli import completing, knowing, logs, output
 from shim.cli.errors import PROBLEM, Stop, problem, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration, store_path
 from shim.cli.text import visible
@@ -43,9 +43,13 @@ def tools(
     """Who sees what. By the catalog that was read last: upstreams are reached only if they never were."""
     from shim.policy.engine import Policy
 
+    logs.beside_a_report()
     loaded = configuration(config)
     who = [knowing.identity(loaded, identity)] if identity is not None else knowing.identities(loaded)
-    rows = _rows(who, Policy(loaded.grants), _catalog(loaded), tool)
+    policy = Policy(loaded.grants)
+    asked = loaded.upstreams if tool is None else {tool.partition("/")[0]}
+    seen = {name for name in loaded.upstreams if name in asked and _may_see(who, policy, name)}
+    rows = _rows(who, policy, _catalog(loaded, seen), tool)
     if as_json:
         output.json_array(rows)
         return
@@ -53,22 +57,33 @@ def tools(
     output.table(("identity", "tool", "name", "grants"), cells, "nobody sees anything that matches")
 
 
-def _catalog(loaded: Configuration) -> Catalog:
+def _may_see(who: list[Identity], policy: Policy, upstream: str) -> bool:
+    to = {"*", *(one.name for one in who), *(f"group:{group}" for one in who for group in one.groups)}
+    return any(
+        rule.effect == "allow"
+        and not rule.to.isdisjoint(to)
+        and any(glob.possible(f"{upstream}/") for glob in rule.globs)
+        for rule in policy.rules
+    )
+
+
+def _catalog(loaded: Configuration, upstreams: Container[str]) -> Catalog:
+    """What is known; these upstreams are read where they never were."""
     from shim.cli.reaching import reach
 
     try:
         offers = dict(knowing.remembered(loaded))
     except RecordUnavailable:
         offers = {}
-    if any(name not in offers for name in loaded.upstreams):
+    unread = knowing.contending(loaded, upstreams) - offers.keys()
+    if unread:
         # A fresh installation has read nothing yet, and an empty answer would look like a policy that grants nothing.
-        found = reach(loaded)
+        found = reach(loaded, only=unread)
         offers |= found.offers
         for name, status in found.status.items():
             if name not in offers:
-                output.say(
-                    f"{name} could not be reached, its tools are not shown: {visible(status.error or 'no answer')}"
-                )
+                why = visible(status.error or "no answer")
+                output.say(f"{name} could not be reached, its tools are not shown: {why}")
     return knowing.catalog(loaded, offers)
 
 
