@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shim.cli import output
+from shim.cli.copying import copy
 from shim.cli.errors import problem, usage
 from shim.cli.making import Making
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config
+from shim.cli.surroundings import lay
 from shim.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def init(
     wait: Annotated[
         str, typer.Option("--wait", metavar="DURATION", help="How long all servers together have to list their tools.")
     ] = "30s",
+    sample: Annotated[
+        str | None, typer.Option("--sample", metavar="NAME", help="Nothing of yours: a sample (laptop, team, ci).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """A starting configuration from what your MCP clients have. Every server and tool is listed, none allowed yet."""
@@ -60,6 +65,11 @@ def init(
     shown = short(config)
     if os.path.lexists(config):
         raise problem(f"{shown} is there already, and nothing was written; move it away, or name another with --config")
+    if sample is not None:
+        if from_ or command or read_only or keyring:
+            raise usage("--sample: a sample is taken as it is, without --from, --command, --read-only or --keyring")
+        copy(sample, config, shown, as_json=as_json)
+        return
     found, only_files = _found(from_ or [], search=not command)
     keeping: Keeping = Keyring() if keyring else Files(config.parent / "secrets", short(config.parent / "secrets"))
     around = Around(Path.cwd(), Path.home(), config.parent, os.environ, keeping.standing, keeping.where)
@@ -132,25 +142,19 @@ def _make(
     making: Making, config: Path, plan: Plan, keeping: Keeping, keys: Keys, patience: float, *, read_only: bool
 ) -> tuple[Mapping[str, Listing], int]:
     """Make the secrets, list the tools, make the configuration; what each upstream has, and how many are allowed."""
-    from shim.clients.writing import SCHEMA, STORE, configuration
-    from shim.config import schema
+    from shim.clients.writing import configuration
 
     def drafted(listings: Mapping[str, Listing]) -> tuple[Path, Configuration]:
         text = configuration(plan, listings, keeping.source, read_only=read_only, keys=keys)
         draft = making.draft(config, text)
         return draft, _accepted(draft)
 
-    making.folder(config.parent)
-    # The record and its key are as little for version control as secrets are.
-    if making.folder(config.parent / STORE.parent):
-        making.file(config.parent / STORE.parent / ".gitignore", "*\n")
+    lay(making, config)
     keeping.keep(plan.secrets, making)
     draft, loaded = drafted({})
     draft.unlink()
     listings = _listings(loaded, patience)
     draft, loaded = drafted(listings)
-    if not os.path.lexists(config.parent / SCHEMA):
-        making.file(config.parent / SCHEMA, schema.text())
     making.settle(draft, config)
     return listings, sum(len(grant.allow) for grant in loaded.grants)
 

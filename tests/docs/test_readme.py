@@ -69,4 +69,4 @@ def test_the_first_allowlist_is_one(copy: World) -> None:
     [text] = blocks(README, "yaml")
     (copy.folder / "shim.yaml").write_text(text)
     code, told = copy.run("mcp-shim check --offline --config shim.yaml")
-    assert (code, told.splitlines()[-1]) == (0, "ok: 2 grants, 1 upstreams")
+    assert (code, told.splitlines()[-1]) == (0, "ok: 2 grants, 1 upstream")

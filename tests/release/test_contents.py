@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from shim import __version__
+from shim.config import samples
 from tests.parts.install import ROOT
 from tests.release.building import Built, build, unpacked
 
 INFO = f"mcp_shim-{__version__}.dist-info"
 SCHEMA = "shim/config/shim.schema.json"
+SAMPLES = {f"shim/config/sample-{name}.yaml": f"examples/{name}/shim.yaml" for name in ("laptop", "team", "ci")}
 
 
 def _names(wheel: Path) -> set[str]:
@@ -34,14 +36,20 @@ def metadata(built: Built) -> Message:
     return message_from_bytes(_read(built.wheel, f"{INFO}/METADATA"))
 
 
-def test_the_wheel_holds_the_package_its_schema_and_nothing_else(built: Built) -> None:
+def test_the_wheel_holds_the_package_its_schema_the_samples_and_nothing_else(built: Built) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "shim").rglob("*.py")}
     about = {f"{INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
-    assert _names(built.wheel) == modules | {"shim/py.typed", SCHEMA} | about
+    assert _names(built.wheel) == modules | {"shim/py.typed", SCHEMA, *SAMPLES} | about
 
 
 def test_the_packaged_schema_is_the_published_one(built: Built) -> None:
     assert _read(built.wheel, SCHEMA) == (ROOT / "config" / "shim.schema.json").read_bytes()
+
+
+def test_the_packaged_samples_are_the_examples_of_the_project(built: Built) -> None:
+    assert {path.parent.name for path in (ROOT / "examples").glob("*/shim.yaml")} == set(samples.NAMES)
+    for packaged, example in SAMPLES.items():
+        assert _read(built.wheel, packaged) == (ROOT / example).read_bytes()
 
 
 def test_the_metadata_say_what_the_project_says(metadata: Message) -> None:

@@ -11,6 +11,7 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from shim import __version__
+from shim.config import samples
 from tests.parts.install import ROOT
 from tests.release.building import Installed
 
@@ -68,7 +69,7 @@ def test_check_says_what_is_missing_and_then_that_it_is_fine(fresh: Installed, c
     gone = fresh.run("mcp-shim", "check", "--config", "nowhere.yaml", check=False)
     assert (gone.returncode, gone.stdout) == (2, "")
     assert "nowhere.yaml" in gone.stderr
-    assert fresh.run("mcp-shim", "check").stdout.splitlines()[-1] == "ok: 1 grants, 1 upstreams"
+    assert fresh.run("mcp-shim", "check").stdout.splitlines()[-1] == "ok: 1 grant, 1 upstream"
 
 
 def test_a_configuration_comes_from_nothing_and_a_client_is_connected(fresh: Installed) -> None:
@@ -82,6 +83,21 @@ def test_a_configuration_comes_from_nothing_and_a_client_is_connected(fresh: Ins
     assert json.loads(snippet)["mcpServers"]["mcp-shim"]["command"] == str(fresh.bin / "mcp-shim")
     # It warns that nothing is allowed yet, and finds no fault.
     assert f"{__version__} in " + str(fresh.bin.parent) in fresh.run("mcp-shim", "doctor", "--config", config).stdout
+
+
+@pytest.mark.parametrize("name", samples.NAMES)
+def test_each_sample_is_a_configuration_to_begin_with(fresh: Installed, name: str) -> None:
+    config = f"{name}/shim.yaml"
+    fresh.run("mcp-shim", "init", "--sample", name, "--config", config)
+    made = fresh.folder / name
+    # Then it is the example, beside the schema that it names, and it holds: no variable is set here, no key is there.
+    example = (ROOT / "examples" / name / "shim.yaml").read_text()
+    assert (made / "shim.yaml").read_text().splitlines()[1:] == example.splitlines()[1:]
+    first = (made / "shim.yaml").read_text().splitlines()[0]
+    assert (made / first.partition("$schema=")[2]).is_file()
+    checked = fresh.run("mcp-shim", "check", "--offline", "--json", "--config", config).stdout
+    assert json.loads(checked)["ok"]
+    assert all("is long-lived" in problem["message"] for problem in json.loads(checked)["problems"])
 
 
 def test_the_tour_runs(fresh: Installed) -> None:
