@@ -14,6 +14,7 @@ import anyio
 
 from shim import jsontext
 from shim.model import Json, JsonObject
+from shim.server.headers import Headers
 
 Event: TypeAlias = MutableMapping[str, Any]
 """An ASGI message."""
@@ -64,13 +65,15 @@ async def read_body(receive: Receive, bound: int) -> bytes:
 
 
 class Exchange:
-    """Writes the response. Notices and pings may come from other tasks than the answer."""
+    """Holds the request as it came, and writes the response. Notices may come from other tasks than the answer."""
 
-    __slots__ = ("_lock", "_receive", "_send", "started", "streams")
+    __slots__ = ("_lock", "headers", "receive", "scope", "send", "started", "streams")
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._send = send
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.headers = Headers(scope["headers"])
         self._lock: anyio.Lock | None = None
         self.started = False
         """Whether a response has begun."""
@@ -83,8 +86,8 @@ class Exchange:
         fields = [(b"content-length", b"%d" % len(body)), *(headers or ())]
         if body:
             fields.append(_JSON)
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
-        await self._send({"type": "http.response.body", "body": body})
+        await self.send({"type": "http.response.start", "status": status, "headers": fields})
+        await self.send({"type": "http.response.body", "body": body})
 
     async def early(self, status: int, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:
         """A whole response to a request whose body is not read; the connection ends with it.
@@ -96,17 +99,17 @@ class Exchange:
         fields = [(b"content-length", b"%d" % len(body)), (b"connection", b"close"), *(headers or ())]
         if body:
             fields.append(_JSON)
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        await self.send({"type": "http.response.start", "status": status, "headers": fields})
         if body:
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            await self.send({"type": "http.response.body", "body": body, "more_body": True})
         size = 0
         with anyio.move_on_after(_DRAINED_SECONDS):
             while size < _DRAINED_BYTES:
-                event = await self._receive()
+                event = await self.receive()
                 size += len(event.get("body", b""))
                 if not event.get("more_body", False):
                     break
-        await self._send({"type": "http.response.body", "body": b""})
+        await self.send({"type": "http.response.body", "body": b""})
 
     async def answer(self, message: bytes, status: int = 200) -> None:
         """The JSON-RPC response, which ends the exchange; `status` is that of a plain body."""
@@ -114,7 +117,7 @@ class Exchange:
             await self.plain(status, message)
             return
         async with self._writing():
-            await self._send({"type": "http.response.body", "body": _event(message)})
+            await self.send({"type": "http.response.body", "body": _event(message)})
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """A notification, before the answer."""
@@ -124,7 +127,7 @@ class Exchange:
         """Cancel `scope` when the client leaves; meanwhile ping every `interval` seconds, so that no proxy does."""
         while True:
             with anyio.move_on_after(interval) as waiting:
-                while (await self._receive())["type"] != "http.disconnect":
+                while (await self.receive())["type"] != "http.disconnect":
                     pass
                 scope.cancel()
                 return
@@ -136,8 +139,8 @@ class Exchange:
         self.started = True
         async with self._writing():
             if first:
-                await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM})
-            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                await self.send({"type": "http.response.start", "status": 200, "headers": _STREAM})
+            await self.send({"type": "http.response.body", "body": piece, "more_body": True})
 
     def _writing(self) -> anyio.Lock:
         if self._lock is None:

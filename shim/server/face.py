@@ -11,10 +11,11 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim.errors import ProtocolError
 from shim.generation import Current, Sender
-from shim.model import Caller, JsonObject
+from shim.model import JsonObject
 from shim.server.closing import Closing
-from shim.server.message import Message, RequestId
-from shim.server.notices import LEVELS, Deliver
+from shim.server.message import Message
+from shim.server.notices import LEVELS
+from shim.server.request import Request
 from shim.server.shapes import modern_result
 from shim.views import View
 
@@ -54,48 +55,48 @@ class Face:
         }
         return modern_result(result, self.info)
 
-    async def tools(self, sender: Sender, caller: Caller, message: Message) -> View:
+    async def tools(self, request: Request) -> View:
         """The whole list, which is one page. Raises ProtocolError for a cursor that nobody gave, RecordUnavailable."""
-        if message.params.get("cursor") is not None:
+        if request.message.params.get("cursor") is not None:
             raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown cursor")
-        return await sender.generation.gateway.list_tools(caller)
+        return await request.gateway.list_tools(request.caller)
 
     def tools_result(self, view: View) -> JsonObject:
         """A view as a modern `tools/list` result."""
         result: JsonObject = {"tools": list(view.definitions), "ttlMs": self.ttl, "cacheScope": "private"}
         return modern_result(result, self.info)
 
-    async def listen(
-        self, sender: Sender, caller: Caller, id_: RequestId, message: Message, notify: Deliver
-    ) -> JsonObject:
+    async def listen(self, request: Request) -> JsonObject:
         """One `subscriptions/listen` of a modern client, until the process stops or the sender is nobody any more.
 
         Acknowledges first; then tells of list changes that this caller can see, if it asked for them. Returns the
         result that closes it gracefully (MCP 2026-07-28, "Subscriptions"); cancelling ends it abruptly. Raises
         ProtocolError and RecordUnavailable.
         """
-        wanted = message.params.get("notifications")
+        wanted, prove = request.message.params.get("notifications"), request.sender.prove
         if not isinstance(wanted, dict):
             raise ProtocolError(INVALID_PARAMS, "Invalid params: notifications must be an object")
         changes = wanted.get("toolsListChanged") is True
-        meta = {SUBSCRIPTION_ID_META_KEY: id_}
+        meta = {SUBSCRIPTION_ID_META_KEY: request.id}
         bell = anyio.Event()
 
         def ring() -> None:
             bell.set()
 
-        async with sender.generation.gateway.listening(caller):
-            seen = self.current.seen_by(sender.prove)
+        async with request.gateway.listening(request.caller):
+            seen = self.current.seen_by(prove)
             ends = (self.closing.watch(ring), self.current.watch(ring))
             try:
                 honoured = {"toolsListChanged": True} if changes else {}
-                await notify("notifications/subscriptions/acknowledged", {"_meta": meta, "notifications": honoured})
+                await request.deliver(
+                    "notifications/subscriptions/acknowledged", {"_meta": meta, "notifications": honoured}
+                )
                 while seen is not None and not self.closing.begun:
                     await bell.wait()
                     bell = anyio.Event()
-                    digest = self.current.seen_by(sender.prove)
+                    digest = self.current.seen_by(prove)
                     if digest not in (None, seen) and changes:
-                        await notify("notifications/tools/list_changed", {"_meta": meta})
+                        await request.deliver("notifications/tools/list_changed", {"_meta": meta})
                     seen = digest
             finally:
                 for end in ends:

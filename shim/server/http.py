@@ -79,83 +79,74 @@ class HttpFace:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        exchange = Exchange(receive, send)
+        exchange = Exchange(scope, receive, send)
         try:
-            await self._respond(scope, receive, send, exchange)
+            await self._respond(exchange)
         except Exception:  # noqa: BLE001 (the boundary of a request: it answers, logs, and the process lives on)
             _log.exception("a request failed")
             if not exchange.started:
                 body = encode_error(None, error_object(INTERNAL_ERROR, "Internal error"))
                 await exchange.plain(500, body, [(b"connection", b"close")])
 
-    async def _respond(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
-        headers = Headers(scope["headers"])
-        host = headers.get(b"host")
-        if host is None or b"host" in headers.repeated:
+    async def _respond(self, exchange: Exchange) -> None:
+        host = exchange.headers.get(b"host")
+        if host is None or b"host" in exchange.headers.repeated:
             await exchange.early(400)
             return
         if not self._authorities.host(host):
             await exchange.early(421)
             return
-        path = scope["raw_path"]
+        path = exchange.scope["raw_path"]
         if path == b"/mcp":
-            await self._mcp(scope, receive, send, exchange, headers)
+            await self._mcp(exchange)
         elif path in (b"/healthz", b"/readyz"):
-            await self._health(scope["method"], path, exchange)
+            await self._health(exchange, path)
         else:
             await exchange.early(404)
 
-    async def _health(self, method: str, path: bytes, exchange: Exchange) -> None:
-        if method not in ("GET", "HEAD"):
+    async def _health(self, exchange: Exchange, path: bytes) -> None:
+        if exchange.scope["method"] not in ("GET", "HEAD"):
             await exchange.early(405, headers=[(b"allow", b"GET, HEAD")])
             return
         ready, upstreams = (True, None) if path == b"/healthz" else await self._face.current.now.ready()
         body = {"ok": True} if upstreams is None else {"ready": ready, "upstreams": upstreams}
         await exchange.plain(200 if ready else 503, jsontext.dump(body), [(b"cache-control", b"no-store")])
 
-    async def _mcp(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, headers: Headers) -> None:
+    async def _mcp(self, exchange: Exchange) -> None:
+        headers = exchange.headers
         origin = headers.get(b"origin")
         if origin is not None and (b"origin" in headers.repeated or not self._authorities.origin(origin)):
             await exchange.early(403)
             return
-        address = self._address(scope, headers)
+        address = self._address(exchange)
         try:
             sender = self._face.current.sender(partial(authenticate, headers))
         except Unauthenticated as error:
             self._auth_refused(address, error.why)
             await exchange.early(401, _UNKNOWN, _CHALLENGE)
             return
-        method = scope["method"]
+        method = exchange.scope["method"]
         if method == "POST":
-            await self._post(scope, receive, send, exchange, headers, sender, address)
+            await self._post(exchange, sender, address)
         elif method in ("GET", "DELETE") and _SESSION in headers and not _is_modern(headers):
-            await self._legacy.stream(scope, receive, send, exchange, headers, sender, address)
+            await self._legacy.stream(exchange, sender, address)
         else:
             await exchange.early(405, headers=_ALLOW_POST)
 
-    def _address(self, scope: Scope, headers: Headers) -> str | None:
+    def _address(self, exchange: Exchange) -> str | None:
         if self._block.behind_proxy:
-            forwarded = forwarded_address(headers)
+            forwarded = forwarded_address(exchange.headers)
             if forwarded is not None:
                 return forwarded
-        client = scope.get("client")
+        client = exchange.scope.get("client")
         return client[0] if client else None
 
-    async def _post(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        exchange: Exchange,
-        headers: Headers,
-        sender: Sender,
-        address: str | None,
-    ) -> None:
+    async def _post(self, exchange: Exchange, sender: Sender, address: str | None) -> None:
         try:
-            self._check_media(headers)
-            message = read(await self._body(receive, headers))
+            self._check_media(exchange.headers)
+            message = read(await self._body(exchange))
         except (_Unread, BadMessage, Gone) as error:
-            caller = Caller(sender.credential, "http", headers.text(_VERSION) or "", None, address)
+            caller = Caller(sender.credential, "http", exchange.headers.text(_VERSION) or "", None, address)
             await self._refuse(exchange, sender, caller, error)
             return
         if sender.generation is not self._face.current.now:
@@ -166,10 +157,10 @@ class HttpFace:
                 self._auth_refused(address, error.why)
                 await exchange.plain(401, _UNKNOWN, _CHALLENGE)
                 return
-        if _is_modern(headers, message):
-            await self._modern.handle(exchange, sender, address, headers, message)
+        if _is_modern(exchange.headers, message):
+            await self._modern.handle(exchange, sender, address, message)
         else:
-            await self._legacy.post(scope, receive, send, exchange, headers, sender, address, message)
+            await self._legacy.post(exchange, sender, address, message)
 
     def _check_media(self, headers: Headers) -> None:
         if b"content-type" in headers.repeated or not is_json(headers.text(b"content-type")):
@@ -177,14 +168,14 @@ class HttpFace:
         if accepts(headers.text(b"accept")) != (True, True):
             raise _Unread(406, "Accept must list both application/json and text/event-stream")
 
-    async def _body(self, receive: Receive, headers: Headers) -> bytes:
+    async def _body(self, exchange: Exchange) -> bytes:
         bound = self._block.max_request
-        declared = headers.get(b"content-length")
+        declared = exchange.headers.get(b"content-length")
         too_large = _Unread(413, f"the body is larger than {bound} bytes")
         if declared is not None and declared.isdigit() and int(declared) > bound:
             raise too_large
         try:
-            return await read_body(receive, bound)
+            return await read_body(exchange.receive, bound)
         except TooLarge:
             raise too_large from None
 

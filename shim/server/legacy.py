@@ -15,7 +15,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 from shim import jsontext
 from shim.errors import ProtocolError
 from shim.generation import Sender
-from shim.model import Caller, Credential, JsonObject
+from shim.model import Caller, Client, Credential, JsonObject
 from shim.server import _sdk
 from shim.server.exchange import Event, Exchange, Receive, Scope, Send, encode_error
 from shim.server.face import Face
@@ -50,40 +50,29 @@ class LegacyFace:
         """Cancel every call that still runs."""
         self._middleware.abandon()
 
-    async def post(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        exchange: Exchange,
-        headers: Headers,
-        sender: Sender,
-        address: str | None,
-        message: Message,
-    ) -> None:
+    async def post(self, exchange: Exchange, sender: Sender, address: str | None, message: Message) -> None:
         """Answer one message, or open a session with it."""
-        fault = self._fault(headers, sender.credential, message)
+        fault = self._fault(exchange.headers, sender.credential, message)
         if fault is not None:
             status, error = fault
-            protocol = headers.text(b"mcp-protocol-version") or ""
             client = client_of(message.params.get("clientInfo"))
-            caller = Caller(sender.credential, "http", protocol, client, address)
+            caller = _caller(exchange, sender, address, client)
             await sender.generation.gateway.refuse(caller, message.method, error)
             await exchange.plain(status, encode_error(message.id, error_object(error.code, str(error))))
             return
         origin = Origin(sender, "http", address, None, message)
         body = jsontext.dump(_routing(message))
         exchange.started = True
-        sending = _Sending(send)
+        sending = _Sending(exchange.send)
         await self._manager.handle_request(
-            _session_scope(scope, headers, sender.credential, origin), _replayed(body, receive), sending
+            _session_scope(exchange, sender.credential, origin), _replayed(body, exchange.receive), sending
         )
         if sending.status == 404:
-            await self._no_session(headers, sender, address, message.method)
+            await self._no_session(exchange, sender, address, message.method)
 
-    async def _no_session(self, headers: Headers, sender: Sender, address: str | None, method: str | None) -> None:
+    async def _no_session(self, exchange: Exchange, sender: Sender, address: str | None, method: str | None) -> None:
         """Put on the record that an identity named a session that it does not have: ended, invented, or another's."""
-        caller = Caller(sender.credential, "http", headers.text(b"mcp-protocol-version") or "", None, address)
+        caller = _caller(exchange, sender, address, None)
         await sender.generation.gateway.refuse(caller, method, ProtocolError(INVALID_REQUEST, "Session not found"))
 
     def _fault(self, headers: Headers, credential: Credential, message: Message) -> tuple[int, ProtocolError] | None:
@@ -98,25 +87,16 @@ class LegacyFace:
             return 503, ProtocolError(INTERNAL_ERROR, "Too many open sessions")
         return None
 
-    async def stream(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        exchange: Exchange,
-        headers: Headers,
-        sender: Sender,
-        address: str | None,
-    ) -> None:
+    async def stream(self, exchange: Exchange, sender: Sender, address: str | None) -> None:
         """A session's stream of the server's own messages (GET), or its end (DELETE).
 
         A stream ends when its owner is nobody any more.
         """
-        if _SESSION in headers.repeated:
+        if _SESSION in exchange.headers.repeated:
             await exchange.early(400)
             return
         exchange.started = True
-        sending = _Sending(send)
+        sending = _Sending(exchange.send)
         async with anyio.create_task_group() as group:
 
             def look() -> None:
@@ -127,15 +107,14 @@ class LegacyFace:
             try:
                 look()
                 if not self._face.closing.begun:
-                    await self._manager.handle_request(
-                        _session_scope(scope, headers, sender.credential, None), receive, sending
-                    )
+                    scope = _session_scope(exchange, sender.credential, None)
+                    await self._manager.handle_request(scope, exchange.receive, sending)
             finally:
                 for end in ends:
                     end()
         await sending.finish()
         if sending.status == 404:
-            await self._no_session(headers, sender, address, None)
+            await self._no_session(exchange, sender, address, None)
 
 
 class _Sending:
@@ -160,10 +139,15 @@ class _Sending:
         self._open = False
 
 
-def _session_scope(scope: Scope, headers: Headers, credential: Credential, origin: Origin | None) -> Scope:
+def _caller(exchange: Exchange, sender: Sender, address: str | None, client: Client | None) -> Caller:
+    protocol = exchange.headers.text(b"mcp-protocol-version") or ""
+    return Caller(sender.credential, "http", protocol, client, address)
+
+
+def _session_scope(exchange: Exchange, credential: Credential, origin: Origin | None) -> Scope:
     # The headers as they were when they were checked: trailers of a chunked body must not join them afterwards.
     user = _sdk.owner(credential.identity.name)
-    return {**scope, "headers": list(headers.raw), "user": user, "shim.origin": origin}
+    return {**exchange.scope, "headers": list(exchange.headers.raw), "user": user, "shim.origin": origin}
 
 
 def _routing(message: Message) -> JsonObject:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 
 import anyio
 from mcp_types import (
@@ -28,6 +27,7 @@ from shim.server.beside import Beside
 from shim.server.face import Face, log_level
 from shim.server.message import PROGRESS_TOKEN, Message, RequestId, check_client_info, client_of, trace_of
 from shim.server.notices import LEVELS, Notices
+from shim.server.request import Request
 from shim.server.shapes import encodable, error_object, error_of, legacy_result, modern_result
 
 _log = logging.getLogger("shim.server")
@@ -155,9 +155,8 @@ class SdkMiddleware:
     async def _answer(
         self, context: _sdk.Context, call_next: _sdk.CallNext, caller: Caller, origin: Origin
     ) -> JsonObject:
-        sender, message = origin.sender, origin.message
         if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return await self._modern(context, caller, origin)
+            return await self._modern(context, _request(context, caller, origin))
         if context.method == "initialize":
             return await self._initialize(context, call_next, caller, origin)
         if context.method == "ping":
@@ -168,27 +167,27 @@ class SdkMiddleware:
         session = self._sessions.get(id(connection))
         if session is None or not connection.initialize_accepted:
             raise ProtocolError(INVALID_PARAMS, "Invalid request parameters: the session is not initialized")
+        request = _request(context, caller, origin)
         if context.method == "tools/list":
-            view = await self._face.tools(sender, caller, message)
+            view = await self._face.tools(request)
             return {"tools": list(view.definitions)}
         if context.method == "logging/setLevel":
-            level = message.params.get("level")
+            level = request.message.params.get("level")
             if level not in LEVELS:
                 raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown log level")
             session.level = level
             return {}
-        return legacy_result(await self._call(context, caller, origin, session.level))
+        return legacy_result(await self._call(request, session.level))
 
-    async def _modern(self, context: _sdk.Context, caller: Caller, origin: Origin) -> JsonObject:
-        sender, message = origin.sender, origin.message
+    async def _modern(self, context: _sdk.Context, request: Request) -> JsonObject:
         if context.method == "server/discover":
-            return self._face.discover(sender)
+            return self._face.discover(request.sender)
         if context.method == "tools/list":
-            return self._face.tools_result(await self._face.tools(sender, caller, message))
+            return self._face.tools_result(await self._face.tools(request))
         if context.method == "tools/call":
-            return modern_result(await self._call(context, caller, origin, log_level(message)), self._face.info)
-        if context.method == "subscriptions/listen" and message.id is not None:
-            return await self._face.listen(sender, caller, message.id, message, partial(_sdk.notify, context))
+            return modern_result(await self._call(request, log_level(request.message)), self._face.info)
+        if context.method == "subscriptions/listen":
+            return await self._face.listen(request)
         raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
 
     async def _initialize(
@@ -209,19 +208,16 @@ class SdkMiddleware:
         self._sessions[id(connection)] = Session(connection, caller.identity.name, caller.client, digest)
         return {**result, **self._face.about(origin.sender), "serverInfo": self._face.info}
 
-    async def _call(self, context: _sdk.Context, caller: Caller, origin: Origin, level: str | None) -> JsonObject:
-        gateway, message = origin.sender.generation.gateway, origin.message
-        answer = Answer()
-
-        async def deliver(method: str, params: JsonObject) -> None:
-            await _sdk.notify(context, method, encodable(params) if caller.transport == "http" else params)
-
+    async def _call(self, request: Request, level: str | None) -> JsonObject:
+        caller, message, answer = request.caller, request.message, Answer()
         async with Beside() as beside:
             with anyio.CancelScope() as scope:
                 self._running.add(scope)
                 try:
-                    notices = Notices(beside.start, deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
-                    answer = await gateway.call_tool(caller, message.params, notices)
+                    notices = Notices(
+                        beside.start, request.deliver, token=message.meta.get(PROGRESS_TOKEN), level=level
+                    )
+                    answer = await request.gateway.call_tool(caller, message.params, notices)
                     with anyio.move_on_after(DELIVERY_SECONDS):
                         await notices.close()
                 finally:
@@ -230,6 +226,15 @@ class SdkMiddleware:
             fault = answer.error or error_object(INTERNAL_ERROR, "Internal error")
             raise _sdk.error(encodable(fault) if caller.transport == "http" else fault)
         return answer.result
+
+
+def _request(context: _sdk.Context, caller: Caller, origin: Origin) -> Request:
+    async def deliver(method: str, params: JsonObject) -> None:
+        await _sdk.notify(context, method, encodable(params) if caller.transport == "http" else params)
+
+    # Its own id, as it was sent: the SDK's is text.
+    id_ = origin.message.id if origin.message.id is not None else str(context.request_id)
+    return Request(id_, origin.sender, caller, origin.message, deliver)
 
 
 def _origin(context: _sdk.Context) -> Origin:

@@ -45,8 +45,9 @@ from shim.server.beside import Beside
 from shim.server.exchange import Exchange, encode_error, encode_result
 from shim.server.face import Face, log_level
 from shim.server.headers import Headers
-from shim.server.message import PROGRESS_TOKEN, Message, RequestId, client_of, trace_of
+from shim.server.message import PROGRESS_TOKEN, Message, client_of, trace_of
 from shim.server.notices import Notices
+from shim.server.request import Request
 from shim.server.shapes import error_object, error_of, modern_result
 from shim.views import View
 
@@ -73,7 +74,7 @@ class ModernFace:
         self._annotated: dict[str, bool] = {}
         self._lists: dict[str, bytes] = {}
         self._running: set[anyio.CancelScope] = set()
-        self._methods: dict[str, Callable[[Exchange, Sender, Caller, RequestId, Message, Headers], Awaitable[None]]] = {
+        self._methods: dict[str, Callable[[Request, Exchange], Awaitable[None]]] = {
             "tools/call": self._call,
             "tools/list": self._list,
             "server/discover": self._discover,
@@ -85,23 +86,20 @@ class ModernFace:
         for scope in tuple(self._running):
             scope.cancel()
 
-    async def handle(
-        self, exchange: Exchange, sender: Sender, address: str | None, headers: Headers, message: Message
-    ) -> None:
+    async def handle(self, exchange: Exchange, sender: Sender, address: str | None, message: Message) -> None:
         """Answer one message of an authenticated sender."""
-        protocol = headers.text(b"mcp-protocol-version") or ""
+        protocol = exchange.headers.text(b"mcp-protocol-version") or ""
         client = client_of(message.meta.get(CLIENT_INFO_META_KEY))
         caller = Caller(sender.credential, "http", protocol, client, address, None, trace_of(message.meta))
         try:
-            await self._dispatch(exchange, sender, caller, message, headers)
+            await self._dispatch(exchange, sender, caller, message)
         except ProtocolError as error:
             await self._refuse(exchange, sender, caller, message, error)
         except RecordUnavailable as error:
             await exchange.answer(encode_error(message.id, error_of(error)))
 
-    async def _dispatch(
-        self, exchange: Exchange, sender: Sender, caller: Caller, message: Message, headers: Headers
-    ) -> None:
+    async def _dispatch(self, exchange: Exchange, sender: Sender, caller: Caller, message: Message) -> None:
+        headers = exchange.headers
         for header in _ROUTING:
             if header in headers.repeated:
                 raise ProtocolError(HEADER_MISMATCH, f"Header mismatch: {header.decode()} appears more than once")
@@ -118,7 +116,7 @@ class ModernFace:
         method = self._methods.get(message.method)
         if method is None:
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found", message.method)
-        await method(exchange, sender, caller, message.id, message, headers)
+        await method(Request(message.id, sender, caller, message, exchange.notify), exchange)
 
     async def _refuse(
         self, exchange: Exchange, sender: Sender, caller: Caller, message: Message, error: ProtocolError
@@ -150,32 +148,24 @@ class ModernFace:
         if not isinstance(meta[CLIENT_CAPABILITIES_META_KEY], dict):
             raise ProtocolError(INVALID_PARAMS, "Invalid params: clientCapabilities must be an object")
 
-    async def _call(
-        self,
-        exchange: Exchange,
-        sender: Sender,
-        caller: Caller,
-        id_: RequestId,
-        message: Message,
-        headers: Headers,
-    ) -> None:
+    async def _call(self, request: Request, exchange: Exchange) -> None:
+        message, caller = request.message, request.caller
         level = log_level(message)
-        gateway = sender.generation.gateway
 
         def check(tool: Tool) -> None:
-            self._check_parameters(tool, message.params, headers)
+            self._check_parameters(tool, message.params, exchange.headers)
 
         async with Beside() as beside:
             with self._cancellable() as scope:
                 beside.start_later(WATCH_SECONDS, exchange.watch, scope, self._ping)
-                notices = Notices(beside.start, exchange.notify, token=message.meta.get(PROGRESS_TOKEN), level=level)
+                notices = Notices(beside.start, request.deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
                 try:
-                    answer = await gateway.call_tool(caller, message.params, notices, check)
+                    answer = await request.gateway.call_tool(caller, message.params, notices, check)
                 except ProtocolError as error:
-                    await gateway.refuse(caller, message.method, error)
+                    await request.gateway.refuse(caller, message.method, error)
                     answer = Answer(error=error_of(error))
                 await notices.close()
-                await self._answer(exchange, id_, answer)
+                await self._answer(request, exchange, answer)
 
     @contextmanager
     def _cancellable(self) -> Iterator[anyio.CancelScope]:
@@ -186,13 +176,13 @@ class ModernFace:
             finally:
                 self._running.discard(scope)
 
-    async def _answer(self, exchange: Exchange, id_: RequestId, answer: Answer) -> None:
+    async def _answer(self, request: Request, exchange: Exchange, answer: Answer) -> None:
         if answer.result is not None:
             result = jsontext.dump(modern_result(answer.result, self._face.info))
-            await exchange.answer(encode_result(id_, result))
+            await exchange.answer(encode_result(request.id, result))
         else:
             error = answer.error or error_object(-32603, "Internal error")
-            await exchange.answer(encode_error(id_, error), _status(error))
+            await exchange.answer(encode_error(request.id, error), _status(error))
 
     def _check_parameters(self, tool: Tool, params: JsonObject, headers: Headers) -> None:
         schema = tool.definition.get("inputSchema")
@@ -210,18 +200,9 @@ class ModernFace:
             if rejection is not None:
                 raise _rejected(rejection)
 
-    async def _list(
-        self,
-        exchange: Exchange,
-        sender: Sender,
-        caller: Caller,
-        id_: RequestId,
-        message: Message,
-        headers: Headers,
-    ) -> None:
-        del headers
-        view = await self._face.tools(sender, caller, message)
-        await exchange.answer(encode_result(id_, self._encoded(view)))
+    async def _list(self, request: Request, exchange: Exchange) -> None:
+        view = await self._face.tools(request)
+        await exchange.answer(encode_result(request.id, self._encoded(view)))
 
     def _encoded(self, view: View) -> bytes:
         encoded = self._lists.get(view.digest)
@@ -231,33 +212,15 @@ class ModernFace:
             encoded = self._lists[view.digest] = jsontext.dump(self._face.tools_result(view))
         return encoded
 
-    async def _discover(
-        self,
-        exchange: Exchange,
-        sender: Sender,
-        caller: Caller,
-        id_: RequestId,
-        message: Message,
-        headers: Headers,
-    ) -> None:
-        del caller, message, headers
-        await exchange.answer(encode_result(id_, jsontext.dump(self._face.discover(sender))))
+    async def _discover(self, request: Request, exchange: Exchange) -> None:
+        await exchange.answer(encode_result(request.id, jsontext.dump(self._face.discover(request.sender))))
 
-    async def _listen(
-        self,
-        exchange: Exchange,
-        sender: Sender,
-        caller: Caller,
-        id_: RequestId,
-        message: Message,
-        headers: Headers,
-    ) -> None:
-        del headers
+    async def _listen(self, request: Request, exchange: Exchange) -> None:
         async with Beside() as beside:
             with self._cancellable() as scope:
                 beside.start(exchange.watch, scope, self._ping)
-                result = await self._face.listen(sender, caller, id_, message, exchange.notify)
-                await exchange.answer(encode_result(id_, jsontext.dump(result)))
+                result = await self._face.listen(request)
+                await exchange.answer(encode_result(request.id, jsontext.dump(result)))
 
 
 def _rejected(rejection: InboundLadderRejection) -> ProtocolError:
