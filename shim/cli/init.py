@@ -72,12 +72,14 @@ def init(
         return
     found, only_files = _found(from_ or [], search=not command)
     keeping: Keeping = Keyring() if keyring else Files(config.parent / "secrets", short(config.parent / "secrets"))
-    around = Around(Path.cwd(), Path.home(), config.parent, os.environ, keeping.standing, keeping.where)
+    around = Around(
+        Path.cwd(), Path.home(), config.parent, os.environ, keeping.standing, keeping.where, keeping.to_give
+    )
     plan = adopt(found, around, commands=[_words(text) for text in command or ()], other_projects=only_files)
-    keys = Keys(plan.secrets.values())
+    keys = Keys([*plan.secrets.values(), *(os.environ.get(name, "") for name in plan.variables.values())])
     with Making() as making:
         listings, allowed = _make(making, config, plan, keeping, keys, patience, read_only=read_only)
-    summary = Summary(shown, plan, listings, keeping, keys, allowed)
+    summary = Summary(shown, plan, listings, keeping, keys, os.environ, allowed)
     if as_json:
         output.json_object(summary.as_json())
     else:
@@ -150,7 +152,7 @@ def _make(
         return draft, _accepted(draft)
 
     lay(making, config)
-    keeping.keep(plan.secrets, making)
+    keeping.keep(plan.secrets, plan.awaited, making)
     draft, loaded = drafted({})
     draft.unlink()
     listings = _listings(loaded, patience)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -24,14 +26,17 @@ class Keeping(Protocol):
     def where(self, name: str) -> str:
         """Where a secret of this name is, for people."""
 
+    def to_give(self, name: str) -> str:
+        """How somebody puts a value there: "put it into …"."""
+
     def standing(self, name: str) -> str | None:
         """The value that a secret of this name has there; None: the name is free. Raises Stop."""
 
     def source(self, name: str) -> Mapping[str, str]:
         """What a secret's block in the configuration says."""
 
-    def keep(self, secrets: Mapping[str, str], making: Making) -> None:
-        """Put them there, those that are not there already. Raises Stop."""
+    def keep(self, secrets: Mapping[str, str], awaited: Sequence[str], making: Making) -> None:
+        """Put them there, those that are not there already, and make room for those that somebody will. Raises Stop."""
 
 
 class Files:
@@ -43,6 +48,9 @@ class Files:
 
     def where(self, name: str) -> str:
         return f"{self._shown}/{name}"
+
+    def to_give(self, name: str) -> str:
+        return f"put it into {self.where(name)}, for you alone (chmod 600)"
 
     def standing(self, name: str) -> str | None:
         path = self._folder / name
@@ -61,8 +69,8 @@ class Files:
     def source(self, name: str) -> Mapping[str, str]:
         return {"source": "file", "path": f"secrets/{name}"}
 
-    def keep(self, secrets: Mapping[str, str], making: Making) -> None:
-        if not secrets:
+    def keep(self, secrets: Mapping[str, str], awaited: Sequence[str], making: Making) -> None:
+        if not secrets and not awaited:
             return
         if making.private_folder(self._folder):
             # Configurations are often kept under version control; keys never are.
@@ -96,6 +104,10 @@ class Keyring:
     def where(self, name: str) -> str:
         return f"the keyring (service {SERVICE}, user {name})"
 
+    def to_give(self, name: str) -> str:
+        # The command `keyring` is not in PATH where an installer hides what a program brings along.
+        return f"put it there with `{shlex.quote(sys.executable)} -m keyring set {SERVICE} {name}`"
+
     def standing(self, name: str) -> str | None:
         try:
             return self._keyring.get_password(SERVICE, name)
@@ -105,7 +117,7 @@ class Keyring:
     def source(self, name: str) -> Mapping[str, str]:
         return {"source": "keyring", "service": SERVICE, "user": name}
 
-    def keep(self, secrets: Mapping[str, str], making: Making) -> None:
+    def keep(self, secrets: Mapping[str, str], _awaited: Sequence[str], making: Making) -> None:
         for name, value in secrets.items():
             if self.standing(name) == value:
                 continue

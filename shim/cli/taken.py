@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -21,25 +21,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One run of `init`. `config` is the file that was written, `allowed` the number of tools that it allows."""
+    """One run of `init`. `config` is the file that was written, `allowed` the number of tools that it allows.
+
+    `environ` has the names of the variables that are set.
+    """
 
     config: str
     plan: Plan
     listings: Mapping[str, Listing]
     keeping: Keeping
     keys: Keys
+    environ: Container[str]
     allowed: int
 
     def as_json(self) -> JsonObject:
         """For machines: `{config, upstreams, left_out, secrets, allowed}`, and never a key."""
-        secrets = [(name, False) for name in self.plan.secrets] + [(name, True) for name in self.plan.awaited]
         return {
             "config": self.config,
             "upstreams": [self._upstream(one) for one in self.plan.upstreams],
             "left_out": [{**asdict(out.place), "why": self.keys.hide(out.why)} for out in self.plan.left_out],
-            "secrets": [{"name": name, **self.keeping.source(name), "awaited": awaited} for name, awaited in secrets],
+            "secrets": [*self._secrets()],
             "allowed": self.allowed,
         }
+
+    def _secrets(self) -> Iterator[JsonObject]:
+        for name in (*self.plan.secrets, *self.plan.awaited):
+            yield {"name": name, **self.keeping.source(name), "awaited": name in self.plan.awaited}
+        for name, variable in self.plan.variables.items():
+            yield {"name": name, "source": "env", "variable": variable, "awaited": variable not in self.environ}
 
     def _upstream(self, one: Adopted) -> JsonObject:
         state, error, tools = self._state(one)
@@ -56,6 +65,8 @@ class Summary:
     def _state(self, one: Adopted) -> tuple[str, str | None, int | None]:
         if one.missing is not None:
             return "unused", self.keys.hide(one.missing), None
+        if one.needs:
+            return "down", self.keys.hide("; ".join(one.needs)), None
         listing = self.listings[one.name]
         if listing.problem is not None:
             return "down", self.keys.hide(listing.problem), None
@@ -83,6 +94,9 @@ class Summary:
             output.line(
                 visible(f"a key is now in {self.keeping.where(name)}; the client's own file still holds it too")
             )
+        for variable in self.plan.variables.values():
+            if variable in self.environ:
+                output.line(visible(f"{variable} stays a variable: set it for whatever starts mcp-shim, clients too"))
         self._tell_next()
 
     def _tell_next(self) -> None:

@@ -13,12 +13,12 @@ from shim.clients import argv, credentials, naming, values
 from shim.clients.drafts import Draft, of_command, of_server
 from shim.clients.plan import Adopted, LeftOut, Place, Plan
 from shim.clients.registry import CLIENTS
+from shim.clients.secrets import Secrets
 from shim.clients.server import Found, Origin
 from shim.clients.values import Asked, Inexpressible, Key, Part, Text, Value, Variable
 from shim.upstream.config import UpstreamBlock
 
-MOST_SERVERS, MOST_KEYS = 200, 500
-_LONGEST_KEY = 64 * 1024
+MOST_SERVERS = 200
 _LONGEST_NAME = 120
 """Characters of a server's name that are shown."""
 
@@ -33,8 +33,8 @@ _ID = "An id stands in its address, and here as well. If whoever knows it may us
 class Around:
     """Where servers are taken over: where init runs, the person's home, the configuration's folder, the environment.
 
-    `standing` gives the value that a secret of a name has already where secrets are kept, None where the name is free.
-    `kept_in` says where a secret of a name is, for people: `config/secrets/NAME`.
+    `standing` is as `Secrets` has it. `kept_in` says where a secret of a name is, for people: `config/secrets/NAME`;
+    `to_give` how somebody puts its value there: "put it into …".
     """
 
     folder: Path
@@ -43,6 +43,7 @@ class Around:
     environ: Mapping[str, str] = field(repr=False)
     standing: Callable[[str], str | None]
     kept_in: Callable[[str], str]
+    to_give: Callable[[str], str]
 
 
 def adopt(
@@ -78,7 +79,7 @@ def adopt(
     del drafts[MOST_SERVERS:]
     _name(drafts)
     _find_keys(drafts)
-    secrets = _Secrets(around)
+    secrets = Secrets(around.standing)
     upstreams: list[Adopted] = []
     for draft in drafts:
         before = secrets.mark()
@@ -87,7 +88,7 @@ def adopt(
         except Inexpressible as error:
             secrets.back_to(before)
             left_out += [LeftOut(spot, str(error)) for spot in draft.places]
-    return Plan(tuple(upstreams), tuple(left_out), secrets.kept, tuple(secrets.awaited.values()))
+    return Plan(tuple(upstreams), tuple(left_out), secrets.kept, secrets.awaited, secrets.variables)
 
 
 def place(origin: Origin, name: str | None, around: Around) -> Place:
@@ -145,58 +146,15 @@ def _find_keys(drafts: Sequence[Draft]) -> None:
         )
 
 
-class _Secrets:
-    """The secrets of all upstreams: one for each key, and one for each password that is asked for."""
-
-    def __init__(self, around: Around) -> None:
-        self.kept: dict[str, str] = {}
-        self.awaited: dict[str, str] = {}
-        self._names: dict[str, str] = {}
-        self._standing = around.standing
-
-    def mark(self) -> tuple[int, int]:
-        """How many there are."""
-        return len(self.kept), len(self.awaited)
-
-    def back_to(self, mark: tuple[int, int]) -> None:
-        """Forget those that have come since: whoever wanted them is left out."""
-        for name in list(self.kept)[mark[0] :]:
-            del self._names[self.kept.pop(name)]
-        for asked in list(self.awaited)[mark[1] :]:
-            del self.awaited[asked]
-
-    def of_key(self, key: Key) -> str:
-        """The name of the secret that a key is kept under. Raises Inexpressible."""
-        if len(key.text.encode()) > _LONGEST_KEY:
-            raise Inexpressible("a key in it is longer than 64 KiB")
-        if key.text not in self._names:
-            if len(self.kept) >= MOST_KEYS:
-                raise Inexpressible(f"there are more than {MOST_KEYS} keys in all")
-            self._names[key.text] = naming.distinct(
-                naming.secret(key.wanted),
-                lambda name: self._is_used(name) or self._standing(name) not in (None, key.text),
-            )
-            self.kept[self._names[key.text]] = key.text
-        return self._names[key.text]
-
-    def of_password(self, asked: Asked) -> str:
-        """The name of the secret that a person still has to give."""
-        if asked.id not in self.awaited:
-            self.awaited[asked.id] = naming.distinct(naming.secret(asked.id), self._is_used)
-        return self.awaited[asked.id]
-
-    def _is_used(self, name: str) -> bool:
-        return name in self.kept or name in self.awaited.values()
-
-
 class _Writing:
     """Writes one draft down as the configuration has it."""
 
-    def __init__(self, draft: Draft, secrets: _Secrets, around: Around) -> None:
+    def __init__(self, draft: Draft, secrets: Secrets, around: Around) -> None:
         self._draft = draft
         self._secrets = secrets
         self._around = around
         self._missing: dict[str, None] = {}
+        self._needs: dict[str, None] = {}
         self._used: dict[str, None] = {}
 
     def adopted(self) -> Adopted:
@@ -204,10 +162,12 @@ class _Writing:
         draft = self._draft
         words, env = draft.words, draft.env
         remarks = list(draft.remarks)
-        if words is not None and argv.needs_shell(words):
+        parts = [part for word in words or () for part in word]
+        if words is not None and any(map(self._is_secret, parts)):
             words, put_in = argv.through_shell(words, env.__contains__)
             env = {**env, **put_in}
-            remarks.append(_ARGV)
+            if any(map(_is_key, parts)):
+                remarks.append(_ARGV)
         if draft.url is not None and any(
             isinstance(part, Text) and credentials.holds_id(part.text) for part in draft.url
         ):
@@ -222,7 +182,8 @@ class _Writing:
             headers={name: values.written(value, self._member) for name, value in draft.headers.items()},
             secrets=tuple(self._used),
             remarks=tuple(remarks),
-            missing="; ".join(self._missing) or None,
+            needs=tuple(self._needs),
+            missing="; ".join((*self._missing, *self._needs)) if self._missing else None,
         )
         self._check(words, env)
         return result
@@ -240,11 +201,17 @@ class _Writing:
             return None if relative == "." else relative
         return values.written((Text(text),), self._plain)
 
+    def _is_secret(self, part: Part) -> bool:
+        """Whether a part is handed over call by call. What is not there yet is too: it stops its server alone so."""
+        if isinstance(part, Variable):
+            return part.secret or part.name not in self._around.environ
+        return not isinstance(part, Text)
+
     def _plain(self, part: Part) -> str:
-        """The placeholder of what may not be secret where it stands."""
+        """The placeholder of what stands where no secret can."""
         if isinstance(part, Variable):
             if part.name not in self._around.environ:
-                self._missing[f"the variable {part.name} is not set here; set it where mcp-shim is started"] = None
+                self._missing[f"the variable {part.name} is not set; set it where mcp-shim is started"] = None
             return f"${{env:{part.name}}}"
         if isinstance(part, Asked):
             name = naming.variable(part.id)
@@ -254,16 +221,17 @@ class _Writing:
 
     def _member(self, part: Part) -> str:
         """The placeholder of what stands in a variable or a header."""
+        if not self._is_secret(part):
+            return self._plain(part)
         if isinstance(part, Key):
             name = self._secrets.of_key(part)
-        elif isinstance(part, Asked) and part.secret:
-            name = self._secrets.of_password(part)
-            where = self._around.kept_in(name)
-            self._missing[
-                f"its client asks for the password {part.id[:80]!r}; put it into {where}, for you alone (chmod 600)"
-            ] = None
-        else:
-            return self._plain(part)
+        elif isinstance(part, Asked):
+            name = self._secrets.of_question(part)
+            self._needs[f"its client asks for {part.id[:80]!r}: {self._around.to_give(name)}"] = None
+        elif isinstance(part, Variable):
+            name = self._secrets.of_variable(part.name)
+            if part.name not in self._around.environ:
+                self._needs[f"the variable {part.name} is not set: set it where mcp-shim is started"] = None
         self._used[name] = None
         return f"${{secret:{name}}}"
 
@@ -307,4 +275,10 @@ class _Writing:
     def _text(self, part: Part) -> str:
         if isinstance(part, Text | Key):
             return part.text
-        return self._around.environ.get(part.name, "x") if isinstance(part, Variable) else "x"
+        if isinstance(part, Variable) and not self._is_secret(part):
+            return self._around.environ[part.name]
+        return "x"
+
+
+def _is_key(part: Part) -> bool:
+    return isinstance(part, Key) or (isinstance(part, Asked | Variable) and part.secret)

@@ -16,11 +16,6 @@ _SHELL = ("/bin/sh", "-c")
 _PREFIX = "SHIM_"
 
 
-def needs_shell(words: Sequence[Value]) -> bool:
-    """Whether a command line holds what only a secret may hold."""
-    return any(isinstance(part, Key) or (isinstance(part, Asked) and part.secret) for word in words for part in word)
-
-
 def through_shell(
     words: Sequence[Value], taken: Callable[[str], bool]
 ) -> tuple[tuple[Value, ...], dict[str, tuple[Part, ...]]]:

@@ -6,8 +6,9 @@ A guess in doubt is a yes: a text that was none is kept as a secret and reaches 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from shim.clients.values import Key, Part, Text, Value, joined, literal
+from shim.clients.values import Key, Part, Text, Value, Variable, joined, literal
 from shim.record.redact import Redactor, names_secret
 
 _MORE_NAMES = re.compile(
@@ -36,6 +37,13 @@ _USED = re.compile(
     r"(?P<scheme>(?:bearer|basic|token|apikey)[ \t]{1,9})?\$\{?(?P<variable>[A-Za-z_]\w*)",
     re.IGNORECASE,
 )
+
+_ANNOUNCES = re.compile(
+    r"(?:(?P<user>://[^/?#\s]*:)|(?P<name>[A-Za-z][\w-]{0,99})[\"']{0,8}[ \t]{0,9}[=:][ \t\"']{0,9}"
+    r"(?:(?:bearer|basic|token|apikey)[ \t]{1,9})?)\Z",
+    re.IGNORECASE,
+)
+"""The end of a text after which a credential comes."""
 
 _NESTED = 3
 """Names before a value, one inside the other: `--header=Authorization: …`, `--env=NAME=…`."""
@@ -104,14 +112,14 @@ def _ends_random(text: str) -> bool:
 def in_member(
     value: Value, name: str, wanted: str, *, known: frozenset[str] = frozenset(), used: frozenset[str] = frozenset()
 ) -> Value:
-    """The value of a variable or header of this name, its credentials made keys. `known` are keys found elsewhere.
+    """The value of a variable or header of this name, its credentials made keys, its variables told to be secret.
 
-    `used` are names that stand where a credential would (`used_as_keys`).
+    `known` are keys found elsewhere. `used` are names that stand where a credential would (`used_as_keys`).
     """
-    text = literal(value)
+    text, named = literal(value), name in used or names_credential(name)
     if text is None:
-        return _in_pieces(value, wanted, known)
-    return _found(text, wanted, named=name in used or names_credential(name), known=known)
+        return _in_pieces(value, wanted, known, named=named)
+    return _found(text, wanted, named=named, known=known)
 
 
 def used_as_keys(words: tuple[Value, ...]) -> frozenset[str]:
@@ -138,7 +146,7 @@ def in_words(words: tuple[Value, ...], wanted: str, *, known: frozenset[str] = f
     for value in words:
         text = literal(value)
         if text is None:
-            result.append(_in_pieces(value, wanted, known))
+            result.append(_in_pieces(value, wanted, known, named=flag is not None))
             flag, after_option = None, False
             continue
         option = _FLAG.fullmatch(text)
@@ -224,15 +232,29 @@ def _found(text: str, wanted: str, *, named: bool, known: frozenset[str]) -> Val
     return joined([Text(text[:at]), Key(text[at:], wanted)])
 
 
-def _in_pieces(value: Value, wanted: str, known: frozenset[str]) -> Value:
+def _in_pieces(value: Value, wanted: str, known: frozenset[str], *, named: bool) -> Value:
     # Between what the client puts in, a name tells nothing of the text; beside a key that was found, nor does shape.
     is_fresh = not any(isinstance(part, Key) for part in value)
-    return tuple(
-        Key(part.text, wanted)
-        if isinstance(part, Text) and (_is_known(part.text, known) or (is_fresh and looks_like_one(part.text)))
-        else part
-        for part in value
-    )
+
+    def found(part: Part, before: Part | None, after: Part | None) -> Part:
+        if isinstance(part, Variable):
+            telling = named or names_credential(part.name) or _announces(before, after)
+            return replace(part, secret=part.secret or telling)
+        if isinstance(part, Text) and (_is_known(part.text, known) or (is_fresh and looks_like_one(part.text))):
+            return Key(part.text, wanted)
+        return part
+
+    return tuple(map(found, value, (None, *value), (*value[1:], None)))
+
+
+def _announces(before: Part | None, after: Part | None) -> bool:
+    # `postgres://user:…@`, `--header=X-Api-Key: …`, `Server=host;Password=…`
+    ending = _ANNOUNCES.search(before.text) if isinstance(before, Text) else None
+    if ending is None:
+        return False
+    if ending["user"]:
+        return isinstance(after, Text) and after.text.startswith("@")
+    return names_credential(ending["name"])
 
 
 _ALONE, _WITHIN = 8, 12

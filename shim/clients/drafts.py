@@ -84,7 +84,7 @@ def of_server(
     _refuse(server, elsewhere)
 
     def read(text: str) -> Value:
-        return values.read(text, environ, server.secret_inputs)
+        return values.read(text, environ, server.secret_inputs, str(server.origin.file))
 
     start = server.origin.folder or folder
     cwd: Value = (Text(str(start)),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -22,7 +22,8 @@ class Place:
 class Adopted:
     """A server as an upstream. All values are as the configuration writes them, placeholders included.
 
-    `missing` says what has to be done before it can be used; None: nothing. `secrets` are those that it needs.
+    `secrets` are those that it needs. `needs` says what a person has to do before it is up, one line each. `missing`
+    says what has to be done before it can even stand in a configuration; None: nothing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Adopted:
     headers: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     missing: str | None = None
 
 
@@ -47,9 +49,19 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that was found. `secrets` holds the keys to keep, `awaited` names secrets that nobody has yet."""
+    """Everything that was found. `secrets` holds the keys to keep, `awaited` names secrets that somebody has to give.
+
+    `variables` has the names of environment variables by the names of the secrets that they are.
+    """
 
     upstreams: tuple[Adopted, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     awaited: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, name: str, kept: Callable[[str], Mapping[str, str]]) -> Mapping[str, str]:
+        """The block of a secret in the configuration; `kept` gives those of what is kept for the shim."""
+        if name in self.variables:
+            return {"source": "env", "name": self.variables[name]}
+        return kept(name)

@@ -29,17 +29,22 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """An environment variable, put in when the configuration is read."""
+    """An environment variable of the client. `secret`: what stands in it is a credential."""
 
     name: str
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the client asks the person for, and does not keep. `secret`: it hides what is typed."""
+    """What the client asks the person for. `secret`: it hides what is typed.
+
+    `source` is the file whose question it is: another's of the same id asks for something else.
+    """
 
     id: str
     secret: bool
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,8 @@ Part: TypeAlias = Text | Variable | Asked | Key
 Value: TypeAlias = tuple[Part, ...]
 
 
-def read(text: str, environ: Mapping[str, str], secret_inputs: frozenset[str]) -> Value:
-    """The parts of a client's value. A variable that is not set and has a default is its default.
+def read(text: str, environ: Mapping[str, str], secret_inputs: frozenset[str], source: str) -> Value:
+    """The parts of a value of the client's file `source`. A variable that is not set and has a default is its default.
 
     Raises Inexpressible for what is not text.
     """
@@ -68,7 +73,7 @@ def read(text: str, environ: Mapping[str, str], secret_inputs: frozenset[str]) -
         at = found.end()
         name, default, asked = found.groups()
         if asked is not None:
-            parts.append(Asked(asked, asked in secret_inputs))
+            parts.append(Asked(asked, asked in secret_inputs, source))
         elif default is not None and not environ.get(name):
             parts.append(Text(default))
         else:

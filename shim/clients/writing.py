@@ -65,7 +65,7 @@ def configuration(
     read_only: bool,
     keys: Keys,
 ) -> str:
-    """The text. `listings` are by upstream, `source` gives what stands in a secret's block; `keys` are not shown."""
+    """The text. `listings` are by upstream, `source` gives the block of a secret that is kept; `keys` are not shown."""
     upstreams = plan.upstreams or (_EXAMPLE,)
     room = _ROOM // len(upstreams)
     parts = [
@@ -87,13 +87,14 @@ def configuration(
 
 
 def _secrets(plan: Plan, source: Callable[[str], Mapping[str, str]]) -> Iterator[str]:
-    if not plan.secrets and not plan.awaited:
+    names = (*plan.secrets, *plan.awaited, *plan.variables)
+    if not names:
         return
     used = {name for one in plan.upstreams if one.missing is None for name in one.secrets}
     yield "## Keys, kept elsewhere and handed to their server alone, call by call."
     yield "secrets:"
-    for name in (*plan.secrets, *plan.awaited):
-        keys = ", ".join(f"{key}: {scalar(value)}" for key, value in source(name).items())
+    for name in names:
+        keys = ", ".join(f"{key}: {scalar(value)}" for key, value in plan.source(name, source).items())
         yield f"  {'' if name in used else '# '}{scalar(name)}: {{{keys}}}"
     yield ""
 
@@ -103,6 +104,8 @@ def _upstream(one: Adopted, listing: Listing | None, keys: Keys) -> Iterator[str
     yield from remark(keys.hide("; ".join(map(str, one.places))), "  ")
     if one.missing is not None:
         yield from remark(keys.hide(f"Not in use: {one.missing}. Then take `# ` away here, {_ELSEWHERE}."), "  ")
+    elif one.needs:
+        yield from remark(keys.hide(f"To do before it is up: {'; '.join(one.needs)}"), "  ")
     elif listing is not None and listing.problem is not None:
         yield from remark(keys.hide(f"Not reached: {listing.problem}"), "  ")
     for text in one.remarks:

@@ -26,7 +26,13 @@ KEY = "k3y-" + "Abc123xyz" * 4
 def around(environ: Mapping[str, str] | None = None, standing: Mapping[str, str] | None = None) -> Around:
     taken = standing or {}
     return Around(
-        HERE, Path("/home/dev"), HERE / "config", environ or {}, taken.get, lambda name: f"config/secrets/{name}"
+        HERE,
+        Path("/home/dev"),
+        HERE / "config",
+        environ or {},
+        taken.get,
+        kept_in=lambda name: f"config/secrets/{name}",
+        to_give=lambda name: f"put it into config/secrets/{name}",
     )
 
 

@@ -17,28 +17,102 @@ from shim.clients.server import Found, Origin, Server
 from tests.clients.given import around, loaded, server, written
 
 
-def test_a_password_that_the_client_asks_for_waits_for_a_person() -> None:
+def test_what_the_client_asks_for_waits_for_a_person_and_stands_in_nobodys_way(tmp_path: Path) -> None:
     one = server(
         url="https://host/mcp", headers={"Authorization": "Bearer ${input:My Key}"}, secret_inputs=frozenset({"My Key"})
     )
-    plan = adopt(Found((one,)), around())
-    assert plan.awaited == ("my-key",)
+    plan = adopt(Found((one, server("two", env={"PROJECT": "${input:project}"}))), around())
+    assert plan.awaited == ("my-key", "project")
     assert not plan.secrets
-    [made] = plan.upstreams
-    assert made.headers == {"Authorization": "Bearer ${secret:my-key}"}
-    assert made.missing is not None
-    assert "config/secrets/my-key" in made.missing
-
-
-def test_a_variable_stays_one_where_it_is_set_and_is_told_where_not() -> None:
-    found = Found(
-        (server(env={"A": "${env:SET}", "B": "${env:UNSET:-fallback}"}), server("two", env={"A": "${env:UNSET}"}))
-    )
-    plan = adopt(found, around({"SET": "x"}))
     first, second = plan.upstreams
-    assert (first.env, first.missing) == ({"A": "${env:SET}", "B": "fallback"}, None)
-    assert second.missing is not None
-    assert "UNSET" in second.missing
+    assert first.headers == {"Authorization": "Bearer ${secret:my-key}"}
+    assert (first.missing, first.needs) == (None, ("its client asks for 'My Key': put it into config/secrets/my-key",))
+    assert (second.env, second.missing, len(second.needs)) == ({"PROJECT": "${secret:project}"}, None, 1)
+    text = written(plan)
+    assert "## To do before it is up: its client asks for 'My Key': put it into config/secrets/my-key" in text
+    # and the configuration has both before anybody has given anything
+    used = loaded(tmp_path, text)
+    assert list(used.upstreams) == ["one", "two"]
+    assert used.upstreams["one"].catalog == {"my-key": "my-key"}
+
+
+def test_what_a_client_asks_for_is_never_what_was_given_for_something_else() -> None:
+    # given a key of another server, and questions of the same name in two files
+    mine = server(env={"A": "${input:token}"})
+    other = Origin("vscode", Path("/home/dev/mcp.json"), "user")
+    theirs = Server("two", other, "stdio", command=("server",), env={"A": "${input:token}"})
+    plan = adopt(Found((mine, theirs)), around(standing={"token": "of another server"}))
+    assert [one.env for one in plan.upstreams] == [{"A": "${secret:token-2}"}, {"A": "${secret:token-3}"}]
+
+
+VARIABLES = [
+    ({"A": "${env:SET}", "B": "${env:UNSET:-fallback}"}, {"A": "${env:SET}", "B": "fallback"}, {}),
+    ({"A": "${env:UNSET}"}, {"A": "${secret:unset}"}, {"unset": "UNSET"}),
+    ({"A": "${env:MY_TOKEN}"}, {"A": "${secret:my-token}"}, {"my-token": "MY_TOKEN"}),
+    ({"API_KEY": "${env:SET}"}, {"API_KEY": "${secret:set}"}, {"set": "SET"}),
+    (
+        {"A": "x${env:UNSET}", "B": "${env:UNSET}"},
+        {"A": "x${secret:unset}", "B": "${secret:unset}"},
+        {"unset": "UNSET"},
+    ),
+    ({"A": "pg://u:${env:SET}@h/d"}, {"A": "pg://u:${secret:set}@h/d"}, {"set": "SET"}),
+    ({"A": "Server=h;Pwd=${env:SET};"}, {"A": "Server=h;Pwd=${secret:set};"}, {"set": "SET"}),
+    ({"A": "http://h:${env:SET}/"}, {"A": "http://h:${env:SET}/"}, {}),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "variables"), VARIABLES, ids=[str(before) for before, _, _ in VARIABLES])
+def test_a_variable_that_is_not_set_or_holds_a_key_is_a_secret(
+    before: dict[str, str], after: dict[str, str], variables: dict[str, str], tmp_path: Path
+) -> None:
+    environ = {"SET": "x", "MY_TOKEN": "y"}
+    plan = adopt(Found((server(env=before),)), around(environ))
+    [one] = plan.upstreams
+    assert (one.env, one.missing) == (after, None)
+    assert plan.variables == variables
+    assert one.secrets == tuple(variables)
+    assert [need for need in one.needs if "UNSET" not in need] == []
+    # Where none of them is set, what is no key stops the shim, and what is one its server alone.
+    secrets = loaded(tmp_path, written(plan), {"SET": "x"}).secrets
+    assert {name: block.name for name, block in secrets.items()} == variables
+
+
+def test_a_variable_in_the_arguments_is_handed_over_as_a_key_is() -> None:
+    environ = {"SET": "x", "TOKEN": "y", "OTHER": "z"}
+    words = ("x", "${env:SET}", "${env:UNSET}", "--api-key", "${env:OTHER}", "--auth=${env:TOKEN}", "${input:who}")
+    [one] = adopt(Found((server(command=words),)), around(environ)).upstreams
+    assert one.command is not None
+    assert shlex.split(one.command[2])[1:] == [
+        "x",
+        "$SHIM_SET",
+        "$SHIM_UNSET",
+        "--api-key",
+        "$SHIM_OTHER",
+        "--auth=$SHIM_TOKEN",
+        "$SHIM_WHO",
+    ]
+    assert one.env == {
+        "SHIM_SET": "${env:SET}",
+        "SHIM_UNSET": "${secret:unset}",
+        "SHIM_OTHER": "${secret:other}",
+        "SHIM_TOKEN": "${secret:token}",
+        "SHIM_WHO": "${secret:who}",
+    }
+    assert any("UNSAFE" in remark for remark in one.remarks)
+    # Only a key is unsafe there.
+    [plain] = adopt(Found((server(command=("x", "${env:UNSET}")),)), around()).upstreams
+    assert plain.env == {"SHIM_UNSET": "${secret:unset}"}
+    assert not plain.remarks
+
+
+@pytest.mark.parametrize("more", [{"url": "https://${env:UNSET}/mcp"}, {"cwd": "${env:UNSET}/x"}], ids=["url", "cwd"])
+def test_where_no_secret_can_stand_a_variable_that_is_not_set_leaves_the_upstream_out(
+    more: dict[str, str], tmp_path: Path
+) -> None:
+    plan = adopt(Found((server(**more),)), around())
+    [one] = plan.upstreams
+    assert one.missing == "the variable UNSET is not set; set it where mcp-shim is started"
+    assert not loaded(tmp_path, written(plan)).upstreams
 
 
 OUT = [
