@@ -1,36 +1,32 @@
-"""A caller's `tools/call` as the upstream's era wants it. What the shim does not know passes."""
+"""Requests as an open session's dialect wants them: a caller's own, and those that the shim makes for itself."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim.model import Call, JsonObject, Listener, Tool
-from shim.upstream import modern
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.exchange import LEVELS, Ask
-from shim.upstream.session import Me, Peer
+from shim.upstream.handing import Handed
+from shim.upstream.session import Dialect
 
 _PROTOCOL_PREFIX = "io.modelcontextprotocol/"
 _ROUNDS = ("inputResponses", "requestState")
 
 
-def ask_for(
+def callers(
     call: Call,
     tool: Tool,
     params: JsonObject,
     listener: Listener,
-    peer: Peer,
-    me: Me,
     block: UpstreamBlock,
-    headers: Mapping[str, str],
+    dialect: Dialect,
+    handed: Handed,
 ) -> Ask:
-    """The request: the tool's own name, the shim's own protocol members in `_meta`, all else as it came.
+    """A caller's `tools/call`: the tool's own name, the shim's own protocol members in `_meta`, all else as it came.
 
-    `inputResponses` and `requestState` are dropped: they answer questions that nobody was asked. `headers` go to an
-    HTTP upstream with it.
+    `inputResponses` and `requestState` are dropped: they answer questions that nobody was asked.
     """
     theirs = params.get("_meta")
     meta = theirs if isinstance(theirs, dict) else {}
@@ -38,10 +34,7 @@ def ask_for(
     sent = {key: value for key, value in params.items() if key != "_meta" and key not in _ROUNDS}
     sent["name"] = tool.name
     level = _level(call, meta)
-    if peer.era == "modern":
-        kept |= modern.meta(me, peer.protocol)
-        if level in LEVELS:
-            kept[LOG_LEVEL_META_KEY] = level
+    kept |= dialect.meta(level)
     if kept:
         sent["_meta"] = kept
     return Ask(
@@ -53,9 +46,15 @@ def ask_for(
         progress="progressToken" in meta,
         level=level,
         name=tool.name,
-        headers=headers,
+        headers=dialect.headers(tool, params.get("arguments"), handed),
         invocation=call.id,
     )
+
+
+def own(method: str, params: JsonObject, dialect: Dialect, timeout: float, limit: int) -> Ask:
+    """A request that the shim makes for itself. `params` without `_meta`."""
+    meta = dialect.meta()
+    return Ask(method, {**params, "_meta": meta} if meta else params, timeout, limit)
 
 
 def _ours(key: str) -> bool:

@@ -1,16 +1,20 @@
-"""The handshake of the revisions up to 2025-11-25, and their log level, which is one for a whole session.
+"""What belongs to the revisions up to 2025-11-25 alone: the handshake, and a log level that is one for a session.
 
 Source: specification 2025-11-25, basic/lifecycle and server/utilities/logging.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 
 from shim.errors import Refusal
-from shim.model import JsonObject, Reply
+from shim.model import JsonObject, Reply, Tool
+from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import LEVELS, Ask
 from shim.upstream.failures import unavailable
+from shim.upstream.handing import Handed
 from shim.upstream.session import Me, Peer, Session
 
 _SET_LEVEL_TIMEOUT = 5.0
@@ -32,31 +36,33 @@ def peer(name: str, result: JsonObject) -> Peer:
     version = result.get("protocolVersion")
     if version not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise unavailable(name, "it speaks no revision of MCP that the shim does")
-    server, capabilities, instructions = (result.get(key) for key in ("serverInfo", "capabilities", "instructions"))
-    return Peer(
-        "legacy",
-        version,
-        server if isinstance(server, dict) else {},
-        capabilities if isinstance(capabilities, dict) else {},
-        instructions if isinstance(instructions, str) else None,
-    )
+    return Peer.said("legacy", version, result.get("serverInfo"), result)
 
 
-class Verbosity:
-    """The log level of one legacy session: as much as the most curious of its calls has asked for so far.
+class Legacy:
+    """See `Dialect`. Requests say nothing of the protocol: the session has agreed on it when it was opened.
 
-    The level is one for the session while callers' wishes are one for the call, so it is only ever lowered to the
-    least severity asked for, and each call hears no more than it wants (`Ask.hears`).
+    The log level is one for the session while callers' wishes are one for the call, so it is only ever lowered to the
+    least severity that any call has asked for so far, and each call hears no more than it wants (`Ask.hears`).
     """
 
-    def __init__(self, session: Session) -> None:
+    mirrors = False
+
+    def __init__(self, session: Session, peer: Peer) -> None:
         self._session = session
+        self._peer = peer
         self._level: str | None = None
 
-    async def reach(self, level: str | None) -> None:
-        """Before a call that wants messages from `level` on. A server that refuses this still gets the call."""
-        peer = self._session.peer
-        if level not in LEVELS or peer is None or not peer.can("logging"):
+    def meta(self, _level: str | None = None, /) -> JsonObject:
+        return {}
+
+    def headers(self, _tool: Tool, _arguments: object, _handed: Handed, /) -> Mapping[str, str]:
+        return {}
+
+    async def prepare(self, ask: Ask, /) -> None:
+        """Lower the session's level to what this call wants. A server that refuses this still gets the call."""
+        level = ask.level
+        if level not in LEVELS or not self._peer.can("logging"):
             return
         if self._level is not None and LEVELS.index(self._level) <= LEVELS.index(level):
             return
@@ -65,3 +71,7 @@ class Verbosity:
             await self._session.request(Ask("logging/setLevel", {"level": level}, _SET_LEVEL_TIMEOUT, _SMALL))
         except Refusal:
             self._level = None
+
+    async def follow(self, _limit: int, _pauses: Backoff, _changed: Callable[[], None], /) -> bool:
+        """A legacy upstream tells everybody, unasked."""
+        return True

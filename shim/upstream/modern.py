@@ -1,28 +1,48 @@
-"""Requests as revision 2026-07-28 wants them: version, client and capabilities travel with each of them.
+"""What belongs to revision 2026-07-28 alone: version, client and capabilities travel with each request.
 
 Source: specification 2026-07-28, basic/index ("_meta"), basic/transports/streamable-http ("Request Metadata").
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 
 from mcp.shared.inbound import find_invalid_x_mcp_header, mcp_param_headers, x_mcp_header_map
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
+    LOG_LEVEL_META_KEY,
     PROTOCOL_VERSION_META_KEY,
     SERVER_INFO_META_KEY,
 )
 
-from shim.model import JsonObject, Tool
-from shim.upstream.session import Me, Peer
+from shim.errors import Refusal
+from shim.model import JsonObject, Reply, Tool
+from shim.upstream import asking
+from shim.upstream.backoff import Backoff
+from shim.upstream.exchange import LEVELS, Ask
+from shim.upstream.handing import Handed
+from shim.upstream.session import Me, Peer, Session
 
 _HEADER_MAPS = 4096
+_LISTENING = 86_400.0
 
 
-def meta(me: Me, version: str) -> JsonObject:
-    """The protocol's own members of `_meta`. No capabilities: an upstream may ask the client for nothing."""
+async def discover(session: Session, me: Me, version: str, timeout: float, limit: int) -> Reply:
+    """Send `server/discover`."""
+    return await session.request(Ask("server/discover", {"_meta": _meta(me, version)}, timeout, limit))
+
+
+def peer(result: JsonObject, version: str) -> Peer:
+    """What a `server/discover` result says."""
+    about = result.get("_meta")
+    server = about.get(SERVER_INFO_META_KEY) if isinstance(about, dict) else None
+    return Peer.said("modern", version, server, result)
+
+
+def _meta(me: Me, version: str) -> JsonObject:
+    # No capabilities: an upstream may ask the client for nothing.
     return {
         PROTOCOL_VERSION_META_KEY: version,
         CLIENT_INFO_META_KEY: me.info,
@@ -30,23 +50,50 @@ def meta(me: Me, version: str) -> JsonObject:
     }
 
 
-def envelope(params: JsonObject, me: Me, version: str) -> JsonObject:
-    """`params` with the shim's envelope added to their `_meta`."""
-    return {**params, "_meta": {**params.get("_meta", {}), **meta(me, version)}}
+class Modern:
+    """See `Dialect`. `mirrored` is one for all sessions of an upstream over HTTP; None over stdio, without headers."""
 
+    def __init__(self, session: Session, peer: Peer, me: Me, mirrored: ParamHeaders | None) -> None:
+        self._session = session
+        self._peer = peer
+        self._me = me
+        self._mirrored = mirrored
 
-def peer(result: JsonObject, version: str) -> Peer:
-    """What a `server/discover` result says."""
-    about = result.get("_meta")
-    server = about.get(SERVER_INFO_META_KEY) if isinstance(about, dict) else None
-    capabilities, instructions = result.get("capabilities"), result.get("instructions")
-    return Peer(
-        "modern",
-        version,
-        server if isinstance(server, dict) else {},
-        capabilities if isinstance(capabilities, dict) else {},
-        instructions if isinstance(instructions, str) else None,
-    )
+    @property
+    def mirrors(self) -> bool:
+        return self._mirrored is not None
+
+    def meta(self, level: str | None = None, /) -> JsonObject:
+        meta = _meta(self._me, self._peer.protocol)
+        if level in LEVELS:
+            meta[LOG_LEVEL_META_KEY] = level
+        return meta
+
+    def headers(self, tool: Tool, arguments: object, handed: Handed, /) -> Mapping[str, str]:
+        if self._mirrored is None:
+            return {}
+        # Each request carries its own credentials: nothing is kept between two of them.
+        return {**self._mirrored.of(tool, arguments), **handed.headers}
+
+    async def prepare(self, _ask: Ask, /) -> None:
+        """Each request says all there is to know."""
+
+    async def follow(self, limit: int, pauses: Backoff, changed: Callable[[], None], /) -> bool:
+        """Listen for changes; over a new stream whenever the old one ends. Returns when the upstream has none."""
+        wanted: JsonObject = {"notifications": {"toolsListChanged": True}}
+        ask = asking.own("subscriptions/listen", wanted, self, _LISTENING, limit)
+        time = asyncio.get_running_loop().time
+        while True:
+            began = time()
+            try:
+                reply = await self._session.request(ask)
+            except Refusal:
+                reply = None
+            if reply is not None and reply.error is not None:
+                return False
+            await asyncio.sleep(pauses.after(time() - began))
+            # What changed while nobody listened, or that the upstream is gone, shows in another reading.
+            changed()
 
 
 class ParamHeaders:

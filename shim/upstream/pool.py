@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from shim.errors import Refusal
 from shim.upstream.failures import Busy, unavailable
-from shim.upstream.session import Session, Spawn
+from shim.upstream.session import Opened, Spawn
 
 Key: TypeAlias = tuple[str, bytes]
 """Whose session it is (an identity, or nobody's in particular), and the fingerprint of what it was handed."""
@@ -19,12 +19,12 @@ Key: TypeAlias = tuple[str, bytes]
 @dataclass(slots=True, eq=False)
 class _Entry:
     key: Key
-    ready: asyncio.Future[Session]
+    ready: asyncio.Future[Opened]
     users: int = 0
     last: float = 0.0
 
     @property
-    def session(self) -> Session | None:
+    def session(self) -> Opened | None:
         """The session, once it is open."""
         if self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None:
             return self.ready.result()
@@ -37,7 +37,7 @@ class _Entry:
         return session.alive if session is not None else not self.ready.done()
 
 
-Make: TypeAlias = Callable[[], Awaitable[Session]]
+Make: TypeAlias = Callable[[], Awaitable[Opened]]
 """Opens a session; raises a Refusal when it cannot."""
 
 
@@ -72,7 +72,7 @@ class Pool:
         return len(self._entries)
 
     @asynccontextmanager
-    async def session(self, key: Key, make: Make) -> AsyncIterator[Session]:
+    async def session(self, key: Key, make: Make) -> AsyncIterator[Opened]:
         """Lend the session of this key, opened by `make` if there is none.
 
         Raises UpstreamUnavailable, or the Refusal that `make` raised: no call was sent then.
@@ -113,7 +113,7 @@ class Pool:
                     self._drop(entry)
             self._changed.set()
 
-    async def _opened(self, entry: _Entry, end: float) -> Session:
+    async def _opened(self, entry: _Entry, end: float) -> Opened:
         try:
             async with asyncio.timeout_at(end):
                 # Shielded: the session is opened for all that wait for it, whoever leaves.
@@ -182,11 +182,11 @@ class Pool:
                 self._close_later(session)
         self._changed.set()
 
-    def _close_later(self, session: Session) -> None:
+    def _close_later(self, session: Opened) -> None:
         self._closing += 1
         self._spawn(self._close, session)
 
-    async def _close(self, session: Session) -> None:
+    async def _close(self, session: Opened) -> None:
         try:
             await session.close()
         finally:

@@ -1,4 +1,4 @@
-"""Which era an upstream speaks, found out once for each session; and the opening that its era wants.
+"""Which era an upstream speaks, found out by the first thing that is said in a session; and what it says of itself.
 
 Source: specification 2026-07-28, "Backward Compatibility" of both transports: a discover result or a recognised
 modern error means modern, anything else legacy. An outage is no verdict on the era.
@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from mcp_types import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY, UNSUPPORTED_PROTOCOL_VERSION
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
-from shim.errors import OutcomeUnknown, Refusal, UpstreamFault, UpstreamTimeout, UpstreamUnavailable
+from shim.errors import UpstreamFault, UpstreamTimeout
 from shim.model import Era, Json, JsonObject, Reply
 from shim.upstream import legacy, modern
-from shim.upstream.exchange import Ask
 from shim.upstream.failures import Rejected, unavailable
 from shim.upstream.session import Me, Peer, Session
 
@@ -24,8 +23,8 @@ _PROBE = 5.0
 _NO_VERDICT = frozenset({401, 403, 407, 408, 425, 429})
 
 
-class Opening:
-    """Opens sessions with one upstream. `era`: what the configuration forces, or what was found out before."""
+class Probe:
+    """Says the first thing in sessions with one upstream."""
 
     def __init__(self, name: str, me: Me, timeout: float, limit: int) -> None:
         self._name = name
@@ -33,31 +32,11 @@ class Opening:
         self._timeout = timeout
         self._limit = limit
 
-    async def open(self, session: Session, era: Era | None) -> Peer:
-        """Make the session ready for calls. Raises UpstreamUnavailable: nothing of a call has been sent by then."""
-        try:
-            return await self._open(session, era)
-        except UpstreamUnavailable:
-            raise
-        except UpstreamTimeout:
-            raise unavailable(self._name, f"it did not answer within {self._timeout:g} s") from None
-        except OutcomeUnknown:
-            why = "it ended the connection before it was open" if session.alive else session.why
-            raise unavailable(self._name, why) from None
-        except Refusal as refusal:
-            raise UpstreamUnavailable(str(refusal)) from None
-
-    async def _open(self, session: Session, era: Era | None) -> Peer:
+    async def peer(self, session: Session, era: Era | None) -> Peer:
+        """Who is there. `era`: what the configuration forces, or what was found out before. Raises the Refusals."""
         if era == "legacy":
-            peer = await self._legacy(session)
-        else:
-            peer = await self._discover(session, forced=era == "modern")
-        session.peer = peer
-        session.inbox.era = peer.era
-        if peer.era == "legacy":
-            await session.notify("notifications/initialized")
-        await session.opened()
-        return peer
+            return await self._legacy(session)
+        return await self._discover(session, forced=era == "modern")
 
     async def _discover(self, session: Session, *, forced: bool, version: str = LATEST_MODERN_VERSION) -> Peer:
         reply = await self._ask(session, version, self._timeout if forced else _PROBE, forced=forced)
@@ -75,9 +54,8 @@ class Opening:
 
     async def _ask(self, session: Session, version: str, timeout: float, *, forced: bool) -> Reply | None:
         """The answer to a probe; None where it shows that the upstream is legacy."""
-        params = modern.envelope({}, self._me, version)
         try:
-            return await session.request(Ask("server/discover", params, timeout, self._limit))
+            return await modern.discover(session, self._me, version, timeout, self._limit)
         except Rejected as rejected:
             if forced or rejected.status in _NO_VERDICT or not 400 <= rejected.status < 500:
                 raise

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from mcp.shared.inbound import find_invalid_x_mcp_header
 
 from shim.model import JsonObject
-from shim.upstream import modern
-from shim.upstream.exchange import Ask
+from shim.upstream import asking
 from shim.upstream.failures import fault
-from shim.upstream.session import Me, Peer, Session
+from shim.upstream.session import Opened
 
 _MAX_PAGES = 500
 _MAX_TOOLS = 20_000
@@ -27,38 +26,34 @@ class Reading:
     ttl: float | None
 
 
-async def read_tools(
-    name: str, session: Session, peer: Peer, me: Me, *, timeout: float, limit: int, headers: bool
-) -> Reading:
+async def read_tools(name: str, opened: Opened, *, timeout: float, limit: int) -> Reading:
     """Read `tools/list` to its end.
 
-    `timeout` holds for all pages together, `limit` for each of them. `headers`: leave out tools whose `x-mcp-header` is
-    invalid, as clients over HTTP must (specification 2026-07-28, streamable-http, "Schema Extension"). Raises the
-    Refusals.
+    `timeout` holds for all pages together, `limit` for each of them. Where headers mirror arguments, tools whose
+    `x-mcp-header` is invalid are left out, as clients must (specification 2026-07-28, streamable-http, "Schema
+    Extension"). Raises the Refusals.
     """
-    if not peer.can("tools"):
+    if not opened.peer.can("tools"):
         return Reading((), None)
     try:
         async with asyncio.timeout(timeout):
-            return await _all_pages(name, session, peer, me, timeout, limit, headers=headers)
+            return await _all_pages(name, opened, timeout, limit)
     except TimeoutError:
         raise fault(name, f"did not send all of its list of tools within {timeout:g} s") from None
 
 
-async def _all_pages(
-    name: str, session: Session, peer: Peer, me: Me, timeout: float, limit: int, *, headers: bool
-) -> Reading:
+async def _all_pages(name: str, opened: Opened, timeout: float, limit: int) -> Reading:
     tools: list[JsonObject] = []
     ttls: list[float] = []
     cursor: str | None = None
     seen: set[str] = set()
     size = 0
     for _ in range(_MAX_PAGES):
-        page, length = await _page(name, session, peer, me, cursor, timeout, limit)
+        page, length = await _page(name, opened, cursor, timeout, limit)
         size += length
         if size > _MAX_BYTES:
             raise fault(name, f"offers a list of tools of more than {_MAX_BYTES} bytes")
-        tools.extend(_usable(name, page, headers=headers))
+        tools.extend(_usable(name, page, mirrors=opened.dialect.mirrors))
         ttl = page.get("ttlMs")
         if isinstance(ttl, int | float) and not isinstance(ttl, bool):
             ttls.append(max(0.0, ttl / 1000))
@@ -73,13 +68,9 @@ async def _all_pages(
     raise fault(name, f"sent its list of tools in more than {_MAX_PAGES} pages")
 
 
-async def _page(
-    name: str, session: Session, peer: Peer, me: Me, cursor: str | None, timeout: float, limit: int
-) -> tuple[JsonObject, int]:
+async def _page(name: str, opened: Opened, cursor: str | None, timeout: float, limit: int) -> tuple[JsonObject, int]:
     params: JsonObject = {} if cursor is None else {"cursor": cursor}
-    if peer.era == "modern":
-        params = modern.envelope(params, me, peer.protocol)
-    reply = await session.request(Ask("tools/list", params, timeout, limit))
+    reply = await opened.request(asking.own("tools/list", params, opened.dialect, timeout, limit))
     if reply.error is not None:
         raise fault(name, f"refused to list its tools (error {reply.error.get('code')})")
     page = reply.result or {}
@@ -88,14 +79,14 @@ async def _page(
     return page, reply.size
 
 
-def _usable(name: str, page: JsonObject, *, headers: bool) -> list[JsonObject]:
+def _usable(name: str, page: JsonObject, *, mirrors: bool) -> list[JsonObject]:
     log = logging.getLogger(f"shim.upstream.{name}")
     usable: list[JsonObject] = []
     for tool in page["tools"]:
         if not isinstance(tool, dict):
             log.warning("left out a tool whose definition is not an object")
             continue
-        why = find_invalid_x_mcp_header(tool.get("inputSchema")) if headers else None
+        why = find_invalid_x_mcp_header(tool.get("inputSchema")) if mirrors else None
         if why is not None:
             log.warning("left out the tool %.100r: %.200r", tool.get("name"), why)
             continue

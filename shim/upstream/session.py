@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from shim.model import Era, JsonObject, Reply
+from shim.model import Era, Json, JsonObject, Reply, Tool
+from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import Ask
 from shim.upstream.handing import Handed
 from shim.upstream.inbox import Inbox, Watcher
@@ -41,6 +42,18 @@ class Peer:
     capabilities: JsonObject
     instructions: str | None
 
+    @classmethod
+    def said(cls, era: Era, protocol: str, server: Json, result: JsonObject) -> Peer:
+        """From an opening's result, in which anything may be of any shape."""
+        capabilities, instructions = result.get("capabilities"), result.get("instructions")
+        return cls(
+            era,
+            protocol,
+            server if isinstance(server, dict) else {},
+            capabilities if isinstance(capabilities, dict) else {},
+            instructions if isinstance(instructions, str) else None,
+        )
+
     def can(self, *path: str) -> bool:
         """Whether a capability is declared: `can("tools", "listChanged")`. An empty object declares it too."""
         value: Any = self.capabilities
@@ -70,6 +83,49 @@ class Session(Protocol):
     async def opened(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class Dialect(Protocol):
+    """How an open session is spoken to: what requests differ in between the eras, one class for each."""
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether headers repeat arguments, so that a tool whose schema has that wrong cannot be called."""
+
+    def meta(self, level: str | None = None, /) -> JsonObject:
+        """The protocol's own members of a request's `_meta`; `level` is the least severity of log messages wanted."""
+
+    def headers(self, tool: Tool, arguments: object, handed: Handed, /) -> Mapping[str, str]:
+        """What goes with a call in headers of its own; none where the session has all that is needed."""
+
+    async def prepare(self, ask: Ask, /) -> None:
+        """Tell the session what this call needs it to know before."""
+
+    async def follow(self, limit: int, pauses: Backoff, changed: Callable[[], None], /) -> bool:
+        """Have changes told. `changed` is called when some may have been missed, or nobody is there any more.
+
+        Returns when there is nothing left to do for that: whether they are told from then on.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that is ready for calls: with whom, and how it is spoken to."""
+
+    session: Session
+    peer: Peer
+    dialect: Dialect
+
+    @property
+    def alive(self) -> bool:
+        return self.session.alive
+
+    async def request(self, ask: Ask) -> Reply:
+        """See `Session.request`."""
+        return await self.session.request(ask)
+
+    async def close(self) -> None:
+        await self.session.close()
 
 
 class Kind(Protocol):

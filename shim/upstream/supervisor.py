@@ -16,11 +16,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from shim.model import Call, JsonObject, Leased, Leases, Listener, Need, Offer, Reply, Secrets, Tool, UpstreamStatus
+from shim.upstream.condition import FIRST
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
 from shim.upstream.kinds import kind_of
-from shim.upstream.link import FIRST, Link, Surroundings
+from shim.upstream.link import Link
 from shim.upstream.session import Me
+from shim.upstream.surroundings import Surroundings
 from shim.upstream.watchdog import Watchdog
 
 _log = logging.getLogger("shim.upstream")

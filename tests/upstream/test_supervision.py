@@ -8,7 +8,7 @@ import time
 import pytest
 
 from shim.errors import UpstreamUnavailable
-from shim.upstream import link, probe, reading
+from shim.upstream import attendant, probe, reading
 from shim.upstream.config import UpstreamBlock
 from tests.upstream.support import running, stdio, text
 from tests.upstream.web import Request, serving
@@ -141,7 +141,7 @@ async def test_a_catalog_that_grows_without_bound_is_given_up_and_the_last_one_s
 
 
 async def test_a_catalog_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "_READING", 0.4)
+    monkeypatch.setattr(attendant, "_READING", 0.4)
 
     async def drips(request: Request) -> None:
         await asyncio.sleep(0.1)

@@ -1,0 +1,24 @@
+"""What every upstream of a process is handed, whatever its kind and era."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from shim.model import JsonObject, Offer, Secrets
+from shim.upstream.session import Me, Spawn
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`secrets` are for reading catalogs; `random` gives 0..1 for jitter.
+
+    `event` takes what an upstream asked, and returns.
+    """
+
+    me: Me
+    spawn: Spawn
+    secrets: Secrets
+    random: Callable[[], float]
+    offer: Callable[[Offer], Awaitable[None]]
+    event: Callable[[str, JsonObject, str | None], None]
