@@ -3,7 +3,7 @@
 Sources: Cursor's documentation, "Model Context Protocol", with the variables `${env:NAME} ${userHome}
 ${workspaceFolder} ${workspaceFolderBasename} ${pathSeparator} ${/}` in command, args, env, url and headers. It tells
 stdio from HTTP by `command` and `url`, tries streamable HTTP first, and does not need `type`. Switching a server off is
-kept elsewhere than in these files.
+kept elsewhere than in these files. `envFile` is in `envfile`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal
 
 from shim.clients.client import TOKEN, Entry, Machine
 from shim.clients.entries import Shape, editor_variables, servers_at
+from shim.clients.envfile import with_file
 from shim.clients.server import ClientName, Origin, Server, Unusable
 from shim.model import JsonObject
 
@@ -39,7 +40,8 @@ class Cursor:
         )
 
     def read(self, document: JsonObject, origin: Origin, machine: Machine) -> Iterator[Server | Unusable]:
-        return servers_at(document, self.section, origin, Shape(editor_variables(machine)))
+        for found in servers_at(document, self.section, origin, Shape(editor_variables(machine))):
+            yield with_file(found, document, machine) if isinstance(found, Server) else found
 
     def stdio(self, command: Sequence[str], _machine: Machine) -> Entry:
         return Entry({"command": command[0], "args": list(command[1:])})

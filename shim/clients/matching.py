@@ -37,7 +37,9 @@ def fronting(
 
 
 def corresponds(server: Server, block: UpstreamBlock, environ: Mapping[str, str], folder: Path) -> bool:
-    """Whether one upstream stands for a server."""
+    """Whether one upstream stands for a server. None does for one that has more from its client than can be read."""
+    if server.lacking:
+        return False
     if server.command is not None and block.command is not None:
         return _same_program(server, block, environ, folder)
     if server.transport == "http" and server.url is not None and block.url is not None:

@@ -35,8 +35,9 @@ class Server:
     that looks like either is not told apart from it. `secret_inputs` are those IDs that the client treats as passwords.
     `transport` is what the client would speak; `sse` is the one of 2024-11-05, which the shim's upstreams do not speak.
     `disabled`: the client knows it and does not use it. `unread` names members that mean something to the client and
-    are not carried here, so that whoever takes the server over can say so. `path` leads to the entry from the root of
-    its file: `("mcpServers", "git")`.
+    are not carried here, so that whoever takes the server over can say so. `env_file` is the file from which some of
+    `env` comes; `lacking` says, in a line for a person, what the client gives the server that is not here, and why (""
+    where all is). `path` leads to the entry from the root of its file: `("mcpServers", "git")`.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Server:
     secret_inputs: frozenset[str] = frozenset()
     disabled: bool = False
     unread: tuple[str, ...] = ()
+    env_file: Path | None = None
+    lacking: str = ""
     path: tuple[str, ...] = ()
 
 

@@ -2,8 +2,8 @@
 
 Sources: code.visualstudio.com, "MCP configuration reference" and "Variables reference"; microsoft/vscode,
 `src/vs/workbench/contrib/mcp/common/mcpConfiguration.ts` (comments and trailing commas are allowed; an `env` value may
-be null or a number). `${input:ID}` asks the person once and keeps the answer encrypted. `settings.json` with
-`mcp.servers` (user and workspace) is what versions before 1.102 wrote; it is read, never written.
+be null or a number). `envFile` is in `envfile`. `${input:ID}` asks the person once and keeps the answer encrypted.
+`settings.json` with `mcp.servers` (user and workspace) is what versions before 1.102 wrote; it is read, never written.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal
 
 from shim.clients.client import Entry, Extra, Machine
 from shim.clients.entries import Shape, editor_variables, servers_at
+from shim.clients.envfile import with_file
 from shim.clients.server import ClientName, Origin, Server, Unusable
 from shim.model import Json, JsonObject
 
@@ -51,7 +52,9 @@ class VSCode:
             path, within = ("mcp", "servers"), settings if isinstance(settings, dict) else {}
         secret = frozenset(_passwords(within.get("inputs")))
         for found in servers_at(document, path, origin, Shape(editor_variables(machine))):
-            yield replace(found, secret_inputs=secret) if isinstance(found, Server) else found
+            if isinstance(found, Server):
+                found = with_file(replace(found, secret_inputs=secret), document, machine)
+            yield found
 
     def stdio(self, command: Sequence[str], _machine: Machine) -> Entry:
         return Entry({"type": "stdio", "command": command[0], "args": list(command[1:])})

@@ -180,7 +180,7 @@ def test_vscode_inputs_folders_and_odd_values(desk: Desk) -> None:
     server = desk.server("vscode")
     assert server.command == (f"{desk.project}/bin/x", str(desk.home), "${input:k}")
     assert server.env == {"N": "1", "E": "${env:E}"}
-    assert (server.secret_inputs, server.unread) == (frozenset({"k"}), ("envFile",))
+    assert (server.secret_inputs, server.unread) == (frozenset({"k"}), ())
 
 
 def test_vscode_settings_of_older_versions(desk: Desk) -> None:
