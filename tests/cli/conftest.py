@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,18 @@ def edit(config: Path, old: str, new: str) -> int:
     before, after = config.read_text().split(old)
     config.write_text(f"{before}{new}{after}")
     return before.count("\n") + 1
+
+
+def leaving_traces(config: Path, name: str, **block: str) -> Path:
+    """Add an upstream that does nothing but leave the returned file behind when it is started."""
+    trace = config.parent / f"{name}-was-started"
+    script = f"open({str(trace)!r}, 'w').close()"
+    edit(
+        config,
+        "upstreams:\n",
+        f"upstreams:\n  {name}: {json.dumps({'command': [sys.executable, '-c', script], **block})}\n",
+    )
+    return trace
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import edit, leaving_traces
+from tests.cli.desk import SAYS
 from tests.promises.running import SHIM, environment, run
 
 LOG = '{"repo_path": "sample", "max_count": 1}'
@@ -31,6 +34,40 @@ async def test_hidden_and_unknown_are_1_and_look_the_same(config: Path, tool: st
     assert (code, out, err) == (1, "", f"mcp-shim: Unknown tool: {wire}\n")
     _, rows, _ = await run(config, "log", "list", "--json")
     assert [(row["decision"], row["reason"]) for row in json.loads(rows)] == [("deny", "no-grant")]
+
+
+async def test_a_call_starts_its_own_upstream_and_no_other(config: Path) -> None:
+    trace = leaving_traces(config, "other")
+    code, _, err = await run(config, "call", "--identity", "reader", "git/git_log", LOG)
+    assert (code, err, trace.exists()) == (0, "", False)
+    _, rows, _ = await run(config, "log", "list", "--json")
+    assert [(row["tool"], row["status"]) for row in json.loads(rows)] == [("git/git_log", "ok")]
+
+
+async def test_an_upstream_that_takes_the_name_of_the_tool_still_does(config: Path) -> None:
+    # Given a tool whose name another upstream, configured before, has on the wire
+    server = [sys.executable, "-c", SAYS]
+    tools = json.dumps([{"name": "log", "inputSchema": {"type": "object"}}])
+    first = {"command": server, "env": {"TOOLS": tools}, "prefix": "git__git_"}
+    edit(config, "upstreams:\n", f"upstreams:\n  first: {json.dumps(first)}\n")
+    code, _, err = await run(config, "call", "--identity", "reader", "git/git_log", LOG)
+    assert (code, err.splitlines()[-1]) == (1, "mcp-shim: Unknown tool: git__git_log")
+    assert "already taken by first/log" in err
+
+
+async def test_why_the_tool_may_not_be_there_is_said_once(config: Path) -> None:
+    edit(config, "mcp-server-time", "mcp-server-nowhere")
+    code, _, err = await run(config, "call", "--identity", "reader", "time/convert_time")
+    why, answer = err.splitlines()
+    assert "mcp-server-nowhere was not found" in why
+    assert (code, answer) == (1, "mcp-shim: Unknown tool: time__convert_time")
+
+
+async def test_why_a_known_tool_does_not_answer_is_said_once(config: Path) -> None:
+    await run(config, "call", "--identity", "reader", "time/get_current_time", '{"timezone": "Etc/UTC"}')
+    edit(config, "mcp-server-time", "mcp-server-nowhere")
+    code, out, err = await run(config, "call", "--identity", "reader", "time/get_current_time")
+    assert (code, out.count("is not available"), err) == (1, 1, "")
 
 
 async def test_a_refusal_and_an_error_of_the_tool_are_1(config: Path) -> None:

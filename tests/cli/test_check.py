@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import edit
 from tests.promises.running import run
 
@@ -27,6 +29,34 @@ async def test_an_upstream_that_is_down_is_a_problem(config: Path) -> None:
     time = found["upstreams"][1]
     assert (time["name"], time["state"], time["tools"]) == ("time", "down", None)
     assert time["error"]
+
+
+async def test_why_an_upstream_is_down_is_said_once(config: Path) -> None:
+    edit(config, "mcp-server-time", "mcp-server-nowhere")
+    _, out, err = await run(config, "check")
+    assert (out.count("mcp-server-nowhere was not found"), err) == (1, "")
+    # Who looks closer has the log as well, a JSON object a line where it is no terminal.
+    _, _, err = await run(config, "check", more={"MCP_SHIM_DEBUG": "1"})
+    told = [json.loads(line) for line in err.splitlines()]
+    assert {line["logger"] for line in told if "was not found" in line["message"]} == {"shim.upstream.time"}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "counted"),
+    [
+        ("", "2 grants, 2 upstreams"),
+        ("  - {name: a, to: [reader], allow: []}\n", "2 grants (1 more allows nothing yet), 2 upstreams"),
+        (
+            "  - {name: a, to: [reader], allow: []}\n  - {name: b, to: [reader], allow: []}\n",
+            "2 grants (2 more allow nothing yet), 2 upstreams",
+        ),
+        ("  - {name: a, to: [reader], deny: [git/git_add]}\n", "3 grants, 2 upstreams"),
+    ],
+)
+async def test_what_waits_to_be_filled_is_not_counted_as_a_grant(config: Path, waiting: str, counted: str) -> None:
+    edit(config, "grants:\n", f"grants:\n{waiting}")
+    code, out, _ = await run(config, "check", "--offline")
+    assert (code, out.splitlines()[-1]) == (0, f"ok: {counted}")
 
 
 async def test_offline_reaches_nothing(config: Path) -> None:

@@ -206,3 +206,30 @@ async def test_following_until_told_to_stop(config: Path, words: list[str], numb
     # then each was told once, and the end is a good one
     assert [json.loads(line)["tool"] for line in (first, second)] == ["git__nothing", "git__more"]
     assert (process.returncode, rest, err) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("verb", [("log", "list"), ("log", "export", "--format", "csv")])
+@pytest.mark.parametrize(
+    ("filter_", "why"),
+    [
+        (("--decision", "denied"), "'denied' is not one of allow, deny; `--status denied` asks for that"),
+        (("--decision", "no"), "'no' is not one of allow, deny"),
+        (("--status", "deny"), "running, unknown; `--decision deny` asks for that"),
+        (("--status", "no"), "'no' is not one of ok, error, denied, failed, cancelled, running, unknown"),
+    ],
+)
+async def test_a_word_that_is_none_is_told_its_own_option(
+    lived: Lived, verb: tuple[str, ...], filter_: tuple[str, str], why: str
+) -> None:
+    code, out, err = await run(lived.config, *verb, *filter_)
+    assert (code, out) == (2, "")
+    assert err.rstrip().endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "statuses"),
+    [(("--decision", "deny"), ["denied"]), (("--decision", "allow"), ["ok", "ok"]), (("--status", "ok"), ["ok", "ok"])],
+)
+async def test_decision_and_status_filter(lived: Lived, filter_: tuple[str, str], statuses: list[str]) -> None:
+    _, out, _ = await run(lived.config, "log", "list", "--json", *filter_)
+    assert [row["status"] for row in json.loads(out)] == statuses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import edit
+from tests.cli.conftest import edit, leaving_traces
 from tests.promises.running import run
 
 
@@ -41,6 +41,33 @@ async def test_an_upstream_that_is_not_there_is_said(config: Path) -> None:
     assert code == 0
     assert {row["upstream"] for row in json.loads(out)} == {"git"}
     assert "time could not be reached" in err
+
+
+async def test_why_an_upstream_is_not_there_is_said_once(config: Path) -> None:
+    edit(config, "mcp-server-time", "mcp-server-nowhere")
+    _, _, err = await run(config, "tools")
+    assert err.count("mcp-server-nowhere was not found") == 1
+
+
+async def test_only_what_may_be_shown_is_reached(config: Path) -> None:
+    # given an upstream that one identity may see something of, and others not
+    trace = leaving_traces(config, "other")
+    edit(config, "allow: [git/git_commit]", "allow: [git/git_commit, 'other/**']")
+    # when it is asked about those who may not, or about another tool, then it is not started
+    _, out, err = await run(config, "tools", "--identity", "reader", "--json")
+    assert ({row["upstream"] for row in json.loads(out)}, err) == ({"git", "time"}, "")
+    await run(config, "tools", "--tool", "git/git_commit")
+    assert not trace.exists()
+    # and it is, when it may be
+    _, _, err = await run(config, "tools", "--identity", "writer")
+    assert "other could not be reached" in err
+    assert trace.exists()
+
+
+async def test_an_upstream_that_may_take_its_names_is_reached_as_well(config: Path) -> None:
+    trace = leaving_traces(config, "other", prefix="git")
+    await run(config, "tools", "--identity", "reader")
+    assert trace.exists()
 
 
 async def test_explain(config: Path) -> None:
