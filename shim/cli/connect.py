@@ -5,30 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shim.cli import clientfiles as said
 from shim.cli import completing, knowing, output
-from shim.cli.errors import PROBLEM, problem, usage
+from shim.cli.errors import problem, usage
 from shim.cli.options import DEFAULT_CONFIG, Config, configuration
 from shim.cli.text import visible
-from shim.clients.server import ClientName, Server, Unusable
-from shim.errors import ConfigurationError
+from shim.clients.server import ClientName, Server
 from shim.model import JsonObject
 
 if TYPE_CHECKING:
     from shim.clients.client import Client, Entry, Machine
-    from shim.clients.connection import Fronted
     from shim.config.configuration import Configuration
-
-_MOST = 8
-"""Servers that one line names; the rest are counted."""
-_LONGEST = 120
-"""Characters of a server's name that are shown."""
 
 
 def connect(
@@ -41,8 +34,13 @@ def connect(
     write: Annotated[bool, typer.Option("--write", help="Put the entry into the client's file.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="With --write: move out what the shim fronts.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put everything back.")] = False,
+    from_: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="FILE", help="Look at this file of the client, too; servers stand there."),
+    ] = None,
 ) -> None:
     """The configuration of a client, printed, written or taken back."""
+    from shim.cli import disconnecting
     from shim.clients.connection import LeftAlone
     from shim.clients.registry import CLIENTS
 
@@ -50,30 +48,29 @@ def connect(
         raise usage("--undo stands alone: it takes back what --write and --replace did")
     if replace and not write:
         raise usage("--replace changes files: write it together with --write")
-    machine = _machine()
+    if from_ and not (write or undo):
+        raise usage("--from names what --write, --replace or --undo look at")
+    for text in from_ or () if write else ():
+        if not os.path.lexists(text):
+            raise usage(f"--from: {visible(text)} is no file")
+    began = datetime.now(UTC)
+    machine = said.machine(os.environ, Path.cwd(), sys.platform, from_ or ())
     try:
         if undo:
-            _undo(CLIENTS[client], machine, config)
+            disconnecting.undo(CLIENTS[client], machine, config, began)
             return
         if identity is None:
             raise usage("--identity NAME: say who the client is")
         loaded = configuration(config, expand=False)
         entry = _entry(loaded, CLIENTS[client], machine, identity)
         if write:
-            _write(loaded, CLIENTS[client], machine, identity, entry, replace=replace)
+            _write(loaded, CLIENTS[client], machine, identity, entry, began, replace=replace)
         else:
             output.line(_snippet(CLIENTS[client], entry))
-            output.say(f"put this into {_shown(CLIENTS[client].user_file(machine))}, or run it again with --write")
+            output.say(f"put this into {said.shown(CLIENTS[client].user_file(machine))}, or run it again with --write")
             _say_next(loaded, CLIENTS[client], identity)
     except LeftAlone as error:
         raise problem(str(error)) from None
-
-
-def _machine() -> Machine:
-    from shim.clients.client import Machine
-
-    home = Path(os.environ["HOME"]) if os.environ.get("HOME") else Path.home()
-    return Machine(home, Path.cwd(), os.environ, "darwin" if sys.platform == "darwin" else "linux")
 
 
 def _entry(loaded: Configuration, client: Client, machine: Machine, identity: str) -> Entry:
@@ -144,40 +141,39 @@ def _escaped(text: str) -> str:
     return "".join(safe)
 
 
-def _fronted(loaded: Configuration | None, machine: Machine) -> Fronted:
-    from shim.clients.matching import fronting
-
-    if loaded is None:
-        return lambda _: True
-    upstreams = loaded.upstreams
-    return lambda server: fronting(server, upstreams, environ=machine.environ, folder=machine.folder) is not None
-
-
 def _write(
-    loaded: Configuration, client: Client, machine: Machine, identity: str, entry: Entry, *, replace: bool
+    loaded: Configuration,
+    client: Client,
+    machine: Machine,
+    identity: str,
+    entry: Entry,
+    began: datetime,
+    *,
+    replace: bool,
 ) -> None:
     from shim.clients import connection
 
-    fronted = _fronted(loaded, machine)
-    done = connection.connect(client, machine, entry, datetime.now(UTC), fronted=fronted, moving=replace)
+    fronted = said.fronted([loaded], machine)
+    done = connection.connect(client, machine, entry, began, fronted=fronted, moving=replace)
     if not done.backups:
-        output.say(f"{_shown(done.file)}: already connected as {identity}; nothing was changed")
+        output.say(f"{said.shown(done.file)}: already connected as {identity}; nothing was changed")
     else:
-        output.say(f"{_shown(done.file)}: {client.title} is connected as {identity}")
+        output.say(f"{said.shown(done.file)}: {client.title} is connected as {identity}")
         if done.moved:
-            output.say(f"moved behind the shim: {_named(done.moved)}")
-        output.say(f"kept for --undo, with any key that stood there: {', '.join(map(_shown, done.backups))}")
+            output.say(f"moved behind the shim: {said.named(done.moved)}")
+        output.say(f"kept for --undo, with any key that stood there: {said.paths(done.backups)}")
         if any(server.origin.scope == "project" for server in done.moved):
             output.say(
                 "files of a project may be shared: whoever uses them without the shim has those servers no more. "
                 "Leave what was kept out of version control; --undo puts everything back"
             )
     if done.around:
-        output.say(f"not governed, {client.title} still has: {_named(done.around)}")
+        output.say(f"not governed, {client.title} still has: {said.named(done.around)}")
         if not replace and any(isinstance(one, Server) and fronted(one) for one in done.around):
             output.say("add --replace to move out those that the shim fronts")
+    said.sweep(client, machine, began)
     _say_next(loaded, client, identity)
-    _end(done.alone)
+    said.end(done.alone)
 
 
 def _say_next(loaded: Configuration, client: Client, identity: str) -> None:
@@ -192,52 +188,6 @@ def _say_next(loaded: Configuration, client: Client, identity: str) -> None:
     output.say(f"next: mcp-shim token new {identity}")
     output.say(f"      {client.token_hint()}" + (f": export {TOKEN}=…" if TOKEN in client.token_hint() else ""))
     output.say(f"      mcp-shim serve has to run; then restart {client.title}")
-
-
-def _undo(client: Client, machine: Machine, config: Path) -> None:
-    from shim.clients import undoing
-
-    loaded: Configuration | None = None
-    try:
-        loaded = configuration(config, expand=False)
-    except ConfigurationError:
-        # Taking the shim away must work without one that holds: then what was moved is guessed to be all that is gone.
-        output.say("the configuration cannot be read; every server of the backup that is gone is put back")
-    done = undoing.undo(client, machine, fronted=_fronted(loaded, machine))
-    if done is None:
-        output.say(f"{_shown(client.user_file(machine))}: there is no entry of the shim; nothing to undo")
-        return
-    if not done.backup:
-        output.say("there is no backup: only the entry was taken out")
-    elif done.exact:
-        output.say("everything is as it was before")
-    else:
-        output.say("something was changed since: that stays, and the entry was taken out")
-    for path in done.files:
-        output.say(f"{'changed' if os.path.lexists(path) else 'removed'}: {_shown(path)}")
-    if done.back:
-        output.say(f"put back: {_named(done.back)}")
-    if done.lost:
-        output.say(f"not put back, since the shim does not front them; see the backup: {_named(done.lost)}")
-    output.say(f"next: restart {client.title}")
-    _end(done.alone)
-
-
-def _named(servers: Sequence[Server | Unusable]) -> str:
-    names = [f"{visible((server.name or '')[:_LONGEST])} ({_shown(server.origin.file)})" for server in servers[:_MOST]]
-    more = f" and {len(servers) - _MOST} more" if len(servers) > _MOST else ""
-    return ", ".join(names) + more
-
-
-def _shown(path: Path) -> str:
-    return visible(str(path))
-
-
-def _end(alone: Sequence[str]) -> None:
-    for line in alone:
-        output.say(f"mcp-shim: {visible(line)}")
-    if alone:
-        raise typer.Exit(PROBLEM)
 
 
 def add_to(app: typer.Typer) -> None:

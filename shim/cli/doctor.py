@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shim.cli import output
+from shim.cli import clientfiles, output
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEBUG_VARIABLE, DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import visible
@@ -20,21 +20,29 @@ from shim.errors import ConfigurationError, ShimError
 
 if TYPE_CHECKING:
     from shim.cli.checkup.checks import Check
+    from shim.clients.client import Machine
     from shim.config.configuration import Configuration
 
 
-def doctor(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def doctor(
+    config: Config = DEFAULT_CONFIG,
+    from_: Annotated[
+        list[str] | None, typer.Option("--from", metavar="FILE", help="Look at this file of a client, too.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Look at everything, change nothing, and say what to do. Installation, files, store, upstreams, clients."""
     if not os.environ.get(DEBUG_VARIABLE):
         # What the parts would say of an upstream that fails is a line of the report.
         logging.getLogger("shim").addHandler(logging.NullHandler())
+    machine = clientfiles.machine(os.environ, Path.cwd(), sys.platform, from_ or ())
     fault: ConfigurationError | None = None
     loaded: Configuration | None = None
     try:
         loaded = configuration(config)
     except ConfigurationError as error:
         fault = error
-    checks = _shown(_checks(config, loaded, fault), as_json=as_json)
+    checks = _shown(_checks(config, loaded, fault, machine), as_json=as_json)
     ok = all(check.level != "error" for check in checks)
     if as_json:
         output.json_object({"ok": ok, "checks": [asdict(check) for check in checks]})
@@ -46,10 +54,11 @@ def doctor(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         raise typer.Exit(PROBLEM)
 
 
-def _checks(path: Path, loaded: Configuration | None, fault: ConfigurationError | None) -> Iterator[Check]:
+def _checks(
+    path: Path, loaded: Configuration | None, fault: ConfigurationError | None, machine: Machine
+) -> Iterator[Check]:
     from shim.cli.checkup import clients, files, identities, installation, listening, secrets, store, upstreams
 
-    machine = clients.machine(os.environ, Path.cwd(), sys.platform)
     yield from installation.checks(os.environ)
     if loaded is None:
         yield from files.unread(path, fault)
@@ -58,9 +67,11 @@ def _checks(path: Path, loaded: Configuration | None, fault: ConfigurationError 
     yield from _guarded("files", files.checks(loaded))
     yield from _guarded("store", store.checks(loaded))
     yield from _guarded("secrets", secrets.checks(loaded))
-    yield from _guarded("upstreams", upstreams.checks(loaded))
+    reached = list(_guarded("upstreams", upstreams.checks(loaded)))
+    yield from reached
     yield from _guarded("clients", clients.checks(loaded, machine))
-    yield from _guarded("identities", identities.checks(loaded, os.environ))
+    down = [check.name for check in reached if check.level == "error"]
+    yield from _guarded("identities", identities.checks(loaded, os.environ, down=down))
     yield from _guarded("server", listening.checks(loaded))
 
 

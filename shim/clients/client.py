@@ -21,12 +21,16 @@ System: TypeAlias = Literal["linux", "darwin"]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a client would run: the person's home, the folder it is opened in, its environment, the system."""
+    """Where a client would run: the person's home, the folder it is opened in, its environment, the system.
+
+    `named` are files to look at besides those that the client finds by itself.
+    """
 
     home: Path
     folder: Path
     environ: Mapping[str, str]
     system: System
+    named: tuple[Path, ...] = ()
 
     def configured(self, variable: str, default: Path) -> Path:
         """The folder that an environment variable names, if it does; a relative one counts from the folder."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import datetime
 from pathlib import Path
 
 from shim.clients.changing import Change, changed, connecting, document_of, element, entry_place, value_at
 from shim.clients.client import ENTRY, Client, Entry, Machine
 from shim.clients.errors import Uneditable, Unreadable
+from shim.clients.places import origins
 from shim.clients.reading import read_bytes
-from shim.clients.replacing import Changed, back_up, replace, stamp_for
+from shim.clients.replacing import Changed, back_up, note, replace, stamp_for
 from shim.clients.server import Origin, Server, Unusable
 
 ATTEMPTS = 3
@@ -83,11 +85,11 @@ def connect(
 def _plan(
     client: Client, machine: Machine, entry: Entry, fronted: Fronted, moving: bool
 ) -> tuple[list[Edit], tuple[Server | Unusable, ...], tuple[str, ...]]:
-    user = Origin(client.name, client.user_file(machine), "user")
     edits: list[Edit] = []
     around: list[Server | Unusable] = []
     alone: list[str] = []
-    for origin in [user, *(other for other in client.files(machine) if other.file != user.file)]:
+    user, *others = origins(client, machine)
+    for origin in (user, *others):
         try:
             before = read_bytes(origin.file)
             if before is None and origin is not user:
@@ -108,8 +110,35 @@ def _plan(
 
 def entries_in(client: Client, content: bytes | None, origin: Origin, machine: Machine) -> list[Server | Unusable]:
     """What one file holds but for the shim under any name, also what cannot be used. Raises Unreadable."""
-    found = client.read(document_of(client, content), origin, machine)
+    found = client.read(document_of(client, content), origin, _opened(machine, origin))
     return [one for one in found if one.name not in (None, ENTRY) and not _is_shim(one)]
+
+
+def entry_in(client: Client, content: bytes | None, origin: Origin, machine: Machine) -> Server | None:
+    """The shim's entry in one file, as the client reads it. Raises Unreadable."""
+    found = client.read(document_of(client, content), origin, _opened(machine, origin))
+    return next((one for one in found if one.name == ENTRY and isinstance(one, Server)), None)
+
+
+def configuration_of(entry: Server, machine: Machine) -> Path | None:
+    """The configuration that an entry of the shim starts it with; None: it says none, or reaches a server."""
+    named = option(entry.command or (), "--config")
+    return machine.folder / named if named is not None else None
+
+
+def option(command: Sequence[str], name: str) -> str | None:
+    """What a command line gives an option, in either spelling."""
+    for at, word in enumerate(command):
+        if word == name and at + 1 < len(command):
+            return command[at + 1]
+        if word.startswith(f"{name}="):
+            return word.removeprefix(f"{name}=")
+    return None
+
+
+def _opened(machine: Machine, origin: Origin) -> Machine:
+    # In the folder whose file it is.
+    return machine if origin.folder is None else replaced(machine, folder=origin.folder)
 
 
 def _is_shim(one: Server | Unusable) -> bool:
@@ -142,13 +171,18 @@ def apply(edits: Sequence[Edit], now: datetime | None) -> tuple[Path, ...]:
     by then stays so.
     """
     kept: list[Path] = []
+    notes: list[Path] = []
     done = 0
     try:
         if now is not None:
-            stamp = stamp_for((edit.origin.file for edit in edits), now)
+            files = [edit.origin.file for edit in edits]
+            stamp = stamp_for(files, now)
             for edit in edits:
                 with _naming(edit.origin.file):
                     kept.append(back_up(edit.origin.file, edit.before, stamp))
+            if len(files) > 1:
+                with _naming(files[0]):
+                    notes.append(note(files[0], stamp, files[1:]))
         for edit in edits:
             if edit.before != edit.after:
                 with _naming(edit.origin.file):
@@ -156,7 +190,7 @@ def apply(edits: Sequence[Edit], now: datetime | None) -> tuple[Path, ...]:
             done += 1
     finally:
         # A backup of a file that was not changed after all would tell of a change that never was.
-        for path in kept[done:]:
+        for path in (*kept[done:], *(notes if not done else ())):
             path.unlink(missing_ok=True)
     return tuple(kept)
 

@@ -103,7 +103,7 @@ def toml_document(text: str) -> JsonObject:
     if _LONG_KEY.search(text):
         raise Unreadable(f"a key in it has more than {_MOST_PARTS} parts")
     try:
-        document: JsonObject = tomllib.loads(text.removeprefix(BOM))
+        document: JsonObject = tomllib.loads(text.removeprefix(BOM), parse_float=_number)
     except tomllib.TOMLDecodeError as error:
         raise Unreadable(f"it is not TOML: {error}") from None
     except ValueError:
@@ -117,6 +117,14 @@ def toml_document(text: str) -> JsonObject:
         if not level:
             return document
     raise Unreadable(_TOO_DEEP)
+
+
+_NAN = float("nan")
+
+
+def _number(text: str) -> float:
+    # The same object for all: what stayed as it was then equals what it was, though no NaN equals another.
+    return _NAN if "nan" in text else float(text)
 
 
 _MOST_PARTS = 16

@@ -15,6 +15,7 @@ from shim.clients.cursor import Cursor
 from shim.clients.entries import unusable
 from shim.clients.errors import Unreadable
 from shim.clients.gemini import Gemini
+from shim.clients.places import named_origin
 from shim.clients.reading import decoded, json_document, read_bytes, toml_document
 from shim.clients.server import ClientName, Found, Origin, Server, Unusable
 from shim.clients.vscode import VSCode
@@ -51,11 +52,8 @@ def read_file(path: Path, *, home: Path, folder: Path, environ: Mapping[str, str
             if _same(origin.file, path):
                 return found_in([(client, Origin(client.name, path, origin.scope, origin.folder))], machine)
     client = CLIENTS[_guess(path)]
-    # Somebody named it: its servers are of that file's folder, as in a project.
-    parent = (folder / path).parent
-    inner = parent.parent if parent.name in (".vscode", ".cursor", ".codex", ".gemini") else parent
-    origin = Origin(client.name, path, "project", inner)
-    found = found_in([(client, origin)], Machine(home, inner, environ, system))
+    origin = named_origin(client.name, path, machine)
+    found = found_in([(client, origin)], Machine(home, origin.folder or folder, environ, system))
     if not found.files:
         return Found(unusable=(Unusable(origin, None, "there is no such file"),))
     return found

@@ -1,27 +1,32 @@
 """Replacing a client's file whole: backed up first, never half-written, never over what somebody else wrote since.
 
 A backup is `FILE.bak-TIME` beside the file, or `FILE.bak-TIME-absent` (empty) where there was none. All files that one
-command changes have the same TIME, so that what was done together can be undone together.
+command changes have the same TIME, so that what was done together can be undone together; where there are several,
+`FILE.bak-TIME-with` beside the user's names the others.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import stat
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from shim.clients.errors import Uneditable, Unreadable
-from shim.clients.reading import read_bytes
-from shim.store.files import sync, sync_folder
+from shim.clients.reading import MOST, decoded, json_document, read_bytes
+from shim.clients.temporaries import beside
+from shim.store.files import sync_folder
 
-_STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d{1,4}))?(-absent)?")
+_STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d{1,4}))?(-absent|-with)?")
+
+
+_WITH = "-with"
 
 
 class Changed(Exception):
@@ -48,23 +53,33 @@ class Backup:
 
 def backups(file: Path) -> list[Backup]:
     """The backups of a file, the newest first."""
-    found: list[tuple[str, int, Backup]] = []
+    found = [
+        (match[1], int(match[2] or 1), Backup(_stamp(match), path, bool(match[3])))
+        for path, match in _beside_it(file)
+        if match[3] != _WITH
+    ]
+    return [backup for *_, backup in sorted(found, key=lambda one: one[:2], reverse=True)]
+
+
+def _beside_it(file: Path) -> Iterator[tuple[Path, re.Match[str]]]:
     prefix = f"{file.name}.bak-"
     try:
         names = [path.name for path in file.parent.iterdir()]
     except OSError:
-        return []
+        return
     for name in names:
         match = _STAMP.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
         if match is not None:
-            stamp = match[1] + (f"-{match[2]}" if match[2] else "")
-            found.append((match[1], int(match[2] or 1), Backup(stamp, file.parent / name, bool(match[3]))))
-    return [backup for *_, backup in sorted(found, key=lambda one: one[:2], reverse=True)]
+            yield file.parent / name, match
+
+
+def _stamp(match: re.Match[str]) -> str:
+    return match[1] + (f"-{match[2]}" if match[2] else "")
 
 
 def stamp_for(files: Iterable[Path], now: datetime) -> str:
     """A stamp that no backup of these files has yet, and that comes after those of the same second."""
-    taken = {backup.stamp for file in files for backup in backups(file)}
+    taken = {_stamp(match) for file in files for _, match in _beside_it(file)}
     stamp = first = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     count = 1
     while stamp in taken:
@@ -75,11 +90,48 @@ def stamp_for(files: Iterable[Path], now: datetime) -> str:
 
 def back_up(file: Path, content: bytes | None, stamp: str) -> Path:
     """Keep what a file held, for its owner alone. Raises Uneditable."""
-    path = file.with_name(f"{file.name}.bak-{stamp}{'-absent' if content is None else ''}")
+    return _keep(file, f"{stamp}{'-absent' if content is None else ''}", content or b"")
+
+
+def note(file: Path, stamp: str, others: Sequence[Path]) -> Path:
+    """Keep which files were changed together with the user's. Raises Uneditable."""
+    return _keep(file, stamp + _WITH, json.dumps({"files": [str(other) for other in others]}).encode())
+
+
+def noted(file: Path, stamp: str) -> list[Path]:
+    """The files that were changed together with the user's. Raises Unreadable."""
+    content = read_bytes(_note(file, stamp))
+    listed = json_document(decoded(content)).get("files") if content is not None else []
+    return [Path(one) for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+
+
+def _note(file: Path, stamp: str) -> Path:
+    return file.with_name(f"{file.name}.bak-{stamp}{_WITH}")
+
+
+def discard(file: Path, backup: Backup, content: bytes | None) -> bool:
+    """Remove a backup that holds this and is a plain file of this user, and the note with it; whether it is gone."""
+    with suppress(OSError):
+        descriptor = os.open(backup.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as opened:
+            found = os.fstat(descriptor)
+            is_ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+            if not is_ours or opened.read(MOST + 1) != (content or b""):
+                return False
+        # The note first: a backup without one is looked at as one that was made alone.
+        _note(file, backup.stamp).unlink(missing_ok=True)
+        backup.path.unlink()
+        sync_folder(file.parent)
+        return True
+    return False
+
+
+def _keep(file: Path, suffix: str, content: bytes) -> Path:
+    path = file.with_name(f"{file.name}.bak-{suffix}")
     try:
         _make_folder(file.parent)
-        with _beside(path, content or b"", 0o600) as written:
-            _link(written, path)
+        with beside(path, content) as written:
+            _link(written.path, path)
         sync_folder(file.parent)
     except OSError as error:
         raise Uneditable(f"its backup {path} cannot be written: {error.strerror}") from None
@@ -108,33 +160,19 @@ def replace(file: Path, before: bytes | None, after: bytes | None) -> None:
 
 def _put(target: Path, before: bytes | None, after: bytes) -> None:
     mode = stat.S_IMODE(target.stat().st_mode) if before is not None else 0o600
-    with _beside(target, after, mode) as written:
+    with beside(target, after) as written:
         # As late as can be: what is written between this look and the next call is lost, and nothing can prevent that.
         if _now(target) != before:
             raise Changed
         if before is not None:
-            written.replace(target)
+            # Not before it takes the place: what a kill leaves behind may hold keys, and is for its owner alone.
+            os.fchmod(written.descriptor, mode)
+            written.path.replace(target)
             return
         try:
-            _link(written, target)
+            _link(written.path, target)
         except FileExistsError:
             raise Changed from None
-
-
-@contextmanager
-def _beside(target: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """A file beside another, whole and on the disk; whoever wants it gives it a name, for it goes in the end."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
-    written = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(descriptor, mode)
-            sync(descriptor)
-        yield written
-    finally:
-        written.unlink(missing_ok=True)
 
 
 def _link(written: Path, target: Path) -> None:

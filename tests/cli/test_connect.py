@@ -155,7 +155,90 @@ async def test_there_and_back(config: Path, sample: Sample) -> None:
     code, _, err = await connect(config, sample.client, "--identity", "reader", "--undo")
     assert code == 0, err
     assert "everything is as it was before" in err
+    assert "needed no more, and removed: " in err
     assert file.read_bytes() == sample.text.encode()
+    assert [path for path in config.parent.rglob("*") if ".bak-" in path.name] == []
+
+
+GIT, TIME = {"command": "mcp-server-git"}, {"command": "mcp-server-time"}
+
+
+async def _connect_twice(config: Path, last: JsonObject) -> Path:
+    """Cursor, whose servers one configuration after the other took, and which has another one since."""
+    file = config.parent / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"mcpServers": {"git": GIT, "clock": TIME, "mine": {"command": "mine"}}}, indent=1))
+    for name, program in (("one", "mcp-server-git"), ("two", "mcp-server-time")):
+        other = config.with_name(f"{name}.yaml")
+        other.write_text(f"version: 1\nstore: sqlite:{name}.db\nupstreams:\n  up: {{command: [{program}]}}\n"
+                         "identities: {me: {local: true}}\n")  # fmt: skip
+        code, _, err = await connect(other, "cursor", "--identity", "me", "--write", "--replace")
+        assert code == 0, err
+    document = json.loads(file.read_text())
+    assert sorted(document["mcpServers"]) == ["mcp-shim", "mine"]
+    file.write_text(json.dumps({"mcpServers": {"mcp-shim": document["mcpServers"]["mcp-shim"], **last}}))
+    return file
+
+
+async def test_servers_that_another_configuration_took_come_back_as_well(config: Path) -> None:
+    file = await _connect_twice(config, {"new": {"command": "new"}})
+    # When it is taken back by neither of both, after a person removed one server and added another
+    code, _, err = await connect(config, "cursor", "--undo")
+    assert code == 0, err
+    # Then what the shim took is there again, and what the person removed is said to be in the backups
+    assert json.loads(file.read_text())["mcpServers"] == {"new": {"command": "new"}, "git": GIT, "clock": TIME}
+    [said] = [line for line in err.splitlines() if line.startswith("not put back, since no upstream of ")]
+    assert all(name in said for name in ("one.yaml", "two.yaml", "mine ("))
+    assert "git (" not in said
+    kept = [line for line in err.splitlines() if line.startswith("kept, with any key")]
+    assert [line.count(".bak-") for line in kept] == [2]
+
+
+async def test_where_one_of_them_is_gone_all_comes_back(config: Path) -> None:
+    file = await _connect_twice(config, {})
+    config.with_name("one.yaml").unlink()
+    code, _, err = await connect(config, "cursor", "--undo")
+    assert code == 0, err
+    assert f"cannot be read: {config.with_name('one.yaml')}; every server" in err
+    assert sorted(json.loads(file.read_text())["mcpServers"]) == ["clock", "git", "mine"]
+
+
+async def test_a_configuration_that_is_named_need_not_be_there(config: Path) -> None:
+    await connect(config, "cursor", "--identity", "reader", "--write")
+    code, _, err = await connect(config.with_name("nowhere.yaml"), "cursor", "--undo")
+    assert (code, "cannot be read" in err) == (0, False)
+
+
+async def test_a_file_that_lies_elsewhere_is_named(config: Path) -> None:
+    # Given servers in a file that no client looks at in this folder
+    _front_git_with_a_key(config)
+    elsewhere = config.parent / "else where" / ".mcp.json"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(text := json.dumps({"mcpServers": {"git": GIT, "mine": {"command": "mine"}}}))
+    # When they are moved out of it by its name
+    named = "--from", str(elsewhere)
+    code, _, err = await connect(config, "claude-code", "--identity", "reader", "--write", "--replace", *named)
+    assert code == 0, err
+    assert f"moved behind the shim: git ({elsewhere})" in err
+    assert f"still has: mine ({elsewhere})" in err
+    # Then undoing without that name says how they come back
+    code, _, err = await connect(config, "claude-code", "--undo")
+    assert f"to put it back: --undo --from '{elsewhere}'" in err
+    assert json.loads(elsewhere.read_text())["mcpServers"].keys() == {"mine"}
+    code, _, err = await connect(config, "claude-code", "--undo", *named)
+    assert code == 0, err
+    assert elsewhere.read_text() == text
+    assert [path for path in config.parent.rglob("*") if ".bak-" in path.name] == []
+
+
+async def test_what_a_killed_run_left_is_removed_and_said(config: Path) -> None:
+    left = config.parent / ".cursor" / ".mcp.json.mcp-shim-abcdefgh"
+    left.parent.mkdir()
+    for words in (("--identity", "reader", "--write"), ("--undo",)):
+        left.touch(0o600)
+        _, _, err = await connect(config, "cursor", *words)
+        assert f"removed what a run that was killed had left: {left}" in err
+        assert not left.exists()
 
 
 async def test_what_bypasses_the_shim_is_said_and_shown_safely(config: Path) -> None:
@@ -216,6 +299,9 @@ WRONG: dict[str, list[str]] = {
     "--undo stands alone": ["cursor", "--identity", "reader", "--undo", "--write"],
     "cannot send a token": ["claude-desktop", "--identity", "remote"],
     "notepad": ["notepad", "--identity", "reader"],
+    "nowhere is no file": ["cursor", "--identity", "reader", "--write", "--from", "nowhere"],
+    "--from names what": ["cursor", "--identity", "reader", "--from", "nowhere"],
+    "--from: name a file": ["cursor", "--undo", "--from", ""],
 }
 
 

@@ -116,6 +116,34 @@ async def test_for_a_person_each_line_has_its_level_and_what_to_do(alone: Path) 
     assert lines[-1] == "1 error"
 
 
+async def test_one_fault_is_said_once(alone: Path) -> None:
+    # given a server that does not start, and one that is read by a secret whose file is missing
+    edit(alone, "mcp-server-time", "mcp-server-nowhere")
+    far = '{url: "http://127.0.0.1:9/mcp", headers: {A: "${secret:gone}"}, catalog: {gone: gone}}'
+    edit(alone, "identities:\n", f"  far: {far}\nsecrets:\n  gone: {{source: file, path: keys/gone}}\nidentities:\n")
+
+    # when all is looked at
+    code, out, err = await run(alone, "doctor")
+
+    # then each is one line and what to do, and what follows from it points there
+    assert (code, err) == (1, "")
+    assert out.count("cannot be read") == 1
+    assert out.count("was not found") == 1
+    assert "is not available" not in out
+    assert "keys: not there yet" not in out
+    assert "  error    far: down without the secret gone\n" in out
+    missing = out[out.index("  error    gone: file: ") :].splitlines()[1]
+    assert missing.strip().startswith(f"-> write it into {alone.parent}/keys/gone, ")
+
+
+async def test_a_variable_that_is_not_set_is_said_once(alone: Path) -> None:
+    line = edit(alone, "Etc/UTC]}", 'Etc/UTC], env: {A: "${env:NOT_SET_HERE}"}}')
+    code, out, err = await run(alone, "doctor")
+    assert code == 2
+    assert (out.count("NOT_SET_HERE"), err.count("NOT_SET_HERE")) == (0, 1)
+    assert f":{line}: " in err
+
+
 async def test_without_a_configuration_it_says_how_to_get_one(tmp_path: Path) -> None:
     report = await doctor(tmp_path / "shim.yaml")
     assert report.code == 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shim.cli import clientfiles
 from shim.cli.checkup import clients
 from shim.cli.checkup.checks import Check
 from shim.config.loader import load
@@ -20,7 +22,7 @@ def client_file(folder: Path, servers: dict[str, Any]) -> None:
 
 def of_claude_code(config: Path) -> Check:
     """What is said of Claude Code, opened in the configuration's folder."""
-    machine = clients.machine(environment(config.parent), config.parent, "linux")
+    machine = clientfiles.machine(environment(config.parent), config.parent, "linux")
     [found] = [check for check in clients.checks(load(config, {}), machine) if check.name == "claude-code"]
     return found
 
@@ -68,6 +70,29 @@ def test_an_entry_that_leads_elsewhere_over_http_says_where(config: Path) -> Non
     assert of_claude_code(config).level == "ok"
     client_file(config.parent, {"mcp-shim": {"type": "http", "url": "http://127.0.0.1:1/mcp"}})
     assert of_claude_code(config).level == "error"
+
+
+def test_a_file_that_lies_elsewhere_is_looked_at_when_it_is_named(config: Path) -> None:
+    client_file(config.parent, {"mcp-shim": entry(config)})
+    elsewhere = config.parent / "else where" / ".mcp.json"
+    elsewhere.parent.mkdir()
+    time = {"command": f"{BIN}/mcp-server-time", "args": ["--local-timezone", "Etc/UTC"]}
+    client_file(elsewhere.parent, {"clock": time})
+    machine = clientfiles.machine(environment(config.parent), config.parent, "linux", [str(elsewhere)])
+    [found] = [check for check in clients.checks(load(config, {}), machine) if check.name == "claude-code"]
+    assert (found.level, f"clock (which is time, in {elsewhere})" in found.message) == ("warning", True)
+    assert (found.remedy or "").endswith(f"--write --replace --from '{elsewhere}'")
+
+
+def test_what_a_killed_run_left_is_said_and_the_remedy_removes_it(config: Path) -> None:
+    left = config.parent / ".cursor" / ".mcp.json.mcp-shim-abcdefgh"
+    left.parent.mkdir()
+    left.touch(0o600)
+    machine = clientfiles.machine(environment(config.parent), config.parent, "linux")
+    [found] = [check for check in clients.checks(None, machine) if check.name == "left over"]
+    assert (found.level, str(left) in found.message) == ("warning", True)
+    subprocess.run(found.remedy or "", shell=True, check=True)
+    assert not left.exists()
 
 
 def test_a_client_that_is_not_connected_or_not_readable_is_said(config: Path) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shim.cli.checkup.checks import Check, Section, counted
 from shim.cli.options import DEFAULT_CONFIG
+from shim.clients import temporaries
 from shim.clients.client import ENTRY, TOKEN, Machine
+from shim.clients.connection import option
 from shim.clients.matching import fronting
-from shim.clients.registry import CLIENTS, find
-from shim.clients.server import ClientName, Server, Unusable
+from shim.clients.registry import CLIENTS, find, read_file
+from shim.clients.server import ClientName, Found, Server, Unusable
 
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
@@ -31,7 +33,7 @@ _say = Section("clients")
 
 def checks(configuration: Configuration | None, machine: Machine) -> Iterator[Check]:
     """All lines of the section; with no configuration, only what there is. The files are read and not touched."""
-    found = find(None, home=machine.home, folder=machine.folder, environ=machine.environ, system=machine.system)
+    found = _found(machine)
     here = dict.fromkeys(origin.client for origin in found.files)
     broken = {unusable.origin.client for unusable in found.unusable}
     for client in here:
@@ -46,6 +48,30 @@ def checks(configuration: Configuration | None, machine: Machine) -> Iterator[Ch
         yield _unusable(unusable)
     if missing := [name for name in CLIENTS if name not in here]:
         yield _say.info("not found", f"no file of {', '.join(missing)}")
+    yield from _left(machine, found)
+
+
+def _found(machine: Machine) -> Found:
+    home, folder, environ, system = machine.home, machine.folder, machine.environ, machine.system
+    parts = [find(None, home=home, folder=folder, environ=environ, system=system)]
+    looked = {os.path.realpath(origin.file) for origin in parts[0].files}
+    for path in machine.named:
+        if (real := os.path.realpath(path)) not in looked:
+            looked.add(real)
+            parts.append(read_file(path, home=home, folder=folder, environ=environ, system=system))
+    return Found(
+        tuple(server for part in parts for server in part.servers),
+        tuple(unusable for part in parts for unusable in part.unusable),
+        tuple(origin for part in parts for origin in part.files),
+    )
+
+
+def _left(machine: Machine, found: Found) -> Iterator[Check]:
+    places = [origin.file for client in CLIENTS.values() for origin in client.files(machine)]
+    for file in dict.fromkeys([*places, *(origin.file for origin in found.files)]):
+        for path in temporaries.leftovers(file):
+            text = f"{path} is what a run that was killed left beside {file.name}; it may hold keys that stood there"
+            yield _say.warning("left over", text, f"rm {shlex.quote(str(path))}")
 
 
 def _seen(client: ClientName, servers: Sequence[Server]) -> Check:
@@ -86,17 +112,21 @@ def _client(
 def _bypassing(
     configuration: Configuration, machine: Machine, client: ClientName, around: Sequence[Server], entry: _Entry
 ) -> tuple[str, str]:
-    names, fronted = [], 0
+    names: list[str] = []
+    fronted: list[Server] = []
     for server in around:
         upstream = fronting(server, configuration.upstreams, environ=machine.environ, folder=machine.folder)
-        fronted += upstream is not None
+        if upstream is not None:
+            fronted.append(server)
         names.append(
             f"{server.name[:_LONGEST]} ({f'which is {upstream}, ' if upstream else ''}in {server.origin.file})"
         )
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     said = f"{counted(len(names), 'server')} bypassing the shim: {', '.join(names[:_MOST])}{more}"
     if fronted:
-        return said, f"{_connect(configuration, client, entry)} --replace"
+        places = dict.fromkeys(server.origin.file for server in fronted if server.origin.file in machine.named)
+        named = "".join(f" --from {shlex.quote(str(place))}" for place in places)
+        return said, f"{_connect(configuration, client, entry)} --replace{named}"
     return said, f"make upstreams of them (mcp-shim init --from {client} shows how), then connect with --replace"
 
 
@@ -129,8 +159,8 @@ def _entry(configuration: Configuration, machine: Machine, server: Server) -> _E
 def _stdio(configuration: Configuration, machine: Machine, server: Server) -> _Entry:
     command = server.command or ("",)
     folder = Path(server.cwd or server.origin.folder or machine.folder)
-    identity = _option(command, "--identity")
-    path = folder / (_option(command, "--config") or server.env.get("MCP_SHIM_CONFIG") or DEFAULT_CONFIG)
+    identity = option(command, "--identity")
+    path = folder / (option(command, "--config") or server.env.get("MCP_SHIM_CONFIG") or DEFAULT_CONFIG)
     program = command[0] if "/" not in command[0] else str(folder / command[0])
     if shutil.which(program, path=server.env.get("PATH") or machine.environ.get("PATH")) is None:
         return _bad(server, f"starts {command[0][:_LONGEST]}, which is not there", identity)
@@ -148,23 +178,8 @@ def _bad(server: Server, why: str, identity: str | None = None) -> _Entry:
     return _Entry(identity, wrong=f"the entry {server.name[:_LONGEST]} in {server.origin.file} {why}")
 
 
-def _option(command: Sequence[str], name: str) -> str | None:
-    for at, word in enumerate(command):
-        if word == name and at + 1 < len(command):
-            return command[at + 1]
-        if word.startswith(f"{name}="):
-            return word.removeprefix(f"{name}=")
-    return None
-
-
 def _connect(configuration: Configuration, client: ClientName, entry: _Entry | None = None) -> str:
     local = next((name for name, block in configuration.identities.items() if block.local), "NAME")
     identity = entry.identity if entry is not None and entry.identity in configuration.identities else local
     config = shlex.quote(str(configuration.path))
     return f"mcp-shim connect {client} --identity {identity} --config {config} --write"
-
-
-def machine(environ: Mapping[str, str], folder: Path, platform: str) -> Machine:
-    """This machine, as clients that are opened in this folder find it."""
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    return Machine(home, folder, environ, "darwin" if platform == "darwin" else "linux")

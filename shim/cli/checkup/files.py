@@ -30,9 +30,13 @@ class Kept:
 
 
 def checks(configuration: Configuration) -> Iterator[Check]:
-    """All lines of the section for a configuration that could be read."""
+    """All lines of the section for a configuration that could be read.
+
+    Of a secret that is not there only the section on secrets speaks, and of faults in the configuration standard error.
+    """
     for kept in _kept(configuration):
-        yield look(kept)
+        if kept.name not in ("secret", "secrets folder") or kept.path.exists():
+            yield look(kept)
 
 
 def unread(path: Path, fault: ConfigurationError | None) -> Iterator[Check]:
@@ -43,8 +47,8 @@ def unread(path: Path, fault: ConfigurationError | None) -> Iterator[Check]:
         return
     yield look(Kept("configuration", path, private=False))
     if fault is not None:
-        text = f"it cannot be used: {counted(len(fault.problems), 'fault')}, the first is {fault.problems[0]}"
-        yield _say.error("configuration", text, "mend what stands on standard error")
+        text = f"it cannot be used: {counted(len(fault.problems), 'fault')}"
+        yield _say.error("configuration", text, "mend what stands on standard error, line by line")
 
 
 def look(kept: Kept) -> Check:

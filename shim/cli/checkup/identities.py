@@ -9,7 +9,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -41,27 +41,32 @@ class Trip:
     error: str | None = None
 
 
-def checks(configuration: Configuration, environ: Mapping[str, str]) -> Iterator[Check]:
-    """All lines of the section. Lists alone are asked for; that they were shown is recorded, as for any client."""
+def checks(configuration: Configuration, environ: Mapping[str, str], *, down: Collection[str] = ()) -> Iterator[Check]:
+    """All lines of the section. Lists alone are asked for; that they were shown is recorded, as for any client.
+
+    `down` are the upstreams of which something was said already.
+    """
     from shim.cli.running import run
 
     local = [name for name, block in configuration.identities.items() if block.local]
     others = len(configuration.identities) - len(local)
     for name, trip in run(_all(configuration, local, environ)).items():
-        yield _identity(configuration, name, trip)
+        yield _identity(configuration, name, trip, down)
     if others:
         yield _say.info("not local", f"{others} that prove themselves by a token or not at all: not tried")
     if not configuration.identities:
         yield _say.warning("none", "nobody is configured, so nobody can call", "add one: `me: {local: true}`")
 
 
-def _identity(configuration: Configuration, name: str, trip: Trip) -> Check:
+def _identity(configuration: Configuration, name: str, trip: Trip, down: Collection[str]) -> Check:
     if trip.error is not None:
         command = f"mcp-shim stdio --identity {name} --config {shlex.quote(str(configuration.path))}"
         return _say.error(name, trip.error, f"start it by hand to see more: {command}")
     text = (
         f"sees {counted(trip.tools, 'tool')} over stdio, {trip.protocol}, {trip.seconds * 1000:.0f} ms with its start"
     )
+    if not trip.tools and set(configuration.upstreams) <= set(down):
+        return _say.warning(name, f"{text}: no upstream is up", "mend the upstreams above")
     if not trip.tools:
         remedy = f"allow it something under `grants:` of {configuration.path}, and see that its upstreams are up"
         return _say.warning(name, text, remedy)

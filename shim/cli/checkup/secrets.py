@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
 _say = Section("secrets")
 
 
+def _remedy(path: str | None, place: str) -> str:
+    # What else can be done, the reason says.
+    if path is not None and not os.path.lexists(path):
+        return f"write it into {shlex.quote(path)}, for its owner alone (0600); {place} names it"
+    return f"mend that, or change {place}"
+
+
 def checks(configuration: Configuration) -> Iterator[Check]:
     """All lines of the section."""
     if not configuration.secrets:
@@ -23,6 +32,6 @@ def checks(configuration: Configuration) -> Iterator[Check]:
     for name, block in configuration.secrets.items():
         place = configuration.secret_places[name]
         if name in why:
-            yield _say.error(name, f"{block.source}: {why[name]}", f"provide it, or see {place.file}:{place.line}")
+            yield _say.error(name, f"{block.source}: {why[name]}", _remedy(block.path, f"{place.file}:{place.line}"))
         else:
             yield _say.info(name, f"{block.source}: it is there; long-lived: it holds until somebody changes it")

@@ -32,13 +32,24 @@ def checks(configuration: Configuration) -> Iterator[Check]:
         yield _upstream(configuration, name, found, usable[name], left_out[name])
 
 
+def _secret(configuration: Configuration, error: str) -> str | None:
+    """The secret for want of which an upstream is down: why, the section on secrets has said."""
+    return next((name for name in configuration.secrets if error.startswith(f"The secret {name} is not ")), None)
+
+
 def _upstream(configuration: Configuration, name: str, found: Reached, usable: int, left_out: int) -> Check:
     place = configuration.upstream_places[name]
     there = f"{place.file}:{place.line}"
     status = found.status[name]
     if status.state != "up":
+        error = status.error or "it did not answer in time"
+        if (secret := _secret(configuration, error)) is not None:
+            return _say.error(
+                name, f"{status.state} without the secret {secret}", f"provide {secret}: see secrets above"
+            )
+        why = error.removeprefix(f"The upstream {name} is not available: ").removesuffix(".")
         remedy = f"see {there}: what stands there, tried by hand, shows more"
-        return _say.error(name, f"{status.state}: {status.error or 'it did not answer in time'}", remedy)
+        return _say.error(name, f"{status.state}: {why}", remedy)
     text = (
         f"up, {status.era}, {counted(usable, 'tool')}, {found.seconds[name]:.1f} s" if name in found.seconds else "up"
     )
