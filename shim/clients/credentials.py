@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from shim.clients.issued import looks_issued
+from shim.clients.options import Options
 from shim.clients.values import Key, Part, Text, Value, Variable, joined, literal
 from shim.record.redact import Redactor, names_secret
 
 _MORE_NAMES = re.compile(
-    r"(?:(?:^|[_.-])(?:keys?|pat|pwd|pass|passphrase|auth|dsn|sig|signature|session|jwt|bearer|mnemonic|webhook)"
-    r"|(?:access|auth|secret)key|(?:seed|recovery|backup)[_-]?phrase|webhook[_-]?url)\d*$"
+    r"(?:(?:^|[_.-])(?:keys?|pat|pwd|pass|passphrase|auth|dsn|sig|signature|session|jwt|bearer|mnemonic|webhook"
+    r"|licen[cs]e)|(?:access|auth|secret|licen[cs]e)key|session[_-]?string|(?:seed|recovery|backup)[_-]?phrase|webhook[_-]?url)\d*$"
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SWITCH = re.compile(r"(?:no|use|with|without|enable|disable|require|skip|allow|max)[-_]")
@@ -83,7 +85,7 @@ def looks_like_one(text: str) -> bool:
 
 
 def _has_shape(text: str) -> bool:
-    return Redactor().redact(text)[1] > 0
+    return looks_issued(text) or Redactor().redact(text)[1] > 0
 
 
 def is_random(text: str) -> bool:
@@ -143,10 +145,17 @@ def in_words(words: tuple[Value, ...], wanted: str, *, known: frozenset[str] = f
     result: list[Value] = []
     flag: str | None = None
     after_option = False
+    options = Options()
     for value in words:
         text = literal(value)
         if text is None:
             result.append(_in_pieces(value, wanted, known, named=flag is not None))
+            flag, after_option = None, False
+            continue
+        password = options.password_in(text)
+        options.see(text)
+        if password is not None:
+            result.append(joined([Text(text[:password]), Key(text[password:], f"{wanted}-password")]))
             flag, after_option = None, False
             continue
         option = _FLAG.fullmatch(text)
@@ -174,6 +183,9 @@ def _in_word(text: str, wanted: str, known: frozenset[str]) -> Value:
         at = before.end()
         if names_credential(name):
             named, wanted = True, f"{wanted}-{name.strip('-')}"
+    if not named and looks_issued(text) and not looks_issued(text[at:]):
+        # `jdbc:oracle:thin:…`: what was taken for names belongs to it.
+        return (Key(text, wanted),)
     return joined([Text(text[:at]), *_found(text[at:], wanted, named=named, known=known)])
 
 

@@ -258,5 +258,13 @@ def test_finding_keys_loses_no_text(text: str) -> None:
         credentials.in_member(value, "x", "w"),
         credentials.in_url(value, "w"),
         *credentials.in_words((value,), "w"),
+        *[
+            credentials.in_words((*map(_word, before), value), "w")[-1]
+            for before in (["-u"], ["mysql", "-p"], ["mysql"])
+        ],
     ):
         assert "".join(part.text for part in found if isinstance(part, Text | Key)) == text
+
+
+def _word(text: str) -> Value:
+    return (Text(text),)
