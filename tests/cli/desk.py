@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shim.cli import sample
+from shim.model import JsonObject
 from tests.promises.running import SHIM, environment
 
 SAYS = """
@@ -36,7 +35,7 @@ for line in sys.stdin:
 """A server whose tools are what TOOLS says, and which leaves a trace when more is asked of it than to list them."""
 
 
-def says(tools: list[dict[str, Any]], **env: str) -> dict[str, Any]:
+def says(tools: list[JsonObject], **env: str) -> JsonObject:
     return {"command": sys.executable, "args": ["-c", SAYS], "env": {"TOOLS": json.dumps(tools), **env}}
 
 
@@ -51,7 +50,7 @@ class Desk:
     def config(self) -> Path:
         return self.folder / "config" / "shim.yaml"
 
-    def have(self, **servers: Mapping[str, Any]) -> None:
+    def have(self, **servers: JsonObject) -> None:
         (self.folder / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
 
     async def start(self, *arguments: str, **more: str) -> asyncio.subprocess.Process:

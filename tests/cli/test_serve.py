@@ -9,10 +9,10 @@ import pty
 import signal
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from shim.model import JsonObject
 from tests.promises.running import SHIM, START, environment, run, serving
 
 
@@ -79,7 +79,7 @@ async def test_one_client_over_stdio(config: Path) -> None:
     listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
     for message in (hello, ready, listing):
         process.stdin.write(json.dumps(message).encode() + b"\n")
-    answers: dict[int, dict[str, Any]] = {}
+    answers: dict[int, JsonObject] = {}
     while len(answers) < 2:
         message = json.loads(await asyncio.wait_for(process.stdout.readline(), START))
         # Notices, such as of a list that changed while servers were still starting, have no id.

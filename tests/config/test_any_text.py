@@ -59,15 +59,18 @@ def faults_of(path: Path, *, expand: bool) -> tuple[Problem, ...]:
         return error.problems or (Problem("", 0, "error", ""),)
 
 
-def ends_well(data: bytes) -> None:
+def ill_said(data: bytes) -> list[Problem]:
+    """What is said of a file that holds this, and does not lead to a line of it in words that can be shown."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), "grants: [{name: more}]\n", "more.yml")
         path = write(Path(folder), data)
         lines = data.count(b"\n") + data.count(b"\r") + 2
-        for problem in faults_of(path, expand=True) + faults_of(path, expand=False):
-            assert 1 <= problem.line <= lines
-            assert problem.message
-            assert problem.message.isprintable()
+        said = faults_of(path, expand=True) + faults_of(path, expand=False)
+        return [
+            problem
+            for problem in said
+            if not (1 <= problem.line <= lines and problem.message and problem.message.isprintable())
+        ]
 
 
 @settings(max_examples=150, deadline=None)
@@ -77,16 +80,17 @@ def ends_well(data: bytes) -> None:
 @example(b"- " * 20_000)
 @example(b"{? " * 20_000)
 def test_any_bytes(data: bytes) -> None:
-    ends_well(data)
+    assert ill_said(data) == []
 
 
 @settings(max_examples=200, deadline=None)
 @given(document)
 def test_any_document_of_the_right_outline(document: dict[str, object]) -> None:
-    ends_well(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).encode("utf-8", "surrogatepass"))
+    text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    assert ill_said(text.encode("utf-8", "surrogatepass")) == []
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.text("ab:-[]{}&*!|>'\"%@`#?, \n\t${}", max_size=80))
 def test_any_text_of_what_yaml_is_made_of(text: str) -> None:
-    ends_well(b"version: 1\nupstreams: " + text.encode())
+    assert ill_said(b"version: 1\nupstreams: " + text.encode()) == []

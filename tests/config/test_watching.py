@@ -49,8 +49,12 @@ class Followed:
             self.news.notify_all()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE), self.news:
-            await self.news.wait_for(condition)
+        try:
+            async with asyncio.timeout(PATIENCE), self.news:
+                await self.news.wait_for(condition)
+        except TimeoutError:
+            had = [list(configuration.identities) for configuration in self.taken[-3:]]
+            raise AssertionError(f"it did not come to that: {len(self.taken)} taken, the last {had}") from None
 
     async def until_it_has(self, *names: str) -> None:
         await self.until(lambda: bool(self.taken) and list(self.taken[-1].identities) == list(names))
@@ -147,6 +151,7 @@ async def test_a_folder_that_is_itself_a_link(tmp_path: Path) -> None:
         # and then what is behind the link now
         put(releases / "two" / "shim.yaml", text("c"))
         await followed.until_it_has("c")
+        assert not followed.refused
 
 
 async def test_a_folder_that_goes_and_comes_back(main: Path) -> None:
@@ -173,6 +178,7 @@ async def test_included_files_come_change_and_go(main: Path) -> None:
         await followed.until_it_has("a", "one", "zwei")
         shutil.move(policy / "two.yaml", policy / "gone")
         await followed.until_it_has("a", "one")
+        assert not followed.refused
 
 
 async def test_what_is_included_may_come_after_what_includes_it(main: Path) -> None:
@@ -182,6 +188,7 @@ async def test_what_is_included_may_come_after_what_includes_it(main: Path) -> N
         version(main.parent / "later", "unread")
         put(main.parent / "later" / "one.yaml", "identities: {one: {}}\n")
         await followed.until_it_has("a", "one")
+        assert len(followed.refused) == 1
 
 
 async def test_a_fault_is_told_with_the_digest_of_its_text_and_mended(main: Path) -> None:
@@ -227,6 +234,7 @@ async def test_asked_it_reads_what_did_not_change(main: Path) -> None:
     async with following(main) as followed:
         followed.asked.set()
         await followed.until(lambda: len(followed.taken) == 2)
+        assert followed.taken[1].digest == followed.taken[0].digest
 
 
 async def test_what_was_not_taken_is_given_again(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,5 +250,7 @@ async def test_a_ring_of_links_and_a_hostile_pattern_end_nothing(main: Path) -> 
     link(main.parent / "ring", "ring")
     put(main, text("a", include="include: ['ring/*', '[', '**/ring/x', '${env:NOWHERE}', {}]\n"))
     async with following(main) as followed:
+        assert followed.refused
+        assert not followed.taken
         replace(main, text("b"))
         await followed.until_it_has("b")

@@ -120,7 +120,9 @@ def follow(
     page cannot know a place or a port; `between` is told each command and what it printed. Raises MissingPart.
     """
     with ExitStack() as running:
-        for command in commands(page):
+        found = commands(page)
+        assert found, f"{name} shows no command"
+        for command in found:
             if "jq" in command.text.split() and shutil.which("jq") is None:
                 raise MissingPart(f"{name} uses jq: install it, as `apt install jq` or `brew install jq` do")
             text = instead(command.text)

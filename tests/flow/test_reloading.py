@@ -44,7 +44,6 @@ class World:
         self.path = folder / "shim.yaml"
         self.told: list[str] = []
         self.record = Recorded(self.told)
-        clock = lambda: datetime(2026, 8, 1, 12, 30, tzinfo=UTC)  # noqa: E731 (a clock that stands)
         self.reloading = Reloading(
             self.read(GOOD),
             cast(Record, self.record),
@@ -52,7 +51,7 @@ class World:
             listen=listen,
             process="p",
             user="u",
-            clock=clock,
+            clock=lambda: datetime(2026, 8, 1, 12, 30, tzinfo=UTC),
         )
 
     def read(self, text: str) -> Configuration:

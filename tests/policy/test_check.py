@@ -88,4 +88,4 @@ def test_what_has_no_error_is_taken(pattern: str, when: str) -> None:
     grant = GrantBlock(name="g", to=("*",), allow=(pattern,), when=when)
 
     if not any(fault.level == "error" for fault in faults(grant)):
-        Policy([grant])
+        assert [rule.grant for rule in Policy([grant]).rules] == ["g"]

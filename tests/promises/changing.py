@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import httpx2
 import pytest
@@ -18,6 +18,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from shim.model import JsonObject
 from tests.parts.odd import ROOT, odd_argv
 from tests.promises.running import SHIM, Running, environment, identity, run, token
 
@@ -103,7 +104,7 @@ class Told:
         self.count = 0
         self._news = asyncio.Condition()
 
-    async def __call__(self, message: Any) -> None:
+    async def __call__(self, message: object) -> None:
         if getattr(message, "method", None) == "notifications/tools/list_changed":
             await self.tell()
 
@@ -196,7 +197,7 @@ def said(shim: Running, words: str) -> list[str]:
     return [line for line in shim.errors if words in line]
 
 
-async def events(setting: Setting, kind: str) -> list[dict[str, Any]]:
+async def events(setting: Setting, kind: str) -> list[JsonObject]:
     """The bodies of the record's events of a kind."""
     _, out, _ = await run(setting.path, "log", "export", "--format", "jsonl", "--events")
     found = [json.loads(json.loads(line)["event"]) for line in out.splitlines()]

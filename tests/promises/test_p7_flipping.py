@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections import defaultdict
 from itertools import cycle
-from typing import Any
 
 import pytest
 
@@ -88,7 +87,7 @@ async def test_every_decision_is_that_of_one_configuration(flips: int, setting: 
     rows = [row for row in json.loads(out) if row["transport"] == "http"]
     assert len(rows) >= 2 * load.allowed - CALLERS
     assert {row["status"] for row in rows} == {"ok", "denied"}
-    by_policy: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_policy: dict[str, list[JsonObject]] = defaultdict(list)
     for row in rows:
         by_policy[row["policy"]].append(row)
     assert len(by_policy) == 2

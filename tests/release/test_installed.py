@@ -52,10 +52,12 @@ def test_what_it_needs_is_all_declared(fresh: Installed) -> None:
     script = (
         "import importlib, pkgutil, shim\n"
         "for module in pkgutil.walk_packages(shim.__path__, 'shim.'):\n"
-        "    if module.name != 'shim.__main__': importlib.import_module(module.name)\n"
+        "    if module.name != 'shim.__main__': print(importlib.import_module(module.name).__name__)\n"
     )
-    fresh.run("python", "-c", script)
-    fresh.run("python", "-m", "pip", "check")
+    imported = set(fresh.run("python", "-c", script).stdout.split())
+    modules = (path.relative_to(ROOT).with_suffix("").parts for path in (ROOT / "shim").rglob("*.py"))
+    assert imported == {".".join(parts).removesuffix(".__init__") for parts in modules} - {"shim", "shim.__main__"}
+    assert fresh.run("python", "-m", "pip", "check").stdout == "No broken requirements found.\n"
 
 
 def test_the_schema_is_found_and_is_the_published_one(fresh: Installed) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,13 +112,3 @@ async def test_no_value_is_in_a_traceback_or_in_what_led_to_it(tmp_path: Path, c
                 shown += repr(error) + repr(error.args) + repr(vars(error))
                 error = error.__context__
             assert CANARY not in shown
-
-
-async def test_a_call_that_is_cancelled_leaves_its_source_alone(tmp_path: Path) -> None:
-    asked = broker({"f": {"source": "file", "path": str(put(tmp_path / "f", "v"))}})
-    task = asyncio.ensure_future(taken(asked, "f"))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert (await taken(asked, "f")).values == {"f": "v"}

@@ -92,9 +92,11 @@ class Fails(keyring.backend.KeyringBackend):
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.asked = threading.Event()
         self.gate = threading.Event()
 
     def get_password(self, service: str, username: str) -> str | None:
+        self.asked.set()
         if self.error is not None:
             raise self.error
         self.gate.wait(20)
@@ -129,6 +131,19 @@ async def test_how_a_keyring_fails_is_said_without_its_words(backend: Fails, err
     with pytest.raises(SecretUnavailable) as caught:
         await taken(broker(RING), "s")
     assert caught.value.why == why
+
+
+async def test_a_call_that_is_cancelled_while_its_source_is_asked_takes_nothing_from_others(backend: Fails) -> None:
+    asked = broker(RING)
+    task = asyncio.ensure_future(taken(asked, "s"))
+    assert await asyncio.to_thread(backend.asked.wait, 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    backend.gate.set()
+    with pytest.raises(SecretUnavailable) as caught:
+        await taken(asked, "s")
+    assert "the keyring has nothing for service 'tickets'" in caught.value.why
 
 
 async def test_requests_that_hang_are_bounded_and_the_rest_is_refused_at_once(backend: Fails) -> None:
