@@ -33,6 +33,7 @@ from shim.policy.engine import Policy
 from shim.readings import Lint, Readings
 from shim.record.checkpoints import key_path, load_key
 from shim.record.keeper import Process, recording
+from shim.record.known import harmless
 from shim.record.recorder import Record
 from shim.reloading import Reloading
 from shim.secrets.broker import Broker
@@ -229,6 +230,7 @@ async def _opened(
                 on_event=record.event,
                 environment=os.environ,
                 folder=configuration.folder,
+                known=harmless,
                 version=__version__,
             ) as upstreams:
                 yield wiring.app(parts, upstreams), wiring

@@ -46,6 +46,7 @@ def broker(configuration: Configuration) -> Broker:
 
 
 async def _reach(configuration: Configuration, blocks: Mapping[str, UpstreamBlock], wait: float) -> Reached:
+    from shim.record.known import harmless
     from shim.upstream.condition import FIRST
     from shim.upstream.supervisor import Upstreams
 
@@ -67,6 +68,7 @@ async def _reach(configuration: Configuration, blocks: Mapping[str, UpstreamBloc
         on_event=on_event,
         environment=os.environ,
         folder=configuration.folder,
+        known=harmless,
         version=__version__,
     )
     async with upstreams:

@@ -12,7 +12,7 @@ from shim.model import Offer
 from shim.upstream.backoff import LEAST, Backoff
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
-from shim.upstream.failures import unavailable
+from shim.upstream.failures import Ended
 from shim.upstream.handing import Handed, Handing
 from shim.upstream.opening import Opening
 from shim.upstream.reading import read_tools
@@ -81,12 +81,11 @@ class Attendant:
 
     def _explained(self, refusal: Refusal) -> str:
         """For whoever runs the shim: also what could be the reason."""
+        error = refusal.explained if isinstance(refusal, Ended) else refusal.detail
         missing = ", ".join(self._handing.left_out)
         if not missing or isinstance(refusal, SecretUnavailable):
-            return refusal.detail
-        return (
-            f"{refusal.detail} Its tools are read without {missing}: if it needs that, name a secret under `catalog`."
-        )
+            return error
+        return f"{error} Its tools are read without {missing}: if it needs that, name a secret under `catalog`."
 
     async def _attend(self) -> None:
         """One session of the shim's own, from opening to loss: raises the Refusal that ended it.
@@ -149,7 +148,7 @@ class Attendant:
             except Refusal as refusal:
                 lost = refusal
             group.cancel_scope.cancel()
-        raise lost or unavailable(self._name, opened.session.why)
+        raise lost or Ended(self._name, opened.session.why, opened.session.said)
 
     async def _notice_end(self, opened: Opened) -> None:
         await opened.session.ended.wait()

@@ -18,6 +18,17 @@ class Rejected(UpstreamFault):
         self.status = status
 
 
+class Ended(UpstreamUnavailable):
+    """A session ended, or was never opened. `said` is what the other side said of that beside the protocol.
+
+    It is shown to whoever runs the shim, where an upstream's state is, and never in `detail`: that goes on the record.
+    """
+
+    def __init__(self, name: str, why: str, said: str | None) -> None:
+        super().__init__(f"The upstream {name} is not available: {why}.")
+        self.explained = str(self) if said is None else f'The upstream {name} is not available: {why}: "{said}".'
+
+
 class Busy(UpstreamUnavailable):
     """All sessions are in use: the upstream is well, and has not seen the call."""
 

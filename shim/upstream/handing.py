@@ -19,11 +19,12 @@ _NO_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 class Handed:
     """Headers, their names in lower case, and variables, all with values of secrets in them: never to be shown.
 
-    `fingerprint` tells sessions apart that were handed other values.
+    `values` are those of the secrets alone, by reference. `fingerprint` tells sessions apart that were handed others.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
     fingerprint: bytes = b""
 
 
@@ -57,6 +58,7 @@ class Handing:
         return Handed(
             {name: templates.filled(text, values) for name, text in self._headers.items()},
             {name: templates.filled(text, values) for name, text in self._env.items()},
+            values,
             leased.fingerprint,
         )
 

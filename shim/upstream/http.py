@@ -55,6 +55,7 @@ class HttpSession:
         self.peer: Peer | None = None
         self.ended = asyncio.Event()
         self.why = "its session ended"
+        self.said: str | None = None
         self.inbox = Inbox(name, watcher, self._say)
         self._name = name
         self._endpoint = endpoint

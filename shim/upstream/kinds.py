@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from shim.upstream.child import CannotStart, program
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, Endpoint, trust
 from shim.upstream.failures import unavailable
 from shim.upstream.handing import Handed, plain
+from shim.upstream.hiding import Hiding
 from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
 from shim.upstream.pace import Pace
+from shim.upstream.program import CannotStart, program
 from shim.upstream.session import CATALOG_LIMIT, Kind, Session, Spawn
 from shim.upstream.stdio import StdioSession
 from shim.upstream.watchdog import Watchdog
@@ -33,24 +34,27 @@ class Stdio:
         environment: Mapping[str, str],
         watchdog: Watchdog,
         spawn: Spawn,
+        known: Callable[[str], str],
     ) -> None:
         self._name = name
         self._block = block
         self._folder = folder
         self._environment = environment
+        self._known = known
         self._watchdog = watchdog
         self._pace = Pace(asyncio.get_running_loop().time)
         self._spawn = spawn
 
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
-        block = self._block
+        block, variables = self._block, plain(self._block.env)
         cwd = str(self._folder / block.cwd) if block.cwd is not None else str(self._folder)
         try:
-            what = program(block.command or (), {**plain(block.env), **handed.env}, cwd, self._environment)
+            what = program(block.command or (), {**variables, **handed.env}, cwd, self._environment)
         except CannotStart as error:
             raise unavailable(self._name, str(error)) from None
         limit = max(block.max_result, CATALOG_LIMIT)
-        return await StdioSession.start(self._name, what, watcher, limit, self._pace, self._watchdog, self._spawn)
+        hide = Hiding(handed.values, variables, self._known)
+        return await StdioSession.start(self._name, what, watcher, limit, self._pace, self._watchdog, self._spawn, hide)
 
     async def close(self) -> None:
         """Every session ends its own child; nothing is shared."""
@@ -93,8 +97,9 @@ def kind_of(
     environment: Mapping[str, str],
     watchdog: Watchdog,
     spawn: Spawn,
+    known: Callable[[str], str],
 ) -> Kind:
-    """The kind that a block asks for."""
+    """The kind that a block asks for. `known` takes out of a text what looks like a credential."""
     if block.url is not None:
         return Http(name, block, folder=folder, spawn=spawn)
-    return Stdio(name, block, folder=folder, environment=environment, watchdog=watchdog, spawn=spawn)
+    return Stdio(name, block, folder=folder, environment=environment, watchdog=watchdog, spawn=spawn, known=known)

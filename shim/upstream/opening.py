@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shim.errors import OutcomeUnknown, Refusal, UpstreamTimeout, UpstreamUnavailable
 from shim.model import Era
-from shim.upstream.failures import unavailable
+from shim.upstream.failures import Ended
 from shim.upstream.handing import NOTHING, Handed
 from shim.upstream.inbox import Watcher
 from shim.upstream.legacy import Legacy
@@ -70,9 +70,9 @@ class Opening:
             case UpstreamUnavailable():
                 return refusal
             case UpstreamTimeout():
-                return unavailable(self._name, f"it did not answer within {_PATIENCE:g} s")
+                return Ended(self._name, f"it did not answer within {_PATIENCE:g} s", session.said)
             case OutcomeUnknown():
                 why = "it ended the connection before it was open" if session.alive else session.why
-                return unavailable(self._name, why)
+                return Ended(self._name, why, session.said)
             case _:
                 return UpstreamUnavailable(str(refusal))

@@ -76,6 +76,10 @@ class Session(Protocol):
     def why(self) -> str:
         """Why it ended, to complete "The upstream X is not available: ..."."""
 
+    @property
+    def said(self) -> str | None:
+        """What its other side said of that beside the protocol: for whoever runs the shim, and for nobody else."""
+
     async def request(self, ask: Ask) -> Reply: ...
 
     async def notify(self, method: str) -> None: ...

@@ -6,18 +6,20 @@ import asyncio
 import itertools
 import logging
 import re
+from collections.abc import Callable
 
 import anyio
 
 from shim.errors import InvalidText, Refusal
 from shim.jsontext import dump
 from shim.model import JsonObject, Reply
-from shim.upstream.child import CannotStart, Child, Program
+from shim.upstream.child import Child
 from shim.upstream.exchange import Ask, Exchange
 from shim.upstream.failures import fault, too_large, unavailable, unknown
 from shim.upstream.inbox import Inbox, Watcher
 from shim.upstream.lines import Lines, TooLong
 from shim.upstream.pace import Pace, Turn, pieces
+from shim.upstream.program import CannotStart, Program
 from shim.upstream.session import Peer, Spawn
 from shim.upstream.watchdog import Watchdog
 
@@ -54,11 +56,19 @@ class StdioSession:
 
     @classmethod
     async def start(
-        cls, name: str, what: Program, watcher: Watcher, limit: int, pace: Pace, watchdog: Watchdog, spawn: Spawn
+        cls,
+        name: str,
+        what: Program,
+        watcher: Watcher,
+        limit: int,
+        pace: Pace,
+        watchdog: Watchdog,
+        spawn: Spawn,
+        hide: Callable[[str], str],
     ) -> StdioSession:
         """Start the program; nothing has been said to it yet. Raises UpstreamUnavailable."""
         try:
-            child = await Child.start(name, what, watchdog)
+            child = await Child.start(name, what, watchdog, hide)
         except CannotStart as error:
             raise unavailable(name, str(error)) from None
         session = cls(name, child, watcher, limit, pace)
@@ -67,7 +77,8 @@ class StdioSession:
 
     @property
     def alive(self) -> bool:
-        return not self._stopping.is_set() and not self._child.exited.done()
+        child = self._child
+        return not (self._stopping.is_set() or child.exited.done() or child.input.lost.is_set())
 
     async def request(self, ask: Ask) -> Reply:
         """Send one request and await its answer. Raises the Refusals; when left early, the upstream is told."""
@@ -86,13 +97,13 @@ class StdioSession:
         line = exchange.ask.line(exchange.id) + b"\n"
         async with self._writing:
             try:
-                await self._child.writable()
+                await self._child.input.writable()
             except BrokenPipeError:
                 raise self._gone(sent=False) from None
             if exchange.over:
                 return await exchange.arrived()
             exchange.sent = True
-            self._child.write(line)
+            self._child.input.write(line)
         return await exchange.arrived()
 
     async def notify(self, method: str) -> None:
@@ -109,16 +120,17 @@ class StdioSession:
 
     def _say(self, message: JsonObject) -> None:
         # Without waiting, so also on the way out of a cancelled call; what a child does not read stays bounded.
-        if self._child.unread < _UNREAD and not self.ended.is_set():
-            self._child.write(dump(message) + b"\n")
+        if self._child.input.unread < _UNREAD and not self.ended.is_set():
+            self._child.input.write(dump(message) + b"\n")
 
     async def _run(self, watchdog: Watchdog) -> None:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._until_stopped, group.cancel_scope)
+                group.start_soon(self._until_deaf, group.cancel_scope)
                 await self._read()
-                # So that it can be said with which status it ended.
-                await asyncio.wait([self._child.exited], timeout=_EXIT)
+                # So that it can be said with which status it ended, and why.
+                await self._child.finished(_EXIT)
                 group.cancel_scope.cancel()
         finally:
             self._stopping.set()
@@ -131,8 +143,14 @@ class StdioSession:
         await self._stopping.wait()
         scope.cancel()
 
+    async def _until_deaf(self, scope: anyio.CancelScope) -> None:
+        # What can be asked nothing more is of no use; it may be about to end, and answer what it was asked before.
+        await self._child.input.lost.wait()
+        await self._child.finished(_EXIT)
+        scope.cancel()
+
     async def _read(self) -> None:
-        while chunk := await self._child.read():
+        while chunk := await self._child.output.read():
             self._turn.begin()
             for piece in pieces(chunk):
                 for line in self._lines.feed(piece):
@@ -186,5 +204,11 @@ class StdioSession:
     @property
     def why(self) -> str:
         """Why the session is over."""
-        code = self._child.code
-        return "its process ended" if code is None else f"its process ended with status {code}"
+        if self._child.code is not None:
+            return f"its process ended with status {self._child.code}"
+        return "it reads no requests any more" if self._child.input.lost.is_set() else "its process ended"
+
+    @property
+    def said(self) -> str | None:
+        """The line on its stderr that seems to say why."""
+        return self._child.complaints.reason

@@ -37,7 +37,8 @@ class Upstreams:
     `secrets` issues what reading catalogs needs. `on_offer` gets every reading of a catalog, `on_event` what an
     upstream asked of the client (kind, body, invocation or None); both are awaited by background tasks, never by a
     call. `environment` is where stdio upstreams get PATH, HOME and LANG from; `folder` is what their `cwd` and TLS
-    files are relative to. `name` and `version` are how the shim names itself to upstreams; `jitter` gives 0..1.
+    files are relative to. `known` takes out of a text what looks like a credential, before anybody reads what a process
+    said. `name` and `version` are how the shim names itself to upstreams; `jitter` gives 0..1.
 
     To be entered and left by the same task. Leaving ends all sessions and child processes, within 10 s, also those of
     the upstreams that took the place of these by `replace`.
@@ -52,12 +53,13 @@ class Upstreams:
         on_event: Callable[[str, JsonObject, str | None], Awaitable[None]],
         environment: Mapping[str, str],
         folder: Path,
+        known: Callable[[str], str],
         name: str = "mcp-shim",
         version: str = "0",
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._blocks = dict(blocks)
-        self._keeper = _Keeper(secrets, on_offer, on_event, environment, folder, Me(name, version), jitter)
+        self._keeper = _Keeper(secrets, on_offer, on_event, environment, folder, known, Me(name, version), jitter)
         self._links: dict[str, Link] = {}
 
     async def __aenter__(self) -> Upstreams:
@@ -134,6 +136,7 @@ class _Keeper:
         on_event: Callable[[str, JsonObject, str | None], Awaitable[None]],
         environment: Mapping[str, str],
         folder: Path,
+        known: Callable[[str], str],
         me: Me,
         jitter: Callable[[], float],
     ) -> None:
@@ -141,6 +144,7 @@ class _Keeper:
         self._on_event = on_event
         self._environment = environment
         self._folder = folder
+        self._known = known
         self._around = Surroundings(me, self._spawn, self, jitter, on_offer, self._event)
         self._watchdog = Watchdog()
         self._scopes: dict[Link, anyio.CancelScope] = {}
@@ -186,6 +190,7 @@ class _Keeper:
             environment=self._environment,
             watchdog=self._watchdog,
             spawn=self._spawn,
+            known=self._known,
         )
         link = Link(name, block, kind, self._around)
         self._scopes[link] = anyio.CancelScope()

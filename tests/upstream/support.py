@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shim.model import Call, Caller, Credential, Identity, JsonObject, Lease, Offer, Reply, Tool
+from shim.record.known import harmless
 from shim.secrets.broker import Broker
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.supervisor import Upstreams
@@ -109,6 +110,7 @@ async def running(
             on_event=run.on_event,
             environment=os.environ,
             folder=HERE,
+            known=harmless,
             name="shim-under-test",
             version="1.2.3",
             jitter=lambda: 0.0,

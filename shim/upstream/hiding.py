@@ -1,0 +1,53 @@
+"""Taking what a child was handed out of what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from urllib.parse import quote, quote_plus
+
+_SHORTEST = 8
+"""Characters of a variable, or of one line of a value, that are worth hiding; a whole secret always is."""
+
+
+class Hiding:
+    """Called with a text, gives it without the secrets and variables of one child, and without what `known` takes out.
+
+    A value is found as it is, percent-encoded, as JSON writes it, and each of its lines alone, because what a child
+    says is read line by line; not in other encodings. `known` takes out what looks like a credential, whoever issued
+    it.
+    """
+
+    def __init__(self, secrets: Mapping[str, str], variables: Mapping[str, str], known: Callable[[str], str]) -> None:
+        """`secrets` by reference, `variables` by name: that is what stands in their place."""
+        self._known = known
+        self._named: dict[str, str] = {}
+        for name, value in variables.items():
+            self._add(f"[env:{name}]", value, _SHORTEST)
+        for reference, value in secrets.items():
+            self._add(f"[secret:{reference}]", value, 1)
+
+    def __call__(self, text: str) -> str:
+        if self._named:
+            text = self._any.sub(lambda match: self._named[match[0]], text)
+        return self._known(text)
+
+    @cached_property
+    def _any(self) -> re.Pattern[str]:
+        # Not before the child says anything, which most never do.
+        return re.compile("|".join(map(re.escape, sorted(self._named, key=len, reverse=True))))
+
+    def _add(self, name: str, value: str, shortest: int) -> None:
+        for form in (value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]):
+            if len(form) >= shortest:
+                self._named[form] = name
+        for line in _lines(value):
+            self._named[line] = name
+
+
+def _lines(value: str) -> Iterator[str]:
+    for line in value.splitlines():
+        if len(line.strip()) >= _SHORTEST:
+            yield line.strip()
