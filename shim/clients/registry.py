@@ -1,4 +1,20 @@
-"""All clients that are known, and what their files hold."""
+"""All clients that are known, and what their files hold.
+
+Where the user's files are, on Linux and macOS, and the source that says so. `A` is `~/.config`, or what XDG_CONFIG_HOME
+names, and on macOS `~/Library/Application Support`; a variable after a file moves it.
+
+- Claude Code: `~/.claude.json`, CLAUDE_CONFIG_DIR. code.claude.com, "MCP" and "Settings".
+- Claude Desktop: `A/Claude/claude_desktop_config.json`. modelcontextprotocol.io, "Build a server", for macOS;
+  microsoft/vscode, `src/vs/workbench/contrib/mcp/common/discovery/nativeMcpDiscoveryAdapters.ts`, for both.
+- Cursor: `~/.cursor/mcp.json`. cursor.com/docs/mcp, "Global Configuration".
+- VS Code: `A/Code/User/mcp.json`. microsoft/vscode, `src/vs/platform/environment/node/userDataPath.ts`.
+- Codex: `~/.codex/config.toml`, CODEX_HOME. openai/codex, `codex-rs/utils/home-dir/src/lib.rs`.
+- Gemini CLI: `~/.gemini/settings.json`, GEMINI_CLI_HOME. google-gemini/gemini-cli, `docs/reference/configuration.md`.
+
+What no such rule finds has to be named: files of the system or of an administrator (`/etc/codex/config.toml`,
+`managed-mcp.json`, the system settings of Gemini CLI), profiles and other data folders of VS Code, and what lies in the
+folders above a project.
+"""
 
 from __future__ import annotations
 
