@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from shim.clients.changing import Change, Place, changed, connecting, document_of, element, entry_place, value_at
@@ -250,9 +250,9 @@ def _cleared(client: Client, machine: Machine, step: _Step) -> list[Path]:
         return []
     if not _replays(client, machine, origin, states):
         return []
-    # The newest first: what a process that ends here leaves goes back as far as before.
+    # The newest first, up to one that has to stay: what is left goes back as far as before.
     kept = reversed(list(zip(step.chain, states, strict=True)))
-    return [backup.path for backup, state in kept if discard(origin.file, backup, state)]
+    return [backup.path for backup, _ in takewhile(lambda one: discard(origin.file, *one), kept)]
 
 
 def _entry(client: Client, document: JsonObject) -> Entry | None:

@@ -121,15 +121,20 @@ def test_backups_of_an_earlier_connection_stay(desk: Desk) -> None:
 
 
 def test_only_plain_files_that_hold_what_was_read_go(desk: Desk) -> None:
+    # Given that the newer of two backups is a link
     file = cursor(desk.home)
+    [first] = desk.connect(CLIENTS["cursor"], moving=False).backups
     [backup] = desk.connect(CLIENTS["cursor"]).backups
     elsewhere = desk.home / "vault"
     backup.rename(elsewhere)
     backup.symlink_to(elsewhere)
+    held = elsewhere.read_bytes()
+    # Then neither it, nor what it leads to, nor what is older goes
     undone = desk.undo(CLIENTS["cursor"])
     assert undone is not None
-    assert (undone.exact, undone.removed, undone.kept) == (True, (), (backup,))
-    assert file.read_text() == elsewhere.read_text() == GIT
+    assert (undone.exact, undone.removed, undone.kept) == (True, (), (first, backup))
+    assert file.read_text() == first.read_text() == GIT
+    assert elsewhere.read_bytes() == held
     assert backup.is_symlink()
 
 
