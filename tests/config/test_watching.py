@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,12 +204,23 @@ async def test_a_fault_is_told_with_the_digest_of_its_text_and_mended(main: Path
         await followed.until_it_has("b")
 
 
-async def test_what_is_half_written_for_an_instant_is_no_fault(main: Path) -> None:
+async def test_what_is_half_written_for_an_instant_is_no_fault(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = threading.Event()
+
+    def reading(path: Path, environ: Mapping[str, str]) -> Configuration:
+        try:
+            return load(path, environ)
+        finally:
+            read.set()
+
+    monkeypatch.setattr(watching, "load", reading)
+    monkeypatch.setattr(watching, "CALM", 1.0)
     async with following(main) as followed:
-        for name in ("b", "c", "d"):
-            # given a writer that stops in the middle of a word, for longer than files must lie still to be read
+        for name in ("b", "c"):
+            # given a writer that stops in the middle of a word, and goes on once that was read
+            read.clear()
             put(main, text(name)[:14])
-            await asyncio.sleep(watching.STEP + 0.03)
+            assert await asyncio.to_thread(read.wait, PATIENCE)
             put(main, text(name))
             await followed.until_it_has(name)
         assert not followed.refused

@@ -88,6 +88,13 @@ def rows(world: World, *filters: str) -> list[JsonObject]:
     return found
 
 
+def faults(world: World) -> list[str]:
+    """What `check` says that is not of keys which hold until somebody changes them."""
+    code, told = world.run("mcp-shim check --json")
+    assert code == 0, told
+    return [one["message"] for one in json.loads(told)["problems"] if " is long-lived: " not in one["message"]]
+
+
 def log(world: World) -> list[tuple[str, str, str]]:
     """Identity, tool and status of each invocation on the record."""
     return [(row["identity"], row["tool"], row["status"]) for row in rows(world)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from tests.docs.world import World
-from tests.examples.given import copied, followed, home, log, names, over_stdio, repository, text
+from tests.examples.given import copied, faults, followed, home, log, names, over_stdio, repository, text
 
 
 def _agent(world: World) -> tuple[str, list[str], dict[str, str]]:
@@ -36,6 +36,8 @@ def test_an_agent_only_looks_and_its_record_can_be_checked(tmp_path: Path) -> No
 
     # When the page is followed, and the agent works where the page starts it
     followed(world, {"mcp-shim call": lambda: asyncio.run(work())})
+
+    assert faults(world) == []
 
     # Then it saw only what looks, and the artifacts say so
     assert seen == {

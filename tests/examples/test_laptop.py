@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mcp import MCPError
 
-from tests.examples.given import copied, followed, home, log, names, over_stdio, refusal, repository, text
+from tests.examples.given import copied, faults, followed, home, log, names, over_stdio, refusal, repository, text
 from tests.parts.fixtures import node
 from tests.parts.peers import Node
 
@@ -24,6 +24,7 @@ async def test_an_assistant_reads_commits_a_little_and_writes_markdown(tmp_path:
 
     # When the page is followed and an assistant works
     followed(world)
+    assert faults(world) == []
     entry = json.loads((home(world) / ".claude.json").read_text())["mcpServers"]["mcp-shim"]
     async with over_stdio(entry["command"], entry["args"], {**world.variables, **entry["env"]}) as client:
         seen = await names(client)

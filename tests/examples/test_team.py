@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.docs.console import Command
 from tests.docs.world import World, follow, free_port
-from tests.examples.given import copied, log, names, refusal, rows, text
+from tests.examples.given import copied, faults, log, names, refusal, rows, text
 from tests.examples.tickets import KEY, tickets
 
 
@@ -71,6 +71,7 @@ async def test_each_agent_has_what_its_grants_say_and_the_key_stays_here(tmp_pat
 
         # When the page is followed, and the agents work while the server runs
         await asyncio.to_thread(_follow, world, f"http://127.0.0.1:{port}/mcp")
+        assert await asyncio.to_thread(faults, world) == []
 
     # Then the record says who did what with which secret, and the key lies in its file alone
     assert log(world) == [

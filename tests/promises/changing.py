@@ -197,8 +197,8 @@ def said(shim: Running, words: str) -> list[str]:
     return [line for line in shim.errors if words in line]
 
 
-async def events(setting: Setting, kind: str) -> list[JsonObject]:
+async def events(config: Path, kind: str) -> list[JsonObject]:
     """The bodies of the record's events of a kind."""
-    _, out, _ = await run(setting.path, "log", "export", "--format", "jsonl", "--events")
+    _, out, _ = await run(config, "log", "export", "--format", "jsonl", "--events")
     found = [json.loads(json.loads(line)["event"]) for line in out.splitlines()]
     return [event["body"] for event in found if event["kind"] == kind]

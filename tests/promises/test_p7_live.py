@@ -8,6 +8,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from shutil import move
 from typing import Literal
 
@@ -51,8 +52,12 @@ async def reached(
 
 async def loaded_here(setting: Setting) -> list[str]:
     """The policies that the shim of this test has had, in order."""
-    found = await events(setting, "config.loaded")
+    found = await events(setting.path, "config.loaded")
     return [event["policy"] for event in found if event["process"] == found[-1]["process"]]
+
+
+async def has_loaded(setting: Setting, count: int) -> bool:
+    return len(await loaded_here(setting)) >= count
 
 
 async def sees(client: Client, *expected: str) -> bool:
@@ -76,6 +81,7 @@ async def test_uncomment_a_line_and_the_assistant_has_the_tool(
         # and when what others see changes, then it is not told
         setting.grants["ann"] = "odd/echo, odd/large"
         setting.save()
+        await until(lambda: has_loaded(setting, 3))
         setting.grants["ben"] = "odd/note"
         setting.save()
         await told.reaches(2)
@@ -218,7 +224,7 @@ async def test_a_bad_one_changes_nothing_and_is_said_and_recorded(bad: str, sett
         await until(lambda: bool(said(shim, "the configuration is mended")))
         assert told.count == 0
         lines = said(shim, f"{setting.path}:")
-    refused = (await events(setting, "config.refused"))[-1]
+    refused = (await events(setting.path, "config.refused"))[-1]
     assert refused["policy"] == hashlib.sha256(BAD[bad].encode()).hexdigest()
     assert refused["count"] == len(refused["problems"]) == len(lines) > 0
     for problem in refused["problems"]:
@@ -236,7 +242,7 @@ async def test_a_file_that_is_gone_is_a_bad_one(setting: Setting) -> None:
         assert not (await client.call_tool("odd__echo", {})).is_error
         move(setting.folder / "away", setting.path)
         await until(lambda: bool(said(shim, "the configuration is mended")))
-    (refused,) = await events(setting, "config.refused")
+    (refused,) = await events(setting.path, "config.refused")
     assert refused["policy"] is None
 
 
@@ -255,7 +261,7 @@ async def test_what_is_settled_at_the_start_is_refused_as_a_whole(setting: Setti
         setting.top = ""
         setting.save()
         await until(lambda: sees(client, "odd__echo", "odd__note"))
-    (refused,) = await events(setting, "config.refused")
+    (refused,) = await events(setting.path, "config.refused")
     assert refused["count"] == 3
     assert refused["policy"] not in await loaded_here(setting)
 
@@ -294,11 +300,19 @@ async def test_every_past_decision_is_explained_by_what_decided_it(setting: Sett
     assert (code, "8 or more" in err) == (2, True)
 
 
+async def has_refused(config: Path) -> bool:
+    return bool(await events(config, "config.refused"))
+
+
 async def test_bad_and_good_over_stdio(setting: Setting) -> None:
     async with windowed(setting.path, "ben", "legacy") as (client, told):
         assert await names(client) == ["odd__echo"]
+        reading = setting.path.with_name("reading.yaml")
+        reading.write_text(setting.path.read_text())
         setting.save("version: 1\n")
+        await until(lambda: has_refused(reading))
         assert await names(client) == ["odd__echo"]
+        assert not (await client.call_tool("odd__echo", {})).is_error
         setting.grants["ben"] = "odd/note"
         setting.save()
         await told.reaches(1)
