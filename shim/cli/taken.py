@@ -92,7 +92,7 @@ class Summary:
             output.line(f"left out: {more:,} more")
         for name in self.plan.secrets:
             output.line(
-                visible(f"a key is now in {self.keeping.where(name)}; the client's own file still holds it too")
+                visible(f"a key is now in {self.keeping.where(name)}; the file that it was found in still holds it too")
             )
         for variable in self.plan.variables.values():
             if variable in self.environ:

@@ -107,9 +107,8 @@ def of_server(
     if server.unread:
         draft.remarks.append("Not taken over from its entry: " + ", ".join(name[:60] for name in server.unread[:20]))
     if server.env_file is not None:
-        draft.remarks.append(
-            f"What is in its env file {server.env_file} is copied: change it here too when that changes"
-        )
+        file = server.env_file.relative_to(start) if server.env_file.is_relative_to(start) else server.env_file
+        draft.remarks.append(f"What is in its env file {file} is copied: change it here too when that changes")
     if server.lacking:
         draft.remarks.append(f"It goes without {server.lacking}. Write them below `env:`, keys as secrets")
     _find_program(draft, start / (values.literal(cwd) or ""))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -197,13 +199,25 @@ async def test_whoever_interrupts_finds_everything_as_it_was(desk: Desk, number:
     desk.have(hang={"command": "sh", "args": ["-c", script], "env": {"API_KEY": KEY}})
     before = desk.files()
     process = await desk.start("init")
-    await asyncio.wait_for(asyncio.to_thread((desk.home / "started").read_text), 30)
+    await _written(desk.home / "started")
     assert (desk.folder / "config/secrets/api-key").exists()
     process.send_signal(number)
     _, err = await process.communicate()
     assert process.returncode == 1
     assert "interrupted" in err.decode()
     assert desk.files() == before
+
+
+async def _written(pipe: Path) -> None:
+    # Without a thread: one that waits for a writer who never comes would hold the tests for ever.
+    descriptor, written = os.open(pipe, os.O_RDWR | os.O_NONBLOCK), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, written.set)
+    try:
+        await asyncio.wait_for(written.wait(), 30)
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 async def test_a_planted_link_is_not_followed(desk: Desk, tmp_path: Path) -> None:
@@ -354,3 +368,71 @@ async def test_keys_go_into_the_keyring_and_come_from_there(desk: Desk, tmp_path
     code, _, err = await desk.shim("init", "--keyring", **ring)
     assert code == 1
     assert json.loads((tmp_path / "ring.json").read_text()) == {"mcp-shim/api-key": KEY}
+
+
+ASKS: dict[str, Any] = {
+    "inputs": [{"type": "promptString", "id": "tok", "password": True}],
+    "servers": {
+        "time": TIME,
+        "asks": {**TIME, "env": {"A_TOKEN": "${input:tok}"}},
+        "unset": {**TIME, "env": {"A": "${env:NOT_SET}"}},
+        "passed": {**TIME, "env": {"B_TOKEN": "${env:B_TOKEN}"}},
+    },
+}
+
+
+def editor(desk: Desk, document: object) -> None:
+    (desk.folder / ".vscode").mkdir()
+    (desk.folder / ".vscode" / "mcp.json").write_text(json.dumps(document))
+
+
+async def test_what_nobody_has_given_yet_stops_its_own_server_and_nothing_else(desk: Desk) -> None:
+    # given servers that lack something, one whose key is in a variable, and one that lacks nothing
+    editor(desk, ASKS)
+    code, out, err = await desk.shim("init", "--read-only", B_TOKEN=KEY)
+    assert (code, err) == (0, "")
+    told = out.splitlines()
+    assert "asks: down: its client asks for 'tok': put it into config/secrets/tok, for you alone (chmod 600)" in told
+    assert "unset: down: the variable NOT_SET is not set: set it where mcp-shim is started" in told
+    assert "B_TOKEN stays a variable: set it for whatever starts mcp-shim, clients too" in told
+    assert KEY not in out + desk.config.read_text()
+    assert (desk.folder / "config/secrets").stat().st_mode & 0o777 == 0o700
+    # when it is started without the variables
+    code, out, _ = await desk.shim("check", "--json")
+    states = {one["name"]: one["state"] for one in json.loads(out)["upstreams"]}
+    assert (code, states) == (1, {"time": "up", "asks": "down", "unset": "down", "passed": "down"})
+    zone = '{"timezone": "Etc/UTC"}'
+    assert (await desk.shim("call", "--identity", "me", "time/get_current_time", zone))[0] == 0
+    # and when all is given
+    (desk.folder / "config/secrets/tok").write_text(KEY)
+    (desk.folder / "config/secrets/tok").chmod(0o600)
+    code, out, _ = await desk.shim("check", "--json", NOT_SET="x", B_TOKEN=KEY)
+    states = {one["name"]: one["state"] for one in json.loads(out)["upstreams"]}
+    assert (code, set(states.values())) == (0, {"up"})
+
+
+async def test_what_is_awaited_in_the_keyring_is_put_there_as_it_is_told(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "ring.py").write_text(BACKEND)
+    ring = {"PYTHON_KEYRING_BACKEND": "ring.Backend", "PYTHONPATH": str(tmp_path)}
+    editor(desk, {**ASKS, "servers": {"asks": ASKS["servers"]["asks"]}})
+    code, out, err = await desk.shim("init", "--keyring", **ring)
+    assert (code, err) == (0, "")
+    [command] = re.findall(r"put it there with `(.*)`", out)
+    process = await asyncio.create_subprocess_shell(
+        command, env={**os.environ, **ring}, stdin=asyncio.subprocess.PIPE, cwd=desk.folder
+    )
+    await process.communicate(f"{KEY}\n".encode())
+    assert json.loads((tmp_path / "ring.json").read_text()) == {"mcp-shim/tok": KEY}
+    assert (await desk.shim("check", **ring))[0] == 0
+
+
+async def test_a_server_with_an_env_file_has_its_keys_behind_the_shim(desk: Desk) -> None:
+    tools = [{"name": "a", "description": "It has THE KEY.", "inputSchema": {"type": "object"}}]
+    editor(desk, {"servers": {"odd": {**says(tools), "envFile": "${workspaceFolder}/.env"}}})
+    (desk.folder / ".env").write_text(f"# mine\nexport API_KEY='{KEY}' # live\n")
+    code, out, err = await desk.shim("init")
+    assert (code, err) == (0, "")
+    assert "# - odd/a  # It has [key]." in desk.config.read_text()
+    assert (desk.folder / "config/secrets/api-key").read_text() == KEY
+    assert "env file .env is copied" in out
+    assert KEY not in out + desk.config.read_text()
