@@ -94,9 +94,10 @@ class Summary:
             output.line(
                 visible(f"a key is now in {self.keeping.where(name)}; the file that it was found in still holds it too")
             )
-        for variable in self.plan.variables.values():
+        for name, variable in self.plan.variables.items():
             if variable in self.environ:
-                output.line(visible(f"{variable} stays a variable: set it for whatever starts mcp-shim, clients too"))
+                where = "set it for whatever starts mcp-shim, a client too"
+                output.line(visible(f"the secret {name} is the variable {variable}: {where}"))
         self._tell_next()
 
     def _tell_next(self) -> None:

@@ -105,7 +105,7 @@ def _upstream(one: Adopted, listing: Listing | None, keys: Keys) -> Iterator[str
     if one.missing is not None:
         yield from remark(keys.hide(f"Not in use: {one.missing}. Then take `# ` away here, {_ELSEWHERE}."), "  ")
     elif one.needs:
-        yield from remark(keys.hide(f"To do before it is up: {'; '.join(one.needs)}"), "  ")
+        yield from remark(keys.hide(f"To do: {'; '.join(one.needs)}"), "  ")
     elif listing is not None and listing.problem is not None:
         yield from remark(keys.hide(f"Not reached: {listing.problem}"), "  ")
     for text in one.remarks:

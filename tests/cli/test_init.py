@@ -394,7 +394,7 @@ async def test_what_nobody_has_given_yet_stops_its_own_server_and_nothing_else(d
     told = out.splitlines()
     assert "asks: down: its client asks for 'tok': put it into config/secrets/tok, for you alone (chmod 600)" in told
     assert "unset: down: the variable NOT_SET is not set: set it where mcp-shim is started" in told
-    assert "B_TOKEN stays a variable: set it for whatever starts mcp-shim, clients too" in told
+    assert "the secret b-token is the variable B_TOKEN: set it for whatever starts mcp-shim, a client too" in told
     assert KEY not in out + desk.config.read_text()
     assert (desk.folder / "config/secrets").stat().st_mode & 0o777 == 0o700
     # when it is started without the variables

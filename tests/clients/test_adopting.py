@@ -29,7 +29,7 @@ def test_what_the_client_asks_for_waits_for_a_person_and_stands_in_nobodys_way(t
     assert (first.missing, first.needs) == (None, ("its client asks for 'My Key': put it into config/secrets/my-key",))
     assert (second.env, second.missing, len(second.needs)) == ({"PROJECT": "${secret:project}"}, None, 1)
     text = written(plan)
-    assert "## To do before it is up: its client asks for 'My Key': put it into config/secrets/my-key" in text
+    assert "## To do: its client asks for 'My Key': put it into config/secrets/my-key" in text
     # and the configuration has both before anybody has given anything
     used = loaded(tmp_path, text)
     assert list(used.upstreams) == ["one", "two"]
