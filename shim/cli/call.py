@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ from shim.cli.errors import PROBLEM
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import json_text, visible
 from shim.cli.tools import arguments
-from shim.model import Answer, Caller, Client, Json, JsonObject
+from shim.model import Answer, Caller, Client, Json, JsonObject, UpstreamStatus
 
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
@@ -43,7 +44,7 @@ def call(
         _show(answer.result)
     else:
         output.say(f"mcp-shim: {visible(str((answer.error or {}).get('message')))}")
-    if answer.result is None or answer.result.get("isError") is True:
+    if not _is_fine(answer):
         raise typer.Exit(PROBLEM)
 
 
@@ -74,12 +75,21 @@ async def _call(loaded: Configuration, identity: str, tool: str, args: JsonObjec
         # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
         name = known.wire if known is not None else _wire(loaded, tool)
         answer = await app.gateway.call_tool(caller, {"name": name, "arguments": args}, _Aloud())
-        if known is None:
-            # Perhaps only its upstream is not there. The answer must not tell; a person at the command line may know.
-            for status in app.upstreams.status().values():
-                if status.state != "up" and status.error is not None:
-                    output.say(visible(status.error))
+        if not _is_fine(answer):
+            _say_why(answer, app.upstreams.status().values())
         return answer
+
+
+def _is_fine(answer: Answer) -> bool:
+    return answer.result is not None and answer.result.get("isError") is not True
+
+
+def _say_why(answer: Answer, upstreams: Iterable[UpstreamStatus]) -> None:
+    """What an answer must not tell a caller, and a person at the command line may know: how its upstream stands."""
+    told = [block.get("text") for block in _content(answer.result or {}) if isinstance(block, dict)]
+    for status in upstreams:
+        if status.state != "up" and status.error is not None and status.error not in told:
+            output.say(visible(status.error))
 
 
 def _concerned(loaded: Configuration, tool: str) -> frozenset[str] | None:
@@ -96,9 +106,14 @@ def _wire(loaded: Configuration, tool: str) -> str:
     return tool if prefix is None or not name else wire_name(prefix, upstream, name)
 
 
-def _show(result: JsonObject) -> None:
+def _content(result: JsonObject) -> list[Json]:
     content = result.get("content")
-    for block in content if isinstance(content, list) else []:
+    return content if isinstance(content, list) else []
+
+
+def _show(result: JsonObject) -> None:
+    content = _content(result)
+    for block in content:
         if isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str):
             output.line(visible(block["text"], lines=True))
         else:

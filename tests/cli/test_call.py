@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import edit, leaving_traces
 from tests.cli.desk import SAYS
-from tests.promises.running import SHIM, environment, run
+from tests.promises.running import BIN, SHIM, environment, run
 
 LOG = '{"repo_path": "sample", "max_count": 1}'
 
@@ -68,6 +68,15 @@ async def test_why_a_known_tool_does_not_answer_is_said_once(config: Path) -> No
     edit(config, "mcp-server-time", "mcp-server-nowhere")
     code, out, err = await run(config, "call", "--identity", "reader", "time/get_current_time")
     assert (code, out.count("is not available"), err) == (1, 1, "")
+
+
+async def test_what_a_caller_is_not_told_of_its_upstream_a_person_is(config: Path) -> None:
+    await run(config, "call", "--identity", "reader", "time/get_current_time", '{"timezone": "Etc/UTC"}')
+    dies = [sys.executable, "-c", "raise SystemExit('error: no such zone')"]
+    edit(config, f"[{BIN}/mcp-server-time, --local-timezone, Etc/UTC]", json.dumps(dies))
+    code, out, err = await run(config, "call", "--identity", "reader", "time/get_current_time")
+    assert (code, "no such zone" in out) == (1, False)
+    assert err == 'The upstream time is not available: its process ended with status 1: "error: no such zone".\n'
 
 
 async def test_a_refusal_and_an_error_of_the_tool_are_1(config: Path) -> None:
