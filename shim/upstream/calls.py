@@ -65,7 +65,7 @@ class Calls:
             async with self._session(call, handed) as opened:
                 ask = asking.callers(call, tool, params, listener, self._block, opened.dialect, handed)
                 await opened.dialect.prepare(ask)
-                reply = await opened.request(ask)
+                reply = await opened.session.request(ask)
         except Busy:
             raise
         except UpstreamUnavailable:

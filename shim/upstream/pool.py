@@ -114,6 +114,8 @@ class Pool:
             self._changed.set()
 
     async def _opened(self, entry: _Entry, end: float) -> Opened:
+        if entry.session is not None:
+            return entry.session
         try:
             async with asyncio.timeout_at(end):
                 # Shielded: the session is opened for all that wait for it, whoever leaves.

@@ -13,6 +13,7 @@ from shim.errors import UpstreamUnavailable
 from shim.secrets.broker import Broker
 from shim.secrets.config import SecretBlock
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.failures import Ended
 from shim.upstream.hiding import Hiding
 from tests.upstream.support import Running, running
 
@@ -98,6 +99,13 @@ async def test_a_key_that_a_process_prints_is_not_in_its_error(
     expected = "Error: 'Bearer [secret:key]' at ?k=Bearer%20[secret:key] or [env:OTHER] or [redacted]"
     assert error == f'{BEGINNING}: "{expected}".'
     assert not any(key in caplog.text for key in (KEY, "anotherone", TOKEN))
+
+
+def test_what_a_process_said_is_in_nothing_that_a_call_is_refused_with() -> None:
+    # A call that opened a session of its own raises it as it is.
+    ended = Ended("odd", "its process ended with status 1", "Error: no")
+    assert ended.explained == f'{BEGINNING}: "Error: no".'
+    assert str(ended) == ended.detail == f"{BEGINNING}."
 
 
 def test_a_value_is_hidden_line_by_line_and_the_longest_first() -> None:
