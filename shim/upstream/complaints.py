@@ -15,7 +15,7 @@ from shim.upstream.lines import Lines, TooLong
 from shim.upstream.pace import pieces
 
 _LONGEST = 64 * 1024
-_SEARCHED = 8192
+_SEARCHED = 4096
 _LOGGED, _QUOTED = 2000, 200
 _BURST, _PER_SECOND, _PAUSE = 500.0, 50.0, 0.05
 _LAST, _REMEMBERED = 60, 1000
@@ -45,8 +45,7 @@ class Complaints(asyncio.Protocol):
     @property
     def reason(self) -> str | None:
         """The last line that looks like a reason, else the last that says anything; one short line, safe to show."""
-        lines = [_COLOUR.sub("", line) for line in self._last]
-        said = [line for line in lines if any(map(str.isalpha, line)) and not _IDLE.match(line)]
+        said = [line for line in self._last if any(map(str.isalpha, line)) and not _IDLE.match(line)]
         telling = [line for line in said if _TELLING.search(line)]
         return _shown((telling or said)[-1].strip(), _QUOTED) if said else None
 
@@ -89,20 +88,23 @@ class Complaints(asyncio.Protocol):
             if self._dropped:
                 self._log.warning("%d lines of stderr were dropped", self._dropped)
                 self._dropped = 0
-            text = self._harmless(line)
-            self._last.append(text[:_REMEMBERED])
-            self._log.info("%s", _shown(text, _LOGGED))
+            text = _text(line)
+            hidden = self._hide(text)
+            # Without colours first: one in the middle of a key must not hide it from what looks for keys.
+            self._last.append((self._hide(_COLOUR.sub("", text)) if "\x1b" in text else hidden)[:_REMEMBERED])
+            self._log.info("%s", _shown(hidden, _LOGGED))
 
-    def _harmless(self, line: bytes | TooLong) -> str:
-        whole = line.head if isinstance(line, TooLong) else line
-        text = whole[:_SEARCHED].decode("utf-8", "backslashreplace").rstrip("\r")
-        if isinstance(line, TooLong) or len(whole) > _SEARCHED:
-            # What is cut off in the middle of a word may be the beginning of a key.
-            text = f"{text.rpartition(' ')[0]} ..."
-        return self._hide(text)
+
+def _text(line: bytes | TooLong) -> str:
+    whole = line.head if isinstance(line, TooLong) else line
+    text = whole[:_SEARCHED].decode("utf-8", "backslashreplace").rstrip("\r")
+    if isinstance(line, TooLong) or len(whole) > _SEARCHED:
+        # What is cut off in the middle of a word may be the beginning of a key.
+        return f"{text.rpartition(' ')[0]} ..."
+    return text
 
 
 def _shown(text: str, length: int) -> str:
-    """Bounded, with control and bidirectional characters escaped."""
-    cut = text if len(text) <= length else f"{text[:length]} ..."
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cut)
+    """With control and bidirectional characters escaped, and bounded."""
+    text = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text[: length + 1])
+    return text if len(text) <= length else f"{text[:length]} ..."

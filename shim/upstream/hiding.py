@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 _SHORTEST = 8
 """Characters of a variable, or of one line of a value, that are worth hiding; a whole secret always is."""
@@ -28,19 +26,19 @@ class Hiding:
             self._add(f"[env:{name}]", value, _SHORTEST)
         for reference, value in secrets.items():
             self._add(f"[secret:{reference}]", value, 1)
+        # The longest first: a shorter one may be a part of it.
+        self._forms = sorted(self._named.items(), key=lambda item: -len(item[0]))
 
     def __call__(self, text: str) -> str:
-        if self._named:
-            text = self._any.sub(lambda match: self._named[match[0]], text)
+        for form, name in self._forms:
+            if form in text:
+                text = text.replace(form, name)
         return self._known(text)
 
-    @cached_property
-    def _any(self) -> re.Pattern[str]:
-        # Not before the child says anything, which most never do.
-        return re.compile("|".join(map(re.escape, sorted(self._named, key=len, reverse=True))))
-
     def _add(self, name: str, value: str, shortest: int) -> None:
-        for form in (value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]):
+        # A variable may hold bytes that are no text.
+        percent = quote(value, safe="", errors="surrogatepass")
+        for form in (value, percent, percent.replace("%20", "+"), json.dumps(value)[1:-1]):
             if len(form) >= shortest:
                 self._named[form] = name
         for line in _lines(value):

@@ -60,10 +60,11 @@ BEGINNING = "The upstream odd is not available: its process ended with status 1"
             "Error: Cannot find module 'x'",
         ),
         ("\x1b[1m\x1b[31merror\x1b[0m: no \x1b]0;title\x07 \u202e\n", "error: no \\x1b]0;title\\x07 \\u202e"),
+        ("Error: " + "ghp_aaaaaaaaaaaaaaaaaaaaaaa\x1b[1maaaaaaaaaaaaaaaaaaaaaa\n", "Error: [redacted]"),
         ("Error: " + "x" * 300 + "\n", "Error: " + "x" * 193 + " ..."),
         ("\xff\xfe Error: bytes\n", "\xff\xfe Error: bytes"),
     ],
-    ids=["error", "unfinished", "python", "node", "controls", "long", "letters"],
+    ids=["error", "unfinished", "python", "node", "controls", "coloured key", "long", "letters"],
 )
 async def test_what_a_process_said_last_of_its_reason_is_told(said: str, quoted: str) -> None:
     script = f"import os; os.write(2, {said.encode()!r}); os._exit(1)"
@@ -117,6 +118,7 @@ def test_a_value_is_hidden_line_by_line_and_the_longest_first() -> None:
     assert hide("MIIBVwIBADANBgkq") == "[secret:pem]"
     assert hide(json.dumps({"key": pem})) == '{"key": "[secret:pem]"}'
     assert hide("abcdefghij abcdefgh") == "[secret:b] [secret:a]"
+    assert Hiding({}, {"BYTES": "no text: \udcff"}, str)("no text: \udcff") == "[env:BYTES]"
     assert hide("xyz in UTC, /srv/re") == "[secret:short] in UTC, /srv/re"
 
 
