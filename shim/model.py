@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 Json: TypeAlias = Any
 """Any JSON value as `shim.jsontext` reads it. The one name under which an unchecked value crosses a module boundary."""
@@ -120,12 +120,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
-    """Something an upstream offers.
+class Offered:
+    """One thing that an upstream offers: a tool, a prompt, a resource or a template of resources.
 
-    `name` is the upstream's own, `wire` what clients see, `definition` the upstream's object as it came (with the
-    upstream's own `name`), `digest` the SHA-256 of its canonical text, lower-case hex.
+    `name` is the upstream's own (of a resource its URI, of a template the URI template), `wire` what clients see,
+    `definition` the upstream's object as it came, `digest` the SHA-256 of its canonical text, lower-case hex.
     """
+
+    kind: ClassVar[Literal["tool", "prompt", "resource", "template"]]
 
     upstream: str
     name: str
@@ -135,8 +137,41 @@ class Tool:
 
     @property
     def ref(self) -> str:
+        """The name in policy and record: `kind:upstream/name`, of a tool `upstream/tool`."""
+        return f"{self.kind}:{self.upstream}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Offered):
+    """Something that an agent can have done."""
+
+    kind = "tool"
+
+    @property
+    def ref(self) -> str:
         """`upstream/tool`, the name in policy and record."""
         return f"{self.upstream}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt(Offered):
+    """A text with arguments that a person picks."""
+
+    kind = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Offered):
+    """Something to read. The definition is empty where the upstream does not list it."""
+
+    kind = "resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Template(Offered):
+    """Resources that an upstream does not list one by one (RFC 6570)."""
+
+    kind = "template"
 
 
 Effect: TypeAlias = Literal["allow", "deny", "ask"]
@@ -155,8 +190,8 @@ class Decision:
 class Call:
     """One invocation as it is known when its intent is written.
 
-    `tool` is the real `upstream/tool`, or the name as the caller spelled it when nothing there has that name (then
-    `upstream` is None); None for what concerns no tool. `arguments` are the caller's, untouched; `schema` is the tool's
+    `tool` is the real `upstream/tool`, `prompt:upstream/name` or `resource:upstream/uri`, or the name as the caller
+    spelled it when nothing there has that name (then `upstream` is None); None for what concerns none. `arguments` are the caller's, untouched; `schema` is the tool's
     input schema, for redaction. `policy` is the digest of the configuration that decides.
     """
 
@@ -280,7 +315,7 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One reading of an upstream's catalog: all its tools, all pages, definitions as they came.
+    """One reading of an upstream's catalog: all that it offers, all pages, definitions as they came.
 
     `ttl` is the number of seconds after which the upstream wants to be read again, None where it does not say.
     """
@@ -293,6 +328,9 @@ class Offer:
     instructions: str | None
     tools: tuple[JsonObject, ...]
     ttl: float | None = None
+    prompts: tuple[JsonObject, ...] = ()
+    resources: tuple[JsonObject, ...] = ()
+    templates: tuple[JsonObject, ...] = ()
 
 
 UpstreamState: TypeAlias = Literal["up", "connecting", "down"]

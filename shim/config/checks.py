@@ -19,6 +19,7 @@ from shim.identity.tokenfile import TokenFile
 from shim.model import Problem
 from shim.policy.check import faults as grant_faults
 from shim.policy.config import GrantBlock
+from shim.policy.patterns import split
 from shim.upstream.config import UpstreamBlock
 from shim.yamltext import Path
 
@@ -229,8 +230,8 @@ def grants(reading: AnyReading, names: Known) -> Iterator[Problem]:
 
 
 def _upstream_of(pattern: str) -> str | None:
-    """The upstream that a pattern names literally. None where it may mean several, and where it is of another kind."""
-    found = _UPSTREAM.match(pattern)
+    """The upstream that a pattern names literally. None where it may mean several."""
+    found = _UPSTREAM.match(split(pattern)[1])
     return found[1] if found else None
 
 

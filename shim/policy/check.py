@@ -8,12 +8,14 @@ from typing import Literal
 
 from shim.policy.conditions import Condition, ConditionError
 from shim.policy.config import GrantBlock
-from shim.policy.globs import Glob, PatternError
+from shim.policy.globs import PatternError
+from shim.policy.patterns import Pattern, split
 
 MAX_PATTERN = 1024
 
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):")
-_LATER = {"resource": "patterns on resources", "prompt": "patterns on prompts"}
+_KINDS = ("resource", "prompt", "template")
+_NAMED = {"tool": "tool", "prompt": "name", "resource": "uri"}
 _BRACE = re.compile(r"(?<!\\)(?:\\\\)*\{[^}]*,")
 
 
@@ -68,21 +70,23 @@ def _what_is_wrong(pattern: str) -> str | None:
     if len(pattern) > MAX_PATTERN:
         return f"a pattern has at most {MAX_PATTERN:,} characters"
     kind = _KIND.match(pattern)
-    if kind is not None:
-        later = _LATER.get(kind[1])
-        if later is not None:
-            return f"not supported by this version: {later} (`{pattern}`)"
-        return f"`{pattern}`: there is no kind `{kind[1]}:`; tools are written without a kind, as `upstream/tool`"
+    if kind is not None and kind[1] not in _KINDS:
+        there = "there are `resource:` and `prompt:`, and tools are written without a kind, as `upstream/tool`"
+        return f"`{pattern}`: there is no kind `{kind[1]}:`; {there}"
     try:
-        Glob(pattern)
+        Pattern.of(pattern)
     except PatternError as error:
         return f"`{pattern}`, character {error.offset + 1}: {error}"
     return None
 
 
 def _why_it_matches_nothing(pattern: str) -> str | None:
-    if pattern.startswith("/"):
-        return f"`{pattern}` names no upstream before its `/`; write `upstream/tool`, or `*/tool` for any upstream"
-    if not Glob(pattern).spans:
-        return f"`{pattern}` matches no tool: names are `upstream/tool` and `*` does not cross `/`; write `*/*` or `**`"
+    kind, body = split(pattern)
+    before, name = pattern[: len(pattern) - len(body)], _NAMED.get(kind, "uri")
+    names = f"`{before}upstream/{name}`"
+    if body.startswith("/"):
+        return f"`{pattern}` names no upstream before its `/`; write {names}, or `{before}*/{name}` for any upstream"
+    if not Pattern.of(pattern).glob.spans:
+        wide = f"`{before}*/*` or `{before}**`"
+        return f"`{pattern}` matches no {kind}: names are {names} and `*` does not cross `/`; write {wide}"
     return None

@@ -2,8 +2,9 @@
 
 The language is CEL (https://github.com/google/cel-spec) with its standard functions and macros. Variables:
 
-    args              the call's arguments as sent, map(string, dyn); `args.x` or `args["x"]`, `has(args.x)`
-    tool.name         string, `upstream/tool`; tool.upstream: string
+    args              the call's arguments as sent, map(string, dyn); `args.x` or `args["x"]`, `has(args.x)`;
+                      a prompt's arguments; of a resource `args.uri`
+    tool.name         string, `upstream/tool`, `prompt:upstream/name`, `resource:upstream/uri`; tool.upstream: string
     identity.name     string; identity.groups: list(string); identity.claims: map(string, dyn)
     run.name          string, the run that the call belongs to
     client.name       string, client.version: string; what the client program says of itself, "" where it says nothing.
@@ -39,6 +40,7 @@ from cel_expr_python import cel
 
 from shim.model import Client, Identity, Json, JsonObject
 from shim.policy import tree
+from shim.policy.patterns import upstream_of
 from shim.policy.sound import NOT_CEL_TEXT, Extent, Unsound, measure
 
 Verdict: TypeAlias = bool | str
@@ -95,7 +97,7 @@ class Scope:
 
 _VALUES: Mapping[str, Callable[[Scope], Json]] = {
     "tool.name": lambda scope: scope.ref,
-    "tool.upstream": lambda scope: scope.ref.partition("/")[0],
+    "tool.upstream": lambda scope: upstream_of(scope.ref),
     "identity.name": lambda scope: scope.identity.name,
     "identity.groups": lambda scope: list(scope.identity.groups),
     "identity.claims": lambda scope: dict(scope.identity.claims),

@@ -14,7 +14,8 @@ GrantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-
 class GrantBlock(Block):
     """One rule: whom it is for, what it allows or denies, and on which condition (CEL).
 
-    `to` holds identities, `group:NAME`, or `*`; `allow` and `deny` hold patterns on `upstream/tool`.
+    `to` holds identities, `group:NAME`, or `*`; `allow` and `deny` hold patterns on `upstream/tool`,
+    `prompt:upstream/name` and `resource:upstream/uri`.
     """
 
     name: GrantName

@@ -11,17 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from shim.model import Decision, Identity, Reason, Tool
+from shim.model import Decision, Identity, Offered, Reason
 from shim.policy.check import Fault
 from shim.policy.conditions import Condition, Facts, Scope, Verdict
 from shim.policy.config import GrantBlock
 from shim.policy.explanation import Explanation, Step
-from shim.policy.globs import Glob
-from shim.policy.index import PatternIndex
+from shim.policy.index import RuleIndex
 from shim.policy.lint import lint
+from shim.policy.patterns import Pattern, split
+from shim.policy.uris import MAX_URI
 
 MAX_NAME = 1024
 """A longer `upstream/tool` is matched by nothing, so that deciding on a name of megabytes costs nothing."""
+
+_MAX_REF = MAX_URI + 256
 
 _MEMO_NAME = 256
 _MEMO_SIZE = 16_384
@@ -37,11 +40,13 @@ class Rule:
     grant: str
     to: frozenset[str]
     effect: Literal["allow", "deny"]
-    globs: tuple[Glob, ...]
+    patterns: tuple[Pattern, ...]
     condition: Condition | None
 
     def matches(self, principals: frozenset[str], ref: str) -> bool:
-        return not self.to.isdisjoint(principals) and any(glob.matches(ref) for glob in self.globs)
+        if self.to.isdisjoint(principals):
+            return False
+        return any(one.allows(ref) if self.effect == "allow" else one.denies(ref) for one in self.patterns)
 
     def decision(self, verdict: Verdict) -> Decision:
         """What this rule alone makes of a call that it matches, when its condition says `verdict`."""
@@ -78,8 +83,8 @@ def compile_rules(grants: Iterable[GrantBlock], conditions: Mapping[str, Conditi
         effects = (("allow", grant.allow), ("deny", grant.deny))
         for effect, patterns in effects:
             if patterns:
-                globs = tuple(map(Glob, patterns))
-                rules.append(Rule(len(rules), grant.name, frozenset(grant.to), effect, globs, condition))
+                compiled = tuple(map(Pattern.of, patterns))
+                rules.append(Rule(len(rules), grant.name, frozenset(grant.to), effect, compiled, condition))
     return tuple(rules)
 
 
@@ -105,6 +110,10 @@ def _resolve(rules: Iterable[Rule]) -> _Resolved:
     return _Resolved(denies, allows, fixed, visible)
 
 
+def _is_too_long(ref: str) -> bool:
+    return len(ref) > MAX_NAME and (len(ref) > _MAX_REF or split(ref)[0] in ("tool", "prompt"))
+
+
 class Policy:
     """Decides. Immutable once compiled, but for a bounded memory of what it has looked up."""
 
@@ -114,11 +123,14 @@ class Policy:
         texts = {grant.when for grant in self._grants if grant.when is not None}
         self._conditions = {text: Condition.of(text) for text in texts}
         self._rules = compile_rules(self._grants, self._conditions)
-        entries: dict[str, list[tuple[Glob, Rule]]] = {}
+        entries: dict[str, list[tuple[Pattern, Rule]]] = {}
         for rule in self._rules:
             for principal in rule.to:
-                entries.setdefault(principal, []).extend((glob, rule) for glob in rule.globs)
-        self._index = {principal: PatternIndex(own) for principal, own in entries.items()}
+                entries.setdefault(principal, []).extend((pattern, rule) for pattern in rule.patterns)
+        self._index = {
+            principal: RuleIndex((pattern, rule.effect, rule) for pattern, rule in own)
+            for principal, own in entries.items()
+        }
         self._recent: dict[_Key, _Resolved] = {}
         self._older: dict[_Key, _Resolved] = {}
 
@@ -128,7 +140,7 @@ class Policy:
         return self._rules
 
     def decide(self, identity: Identity, ref: str, facts: Facts) -> Decision:
-        """The decision on one call of `upstream/tool`, whether or not any upstream has that tool."""
+        """The decision on one use of what has this name, whether or not any upstream has it (see `patterns`)."""
         found = self._find(identity, ref)
         if found.fixed is not None:
             return found.fixed
@@ -145,11 +157,11 @@ class Policy:
         return first or _NO_GRANT
 
     def visible(self, identity: Identity, ref: str) -> bool:
-        """Whether some grant allows the tool and no unconditional deny matches; arguments are not looked at."""
+        """Whether some grant allows it and no unconditional deny matches; arguments are not looked at."""
         return self._find(identity, ref).visible
 
     def matching_grants(self, identity: Identity, ref: str) -> tuple[str, ...]:
-        """The grants that allow the tool to the identity under some arguments, in file order."""
+        """The grants that allow it to the identity under some arguments, in file order."""
         found = self._find(identity, ref)
         return tuple(rule.grant for rule in found.allows) if found.visible else ()
 
@@ -159,15 +171,15 @@ class Policy:
         scope = Scope(identity, ref, facts)
         trail = []
         for rule in self._rules:
-            matched = len(ref) <= MAX_NAME and rule.matches(principals, ref)
+            matched = not _is_too_long(ref) and rule.matches(principals, ref)
             verdict = rule.condition.test(scope) if matched and rule.condition is not None else None
             alone = rule.decision(verdict=True if verdict is None else verdict) if matched else _NO_GRANT
             trail.append(Step(rule.grant, matched, rule.effect, verdict, alone.reason))
         return Explanation(self.decide(identity, ref, facts), tuple(trail))
 
-    def lint(self, tools: Iterable[Tool]) -> list[tuple[str, Fault]]:
-        """What is questionable in the grants beside these tools, each with its grant's name, in file order."""
-        return lint(self._grants, self._conditions, tools)
+    def lint(self, offered: Iterable[Offered]) -> list[tuple[str, Fault]]:
+        """What is questionable in the grants beside what is offered, each with its grant's name, in file order."""
+        return lint(self._grants, self._conditions, offered)
 
     def _find(self, identity: Identity, ref: str) -> _Resolved:
         key = (identity.name, identity.groups, ref)
@@ -184,7 +196,7 @@ class Policy:
         return found
 
     def _look_up(self, identity: Identity, ref: str) -> _Resolved:
-        if len(ref) > MAX_NAME:
+        if _is_too_long(ref):
             return _NOTHING
         rules: set[Rule] = set()
         for principal in _principals(identity):

@@ -186,6 +186,11 @@ class Glob:
         """Whether some text that begins with `prefix` matches."""
         return self._run(prefix, 0, 1) != 0
 
+    def certain(self, prefix: str) -> bool:
+        """Whether every text that begins with `prefix` matches."""
+        end = 1 << self._consuming
+        return bool(self._run(prefix, 0, 1) & self._loops_anywhere & end)
+
     @property
     def spans(self) -> bool:
         """Whether a text with a `/` in it can match."""

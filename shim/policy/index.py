@@ -8,9 +8,11 @@ different lengths of such texts and with the patterns that share one, not with t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
+from shim.policy import uris
 from shim.policy.globs import Glob
+from shim.policy.patterns import Pattern, allowed, split
 
 R = TypeVar("R")
 
@@ -18,7 +20,7 @@ _Anchored = dict[int, dict[str, list[tuple[Glob, R]]]]
 
 
 class PatternIndex(Generic[R]):
-    """Patterns with what belongs to each. Filled once, then only searched."""
+    """Globs with what belongs to each. Filled once, then only searched."""
 
     __slots__ = ("_beginnings", "_ends", "_exact")
 
@@ -41,4 +43,46 @@ class PatternIndex(Generic[R]):
             found += [value for glob, value in filed.get(name[:length], ()) if glob.matches(name)]
         for length, filed in self._ends.items():
             found += [value for glob, value in filed.get(name[-length:], ()) if glob.matches(name)]
+        return found
+
+
+class RuleIndex(Generic[R]):
+    """Patterns of all kinds, each with its effect and what belongs to it. Filled once, then only searched."""
+
+    __slots__ = ("_allows", "_by_name", "_denies", "_templates")
+
+    def __init__(self, entries: Iterable[tuple[Pattern, Literal["allow", "deny"], R]]) -> None:
+        known = tuple(entries)
+        self._by_name = {
+            kind: PatternIndex((pattern.glob, value) for pattern, _, value in known if pattern.kind == kind)
+            for kind in ("tool", "prompt")
+        }
+        self._templates = tuple(entry for entry in known if entry[0].kind == "resource")
+        # An allow's index tells which globs to ask, since a wildcard is held against more than the text.
+        self._allows = PatternIndex(
+            (pattern.glob, (pattern.glob, value)) for pattern, effect, value in self._templates if effect == "allow"
+        )
+        self._denies = PatternIndex(
+            (glob, value) for pattern, effect, value in self._templates if effect == "deny" for glob in pattern.globs
+        )
+
+    def find(self, ref: str) -> list[R]:
+        """What belongs to the patterns that are about what has this name, in no particular order."""
+        kind, body = split(ref)
+        if kind == "resource":
+            return self._of_resource(body)
+        if kind == "template":
+            return [
+                value
+                for pattern, effect, value in self._templates
+                if (pattern.reaches(body) if effect == "allow" else pattern.covers(body))
+            ]
+        return self._by_name[kind].find(body)
+
+    def _of_resource(self, body: str) -> list[R]:
+        upstream, _, text = body.partition("/")
+        uri = uris.read(text)
+        found = [value for glob, value in self._allows.find(body) if allowed(glob, upstream, uri)]
+        for form in (text, *uri.forms):
+            found += self._denies.find(f"{upstream}/{form}")
         return found

@@ -1,4 +1,4 @@
-"""What is questionable in grants, seen beside the tools that are known now.
+"""What is questionable in grants, seen beside what is offered now.
 
 What depends on an upstream's schema never stops a start: it is reported, and fails closed at the call.
 """
@@ -12,11 +12,11 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from shim.model import Json, Tool
+from shim.model import Json, JsonObject, Offered
 from shim.policy.check import Fault
 from shim.policy.conditions import VARIABLES, Condition, ConditionError, compile_in
 from shim.policy.config import GrantBlock
-from shim.policy.globs import Glob
+from shim.policy.patterns import Pattern
 from shim.policy.tree import ArgUse
 
 _T = cel.Type
@@ -27,22 +27,22 @@ _MAX_BRANCHING = 8
 
 
 def lint(
-    grants: Iterable[GrantBlock], conditions: Mapping[str, Condition], tools: Iterable[Tool]
+    grants: Iterable[GrantBlock], conditions: Mapping[str, Condition], offered: Iterable[Offered]
 ) -> list[tuple[str, Fault]]:
-    """Faults of usable grants beside the tools that are known, each with its grant's name, in file order.
+    """Faults of usable grants beside what is known to be offered, each with its grant's name, in file order.
 
-    `conditions` holds the compiled form of each `when`. A tool's schema is as its upstream wrote it: nothing of its
-    shape is taken for granted.
+    `conditions` holds the compiled form of each `when`. A definition is as its upstream wrote it: nothing of its shape
+    is taken for granted.
     """
-    known = tuple(tools)
+    known = tuple(offered)
     found: list[tuple[str, Fault]] = []
     seen = _Seen(known)
     for grant in grants:
         faults = _of_patterns(grant, seen)
         if grant.when is not None:
             condition = conditions[grant.when]
-            globs = [Glob(pattern) for pattern in (*grant.allow, *grant.deny)]
-            matching = [tool for tool in known if any(glob.matches(tool.ref) for glob in globs)]
+            patterns = [Pattern.of(pattern) for pattern in (*grant.allow, *grant.deny)]
+            matching = [one for one in known if any(pattern.allows(one.ref) for pattern in patterns)]
             faults += _undeclared(condition, matching)
             faults += _mistyped(condition, matching)
         found += [(grant.name, fault) for fault in faults]
@@ -52,18 +52,22 @@ def lint(
 class _Seen:
     """What is known now, by name."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
-        self._refs = dict.fromkeys(tool.ref for tool in tools)
-        self._upstreams = frozenset(tool.upstream for tool in tools)
+    def __init__(self, offered: Sequence[Offered]) -> None:
+        self._refs: dict[str, dict[str, None]] = {"tool": {}, "prompt": {}, "resource": {}, "template": {}}
+        for one in offered:
+            self._refs[one.kind][one.ref] = None
+        self._upstreams = frozenset(one.upstream for one in offered)
 
-    def lacks(self, glob: Glob) -> bool:
-        # Only where the pattern's upstream has shown its tools: one that is down says nothing about a pattern.
-        upstream, slash, _ = glob.prefix.partition("/")
+    def lacks(self, pattern: Pattern) -> bool:
+        # Only where the pattern's upstream has shown what it has: one that is down says nothing about a pattern.
+        upstream, slash, _ = pattern.glob.prefix.partition("/")
         if not slash or upstream not in self._upstreams:
             return False
-        if glob.literal is not None:
-            return glob.literal not in self._refs
-        return not any(map(glob.matches, self._refs))
+        refs = self._refs[pattern.kind]
+        if pattern.glob.literal is not None and pattern.kind == "tool":
+            return pattern.glob.literal not in refs
+        known = (*refs, *self._refs["template"]) if pattern.kind == "resource" else refs
+        return not any(map(pattern.allows, known))
 
 
 def _of_patterns(grant: GrantBlock, seen: _Seen) -> list[Fault]:
@@ -76,16 +80,33 @@ def _of_patterns(grant: GrantBlock, seen: _Seen) -> list[Fault]:
         faults.append(Fault((), None, "is for nobody: `to` is empty", "warning"))
     for effect, patterns in (("allow", grant.allow), ("deny", grant.deny)):
         for place, pattern in enumerate(patterns):
-            if seen.lacks(Glob(pattern)):
-                message = f"`{pattern}` matches no tool that is known now"
+            compiled = Pattern.of(pattern)
+            if seen.lacks(compiled):
+                message = f"`{pattern}` matches no {compiled.kind} that is known now"
                 faults.append(Fault((effect, place), None, message, "warning"))
     return faults
 
 
-def _properties(tool: Tool) -> dict[str, Json]:
-    schema = tool.definition.get("inputSchema")
+def _schema(one: Offered) -> Json:
+    """What declares the arguments that a condition sees: a tool's own schema, what a prompt lists, a resource's URI."""
+    if one.kind == "tool":
+        return one.definition.get("inputSchema")
+    if one.kind != "prompt":
+        return {"properties": {"uri": {"type": "string"}}}
+    listed = one.definition.get("arguments")
+    names = [entry.get("name") for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    return {"properties": {name: {"type": "string"} for name in names if isinstance(name, str)}}
+
+
+def _properties(one: Offered) -> JsonObject:
+    schema = _schema(one)
     properties = schema.get("properties") if isinstance(schema, dict) else None
     return properties if isinstance(properties, dict) else {}
+
+
+def _what(matching: Sequence[Offered]) -> str:
+    kinds = dict.fromkeys("resource" if one.kind == "template" else one.kind for one in matching)
+    return next(iter(kinds)) if len(kinds) == 1 else "tool, prompt or resource"
 
 
 _ELSEWHERE = ("$ref", "$dynamicRef", "patternProperties")
@@ -109,13 +130,13 @@ def _is_open(schema: Json, depth: int = 0) -> bool:
     )
 
 
-def _names_of(tools: Sequence[Tool]) -> str:
+def _names_of(tools: Sequence[Offered]) -> str:
     more = f" and {len(tools) - _NAMED} more" if len(tools) > _NAMED else ""
     return ", ".join(tool.ref for tool in tools[:_NAMED]) + more
 
 
-def _undeclared(condition: Condition, matching: Sequence[Tool]) -> list[Fault]:
-    strict = [tool for tool in matching if _properties(tool) and not _is_open(tool.definition.get("inputSchema"))]
+def _undeclared(condition: Condition, matching: Sequence[Offered]) -> list[Fault]:
+    strict = [tool for tool in matching if _properties(tool) and not _is_open(_schema(tool))]
     uses: dict[str, ArgUse] = {}
     for use in condition.uses.args:
         uses.setdefault(use.name, use)
@@ -128,10 +149,10 @@ def _undeclared(condition: Condition, matching: Sequence[Tool]) -> list[Fault]:
             names = sorted({one for tool in lacking for one in _properties(tool) if _NAME.fullmatch(one)})
             close = difflib.get_close_matches(name[:64], names[:_COMPARED], n=1)
             hint = f"; did you mean `{close[0]}`?" if close else ""
-            message = f"no tool that this grant matches has an argument `{name}` ({_names_of(lacking)}){hint}"
+            message = f"no {_what(lacking)} that this grant matches has an argument `{name}` ({_names_of(lacking)}){hint}"
             found.append(Fault(("when",), use.offset, message, "error"))
         else:
-            message = f"only some of the matching tools have an argument `{name}`; not {_names_of(lacking)}"
+            message = f"only some of the matching {_what(matching)}s have an argument `{name}`; not {_names_of(lacking)}"
             found.append(Fault(("when",), use.offset, message, "warning"))
     return found
 
@@ -180,14 +201,14 @@ def _typed(condition: Condition, types: dict[str, str]) -> tuple[Any, str]:
 _HARMLESS = ("null_type", "'_?_:_'")
 
 
-def _mistyped(condition: Condition, matching: Sequence[Tool]) -> list[Fault]:
+def _mistyped(condition: Condition, matching: Sequence[Offered]) -> list[Fault]:
     names = sorted({use.name for use in condition.uses.args})
-    by_types: dict[tuple[tuple[str, str], ...], list[Tool]] = {}
+    by_types: dict[tuple[tuple[str, str], ...], list[Offered]] = {}
     for tool in matching:
         properties = _properties(tool)
         types = tuple((name, kind) for name in names if (kind := _type_of(properties.get(name))) is not None)
         by_types.setdefault(types, []).append(tool)
-    wrong: dict[tuple[int | None, str], list[Tool]] = {}
+    wrong: dict[tuple[int | None, str], list[Offered]] = {}
     for types, tools in by_types.items():
         if not types:
             continue

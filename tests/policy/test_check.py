@@ -34,8 +34,7 @@ def test_a_sound_grant_has_no_faults() -> None:
         ("", "matches nothing"),
         ("git/[", "`[` without its `]`"),
         ("git/\\", "quotes nothing"),
-        ("resource:git/file:///srv/*", "not supported by this version"),
-        ("prompt:git/*", "not supported by this version"),
+        ("template:git/file:///{x}", "write `resource:`"),
         ("tool:git/log", "no kind `tool:`"),
         ("git/" + "a" * 1024, "at most 1,024 characters"),
     ],
@@ -74,7 +73,7 @@ def test_faults_of_a_condition_have_their_offsets() -> None:
 
 
 def test_all_faults_come_at_once() -> None:
-    found = faults(GrantBlock(name="g", to=("group:",), allow=("x",), deny=("resource:x/y",), when="args.x"))
+    found = faults(GrantBlock(name="g", to=("group:",), allow=("x",), deny=("resource:x",), when="args.x"))
 
     assert [fault.path for fault in found] == [("to", 0), ("allow", 0), ("deny", 0), ("when",)]
 
