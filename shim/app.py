@@ -65,7 +65,7 @@ class App:
 
     def instructions(self, identity: Identity) -> str | None:
         """What upstreams say of themselves, of which this identity may see something; of no others."""
-        seen = {tool.upstream for tool in self.gateway.view(identity).tools}
+        seen = {one.upstream for one in self.gateway.view(identity).offered}
         # Indented, so that none can pass off a section as another's.
         told = [
             f"{name}:\n{indent(offer.instructions[:_INSTRUCTIONS], '    ', lambda _: True)}"
@@ -251,7 +251,7 @@ async def _live(
                 nonlocal latest
                 latest = wiring.replaced(latest, parts)
                 current.replace(latest.generation)
-                parts.lint.look(parts.catalog.now.tools)
+                parts.lint.look(parts.catalog.now.offered)
 
             return put_in_force
 

@@ -6,8 +6,12 @@ Raised where the fault is known; turned into an answer by the gateway (a call) o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from shim.model import Json, Problem, Reason
+
+REFUSED: Final = -32010
+"""The JSON-RPC code of a request that the shim refuses; `data` says what was decided."""
 
 
 class ShimError(Exception):

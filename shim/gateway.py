@@ -1,4 +1,4 @@
-"""The one way that every call goes.
+"""The one way that every use of a tool, a prompt or a resource goes; `shim.methods` has what differs between them.
 
 authenticate (the face) -> find in catalog -> decide -> record intent (durable) -> lease secrets -> call upstream ->
 record outcome (durable) -> revoke leases -> answer. Nothing reaches an upstream, and no secret is asked for, before the
@@ -11,22 +11,24 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from time import perf_counter
 
 from shim.catalog import Catalog
 from shim.errors import ProtocolError, RecordUnavailable, Refusal
 from shim.invocations import Invocations
-from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Reason, Secrets, Tool
+from shim.methods import Asked, Found, Method, Sees, Use
+from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Offered, Reason, Secrets
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
-from shim.refusals import answered, arguments_of, broken, failed, left, refused, unknown_tool
+from shim.refusals import answered, broken, failed, left, refused
 from shim.upstream.supervisor import Upstreams
 from shim.views import View, Views
 
 _log = logging.getLogger("shim.gateway")
 
-HeaderCheck = Callable[[Tool], None]
-"""Raises ProtocolError when a request's headers contradict its body. Called only for tools the caller may see."""
+HeaderCheck = Callable[[Offered], None]
+"""Raises ProtocolError when a request's headers contradict its body. Called only for what the caller may see."""
 
 
 class Gateway:
@@ -42,30 +44,31 @@ class Gateway:
         self._secrets = secrets
         self._views = Views(catalog, policy)
 
-    async def list_tools(self, caller: Caller) -> View:
-        """What this caller may see. That it was shown is on the record before the list is delivered."""
+    async def lists(self, caller: Caller) -> View:
+        """What this caller may see. That it was shown is on the record before any list of it is delivered."""
         await self._upstreams.settled()
         view = self._views.of(caller.identity)
-        await self._invocations.shown(caller, view.tools)
+        await self._invocations.shown(caller, view.offered)
         return view
 
-    async def call_tool(
-        self, caller: Caller, params: JsonObject, listener: Listener, check: HeaderCheck | None = None
+    async def call(
+        self, caller: Caller, method: Method, params: JsonObject, listener: Listener, check: HeaderCheck | None = None
     ) -> Answer:
-        """One governed `tools/call`, from intent to answer. `params` are the caller's, strictly read.
+        """One governed request, from intent to answer. `params` are the caller's, strictly read.
 
-        Raises ProtocolError for params that are not a tool call and from `check`; whoever catches it records
+        Raises ProtocolError for params that the method does not have and from `check`; whoever catches it records
         `request.refused`. Cancelling the awaiting task cancels the call upstream and records `cancelled`.
         """
-        name, arguments = arguments_of(params)
-        tool = await self._find(name)
-        call = self._invocations.begin(caller, "tools/call", name, tool, arguments)
-        decision = self._decide(call, tool)
-        if tool is None or not self._policy.visible(caller.identity, tool.ref):
+        asked, sees = method.read(params), partial(self._policy.visible, caller.identity)
+        found = await self._find(method, asked, sees)
+        target = found.target
+        call = self._invocations.begin(caller, method.name, asked.name, target, asked.arguments)
+        decision = self._decide(call, asked, found)
+        if target is None or not sees(target.ref):
             await self._record_hidden(call, decision)
-            return unknown_tool(name)
+            return method.unknown(asked, caller)
         if check is not None:
-            check(tool)
+            check(target)
         try:
             await self._invocations.intend(call, decision)
         except RecordUnavailable as error:
@@ -73,23 +76,23 @@ class Gateway:
             return refused(call, Decision("deny", error.reason))
         if decision.effect != "allow":
             return refused(call, decision)
-        async with self._secrets.leased(self._upstreams.needs(tool.upstream)) as leases:
-            return await self._perform(call, decision, tool, params, listener, leases)
+        async with self._secrets.leased(self._upstreams.needs(target.upstream)) as leases:
+            use = Use(method, caller, asked, target, sees)
+            return await self._perform(call, decision, use, params, listener, leases)
 
-    async def _find(self, name: str) -> Tool | None:
-        tool = self._catalog.now.by_wire.get(name)
-        if tool is None:
+    async def _find(self, method: Method, asked: Asked, sees: Sees) -> Found:
+        found = method.find(asked, self._catalog, sees) if not method.waits else None
+        if found is None or found.target is None:
             await self._upstreams.settled()
-            tool = self._catalog.now.by_wire.get(name)
-        return tool
+            found = method.find(asked, self._catalog, sees)
+        return found
 
-    def _decide(self, call: Call, tool: Tool | None) -> Decision:
-        ref = tool.ref if tool is not None else self._catalog.ref_of(call.tool or "")
-        if ref is None:
+    def _decide(self, call: Call, asked: Asked, found: Found) -> Decision:
+        if found.ref is None:
             return Decision("deny", Reason.NO_GRANT)
-        facts = Facts(call.arguments or {}, call.run, call.caller.client, call.began)
-        decision = self._policy.decide(call.caller.identity, ref, facts)
-        if tool is None and decision.effect != "deny":
+        facts = Facts(asked.args, call.run, call.caller.client, call.began)
+        decision = self._policy.decide(call.caller.identity, found.ref, facts)
+        if found.target is None and decision.effect != "deny":
             return Decision("deny", Reason.UNKNOWN_TOOL, decision.grant)
         return decision
 
@@ -101,11 +104,12 @@ class Gateway:
             _log.error("a denied call of %s could not be recorded: %s", call.caller.identity.name, error)
 
     async def _perform(
-        self, call: Call, decision: Decision, tool: Tool, params: JsonObject, listener: Listener, leases: Leases
+        self, call: Call, decision: Decision, use: Use, params: JsonObject, listener: Listener, leases: Leases
     ) -> Answer:
         started = perf_counter()
         try:
-            reply = await self._upstreams.call(call, tool, params, listener, await leases.take())
+            sent, leased = use.towards(params), await leases.take()
+            reply = await self._upstreams.call(call, use.target, sent, listener, leased)
         except Refusal as refusal:
             answer, outcome = failed(call, decision, refusal, _since(started))
         except asyncio.CancelledError:
@@ -116,7 +120,7 @@ class Gateway:
             await self._invocations.settle(call, broken(_since(started)), leases.issued)
             raise
         else:
-            answer, outcome = answered(reply, _since(started))
+            answer, outcome = answered(use.told(reply), _since(started))
         if not await self._invocations.settle(call, outcome, leases.issued):
             sentence = "it ran, but its outcome could not be recorded"
             return refused(call, Decision("allow", Reason.RECORD_UNAVAILABLE, decision.grant), sentence)

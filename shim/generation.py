@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from shim.errors import Unauthenticated
 from shim.gateway import Gateway
 from shim.model import Credential, Identity
+from shim.views import Digests
 
 
 class Authenticator(Protocol):
@@ -100,14 +101,14 @@ class Current:
             return False
         return True
 
-    def seen_by(self, prove: Prove) -> str | None:
-        """The digest of what a sender would be shown now; None where it is nobody any more."""
+    def seen_by(self, prove: Prove) -> Digests | None:
+        """The digests of what a sender would be shown now; None where it is nobody any more."""
         return self.seen_as(self.sender(prove).credential.identity.name) if self.knows(prove) else None
 
-    def seen_as(self, name: str) -> str | None:
-        """The digest of what the identity of that name would be shown now; None where there is none."""
+    def seen_as(self, name: str) -> Digests | None:
+        """The digests of what the identity of that name would be shown now; None where there is none."""
         identity = self._now.authenticator.identities.get(name)
-        return self._now.gateway.view(identity).digest if identity is not None else None
+        return self._now.gateway.view(identity).digests if identity is not None else None
 
     def _ring(self) -> None:
         for watcher in tuple(self._watchers):

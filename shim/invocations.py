@@ -14,7 +14,7 @@ import anyio
 
 from shim.bounds.runs import Runs
 from shim.errors import ProtocolError, RecordUnavailable
-from shim.model import Call, Caller, Decision, JsonObject, Lease, Outcome, Reason, Status, Tool
+from shim.model import Call, Caller, Decision, JsonObject, Lease, Offered, Outcome, Reason, Status
 from shim.record.recorder import Record
 
 _log = logging.getLogger("shim.gateway")
@@ -43,22 +43,22 @@ class Invocations:
         caller: Caller,
         method: str,
         name: str | None = None,
-        tool: Tool | None = None,
+        target: Offered | None = None,
         arguments: JsonObject | None = None,
     ) -> Call:
-        """An invocation that begins now. `name` is the tool as the caller spelled it, for when there is none."""
+        """An invocation that begins now. `name` is the target as the caller spelled it, for when there is none."""
         now = self._clock()
         return Call(
             id=self._new_id(),
             caller=caller,
             run=self._runs.name(caller, now),
             method=method,
-            tool=tool.ref if tool is not None else name,
-            upstream=tool.upstream if tool is not None else None,
+            tool=target.ref if target is not None else name,
+            upstream=target.upstream if target is not None else None,
             arguments=arguments,
             began=now,
             policy=self._policy_digest,
-            schema=tool.definition.get("inputSchema") if tool is not None else None,
+            schema=target.definition.get("inputSchema") if target is not None and target.kind == "tool" else None,
         )
 
     async def intend(self, call: Call, decision: Decision) -> None:
@@ -82,9 +82,9 @@ class Invocations:
                 return False
         return True
 
-    async def shown(self, caller: Caller, tools: tuple[Tool, ...]) -> None:
+    async def shown(self, caller: Caller, offered: tuple[Offered, ...]) -> None:
         """Commit what a caller is about to be shown, if this version of it is not on the record yet."""
-        await self._record.shown(caller.identity.name, self._policy_digest, tools)
+        await self._record.shown(caller.identity.name, self._policy_digest, offered)
 
     async def refused(self, caller: Caller, method: str | None, error: ProtocolError) -> None:
         """Put a malformed request of a known identity on the record, as far as the record can be written."""

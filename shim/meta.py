@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shim.model import META_PREFIX, Json, JsonObject
 
 
@@ -14,17 +16,32 @@ def without_own(members: JsonObject) -> JsonObject:
 
 
 def clean_result(result: JsonObject) -> JsonObject:
-    """A tool result whose own `_meta`, and those of its content blocks and of resources in them, are cleaned.
+    """A result whose own `_meta` is cleaned, and those of what it holds: content blocks, messages, contents.
 
     `structuredContent` is the tool's own business and not looked into.
     """
-    result = without_own(result)
-    content = result.get("content")
+    result = _cleaned(without_own(result), "content", _clean_block)
+    return _cleaned(_cleaned(result, "messages", _clean_message), "contents", _clean_block)
+
+
+def _cleaned(holder: JsonObject, key: str, clean: Callable[[Json], Json]) -> JsonObject:
+    """The object with what the list below `key` holds cleaned: itself where nothing changes."""
+    held = holder.get(key)
+    if not isinstance(held, list):
+        return holder
+    cleaned = [clean(one) for one in held]
+    return {**holder, key: cleaned} if any(new is not old for new, old in zip(cleaned, held, strict=True)) else holder
+
+
+def _clean_message(message: Json) -> Json:
+    if not isinstance(message, dict):
+        return message
+    message = without_own(message)
+    content = message.get("content")
     if isinstance(content, list):
-        cleaned = [_clean_block(block) for block in content]
-        if any(new is not old for new, old in zip(cleaned, content, strict=True)):
-            return {**result, "content": cleaned}
-    return result
+        return _cleaned(message, "content", _clean_block)
+    cleaned = _clean_block(content)
+    return message if cleaned is content else {**message, "content": cleaned}
 
 
 def _clean_block(block: Json) -> Json:

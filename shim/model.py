@@ -191,8 +191,9 @@ class Call:
     """One invocation as it is known when its intent is written.
 
     `tool` is the real `upstream/tool`, `prompt:upstream/name` or `resource:upstream/uri`, or the name as the caller
-    spelled it when nothing there has that name (then `upstream` is None); None for what concerns none. `arguments` are the caller's, untouched; `schema` is the tool's
-    input schema, for redaction. `policy` is the digest of the configuration that decides.
+    spelled it when nothing there has that name (then `upstream` is None); None for what concerns none. `arguments` are
+    the caller's, untouched; `schema` is the tool's input schema, for redaction. `policy` is the digest of the
+    configuration that decides.
     """
 
     id: str

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Sequence
 from weakref import WeakSet
 
-from shim import jsontext
-from shim.catalog import Catalog, Reading
+from shim.catalog import Catalog
 from shim.config.configuration import Configuration
 from shim.errors import RecordUnavailable
-from shim.model import JsonObject, Offer, Problem, Tool
+from shim.model import JsonObject, Offer, Offered, Problem
+from shim.offered import Reading
 from shim.policy.engine import Policy
 from shim.record.recorder import Record
 from shim.store.sqlite import SqliteStore
@@ -19,20 +19,20 @@ from shim.store.sqlite import SqliteStore
 _log = logging.getLogger("shim.app")
 
 _MANY = 200
-"""More tools than this are read in a thread: digests of thousands would hold all calls up."""
+"""More definitions than this are read in a thread: digests of thousands would hold all calls up."""
 
 
 class Lint:
-    """Says at its `file:line`, once, what the tools on offer show to be wrong with a condition; so does `check`."""
+    """Says at its `file:line`, once, what is on offer shows to be wrong with a condition; so does `check`."""
 
     def __init__(self, configuration: Configuration, policy: Policy) -> None:
         self._configuration = configuration
         self._policy = policy
         self._said: set[Problem] = set()
 
-    def look(self, tools: Sequence[Tool]) -> None:
-        """Hold the conditions against these tools."""
-        for problem in self._configuration.problems(self._policy.lint(tools)):
+    def look(self, offered: Sequence[Offered]) -> None:
+        """Hold the conditions against all that is offered."""
+        for problem in self._configuration.problems(self._policy.lint(offered)):
             if problem not in self._said:
                 self._said.add(problem)
                 _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s", problem)
@@ -49,7 +49,7 @@ class Readings:
         self._last: dict[str, str] = {}
 
     def into(self, catalog: Catalog, lint: Lint) -> None:
-        """From now on also into this catalog, whose tools are held against this lint.
+        """From now on also into this catalog, whose contents are held against this lint.
 
         Those before hear of readings too, as long as a request that began with them holds them: it may wait for one.
         """
@@ -65,17 +65,20 @@ class Readings:
                 catalog.take(reading)
         if reading is None:
             return
-        digest = jsontext.digest([[tool.name, tool.digest] for tool in reading.tools])
+        digest = reading.digest
         if self._last.get(offer.upstream) == digest:
             return
         if self._latest is not None:
             catalog, lint = self._latest
-            lint.look(catalog.now.tools)
+            lint.look(catalog.now.offered)
         body: JsonObject = {
             "upstream": offer.upstream,
             "era": offer.era,
             "protocol": offer.protocol,
             "tools": len(reading.tools),
+            "prompts": len(reading.prompts),
+            "resources": len(reading.resources),
+            "templates": len(reading.templates),
             "digest": digest,
         }
         try:
@@ -88,6 +91,6 @@ class Readings:
 
 
 async def _read(catalog: Catalog, offer: Offer) -> Reading:
-    if len(offer.tools) > _MANY:
+    if sum(map(len, (offer.tools, offer.prompts, offer.resources, offer.templates))) > _MANY:
         return await asyncio.to_thread(catalog.read, offer)
     return catalog.read(offer)

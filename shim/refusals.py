@@ -1,14 +1,14 @@
-"""What a call is read as, and what a caller is told: an upstream's answer, or why there is none.
+"""What a caller is told: an upstream's answer, or why there is none.
 
-Two shapes: an unknown or hidden tool gets the protocol's own error, the same for both byte for byte; a tool that the
-caller may see gets a tool result with one sentence that a model can act on, and the decision under `_meta`.
+Two shapes: of a tool that the caller may see a tool result with one sentence that a model can act on, and the decision
+under `_meta`; of a prompt, a resource or a completion a JSON-RPC error with the decision in `data`.
 """
 
 from __future__ import annotations
 
 import logging
 
-from shim.errors import ProtocolError, Refusal
+from shim.errors import REFUSED, Refusal
 from shim.meta import clean_result
 from shim.model import META_PREFIX, Answer, Call, Decision, JsonObject, Outcome, Reason, Reply, Status
 
@@ -16,49 +16,30 @@ _log = logging.getLogger("shim.gateway")
 
 DECISION_META = f"{META_PREFIX}decision"
 
-MAX_NAME = 1024
-"""No tool has a longer name, and what a caller spells stays on the record for good."""
-
+_WHAT = {"prompts/get": "prompt", "resources/read": "resource", "completion/complete": "completion"}
 _SENTENCES = {
-    Reason.NO_GRANT: "This tool is not available to you.",
+    Reason.NO_GRANT: "This {what} is not available to you.",
     Reason.DENIED_BY_GRANT: "Policy does not allow this call with these arguments.",
-    Reason.CONDITION_FALSE: "Policy allows this tool only under a condition that these arguments do not meet.",
+    Reason.CONDITION_FALSE: "Policy allows this {what} only under a condition that these arguments do not meet.",
     Reason.CONDITION_ERROR: "Policy could not be evaluated for these arguments, so the call was refused.",
     Reason.RECORD_UNAVAILABLE: "The call was refused because it could not be recorded; try again later.",
 }
 
 
-def arguments_of(params: JsonObject) -> tuple[str, JsonObject]:
-    """The name and the arguments of a `tools/call`. Raises ProtocolError for params of another shape."""
-    name = params.get("name")
-    if not isinstance(name, str):
-        raise ProtocolError(-32602, "Invalid params: name must be a string")
-    if len(name) > MAX_NAME:
-        raise ProtocolError(-32602, f"Invalid params: name has more than {MAX_NAME} characters")
-    arguments = params.get("arguments")
-    if arguments is None:
-        arguments = {}
-    if not isinstance(arguments, dict):
-        raise ProtocolError(-32602, "Invalid params: arguments must be an object")
-    return name, arguments
-
-
-def unknown_tool(name: str) -> Answer:
-    """The answer for a tool that is hidden, unconditionally denied or does not exist."""
-    return Answer(error={"code": -32602, "message": f"Unknown tool: {name}"})
-
-
 def refused(call: Call, decision: Decision, sentence: str | None = None) -> Answer:
-    """A tool result that says why there is no answer; `sentence` replaces the usual one of the reason."""
-    text = sentence or _SENTENCES.get(decision.reason, f"The call was refused: {decision.reason}.")
-    meta: JsonObject = {
+    """An answer that says why there is no other; `sentence` replaces the usual one of the reason."""
+    usual = _SENTENCES.get(decision.reason, f"The call was refused: {decision.reason}.")
+    text = sentence or usual.format(what=_WHAT.get(call.method, "tool"))
+    said: JsonObject = {
         "decision": decision.effect,
         "reason": decision.reason.value,
         "grant": decision.grant,
         "invocation": call.id,
     }
+    if call.method != "tools/call":
+        return Answer(error={"code": REFUSED, "message": text, "data": said})
     content = [{"type": "text", "text": text}]
-    return Answer(result={"content": content, "isError": True, "_meta": {DECISION_META: meta}})
+    return Answer(result={"content": content, "isError": True, "_meta": {DECISION_META: said}})
 
 
 def answered(reply: Reply, duration_ms: float) -> tuple[Answer, Outcome]:

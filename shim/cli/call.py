@@ -11,28 +11,36 @@ import typer
 from shim import __version__
 from shim.cli import completing, knowing, logs, output
 from shim.cli.acting import credential
-from shim.cli.errors import PROBLEM
+from shim.cli.errors import PROBLEM, problem, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import json_text, visible
 from shim.cli.tools import arguments
 from shim.model import Answer, Caller, Client, Json, JsonObject, UpstreamStatus
 
 if TYPE_CHECKING:
+    from shim.app import App
     from shim.config.configuration import Configuration
 
 _PROTOCOL = "2026-07-28"
+_METHODS = {"tool": "tools/call", "prompt": "prompts/get", "resource": "resources/read"}
 
 
 def call(
     identity: Annotated[
         str, typer.Option("--identity", metavar="NAME", help="Who calls.", autocompletion=completing.identities)
     ],
-    tool: Annotated[str, typer.Argument(metavar="UP/TOOL", autocompletion=completing.tools)],
+    tool: Annotated[
+        str,
+        typer.Argument(metavar="UP/TOOL", help="Or prompt:UP/NAME, resource:UP/URI.", autocompletion=completing.tools),
+    ],
     args: Annotated[str, typer.Argument(metavar="JSON", help="The arguments, an object.")] = "{}",
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """One real call, decided and recorded as any other. Ends with 0 only if the tool answered without an error."""
+    """One real call of a tool, or use of a prompt or resource, decided and recorded as any other.
+
+    Ends with 0 only if it was answered without an error.
+    """
     from shim.cli.running import run
 
     logs.beside_a_report()
@@ -62,22 +70,47 @@ class _Aloud:
             output.say(visible(what if isinstance(what, str) else json_text(what)))
 
 
-async def _call(loaded: Configuration, identity: str, tool: str, args: JsonObject) -> Answer:
+async def _call(loaded: Configuration, identity: str, ref: str, args: JsonObject) -> Answer:
     from shim.app import authenticator, open_app
+    from shim.methods import METHODS
+    from shim.policy.patterns import split
 
+    kind, named = split(ref)
+    method = _METHODS.get(kind)
+    if method is None:
+        raise usage("a template is not called; read one of its resources: resource:UP/URI")
     # Before anything starts or is recorded: who calls.
     proof = credential(loaded, authenticator(loaded), identity)
-    async with open_app(loaded, only=_concerned(loaded, tool)) as app:
+    async with open_app(loaded, only=_concerned(loaded, kind, named)) as app:
         caller = Caller(proof, "cli", _PROTOCOL, Client("mcp-shim", __version__))
-        if tool not in app.catalog.now.by_ref:
+        if kind == "resource" or ref not in app.catalog.now.by_ref:
             await app.upstreams.settled()
-        known = app.catalog.now.by_ref.get(tool)
-        # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
-        name = known.wire if known is not None else _wire(loaded, tool)
-        answer = await app.gateway.call_tool(caller, {"name": name, "arguments": args}, _Aloud())
+        if kind == "resource":
+            params: JsonObject = {"uri": named.partition("/")[2]}
+            _check_owner(app, caller, named)
+        else:
+            known = app.catalog.now.by_ref.get(ref)
+            # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
+            params = {"name": known.wire if known is not None else _wire(loaded, named), "arguments": args}
+        answer = await app.gateway.call(caller, METHODS[method], params, _Aloud())
         if not _is_fine(answer):
             _say_why(answer, app.upstreams.status().values())
         return answer
+
+
+def _check_owner(app: App, caller: Caller, named: str) -> None:
+    """Raise Stop where a read of this URI would go to another upstream than the one that was named."""
+    from shim.methods import METHODS
+
+    upstream, _, uri = named.partition("/")
+    method = METHODS["resources/read"]
+
+    def sees(ref: str) -> bool:
+        return app.policy.visible(caller.identity, ref)
+
+    target = method.find(method.read({"uri": uri}), app.catalog, sees).target
+    if target is not None and target.upstream != upstream and sees(target.ref):
+        raise problem(f"{caller.identity.name} reads this URI of {target.upstream}: write {visible(target.ref)}")
 
 
 def _is_fine(answer: Answer) -> bool:
@@ -92,14 +125,16 @@ def _say_why(answer: Answer, upstreams: Iterable[UpstreamStatus]) -> None:
             output.say(visible(status.error))
 
 
-def _concerned(loaded: Configuration, tool: str) -> frozenset[str] | None:
-    """The upstreams that have to do with this tool; None: any may."""
-    upstream, slash, _ = tool.partition("/")
+def _concerned(loaded: Configuration, kind: str, named: str) -> frozenset[str] | None:
+    """The upstreams that have to do with what is named `upstream/name`; None: any may."""
+    upstream, slash, _ = named.partition("/")
+    if kind == "resource":
+        return frozenset({upstream}) if slash else None
     return knowing.contending(loaded, {upstream}) if slash else None
 
 
 def _wire(loaded: Configuration, tool: str) -> str:
-    from shim.catalog import wire_name
+    from shim.naming import wire_name
 
     upstream, _, name = tool.partition("/")
     prefix = dict(knowing.prefixes(loaded)).get(upstream)
@@ -107,14 +142,23 @@ def _wire(loaded: Configuration, tool: str) -> str:
 
 
 def _content(result: JsonObject) -> list[Json]:
-    content = result.get("content")
-    return content if isinstance(content, list) else []
+    return _listed(result, "content")
+
+
+def _listed(result: JsonObject, key: str) -> list[Json]:
+    held = result.get(key)
+    return held if isinstance(held, list) else []
+
+
+def _of_messages(result: JsonObject) -> list[Json]:
+    """What a prompt's messages say, in order."""
+    return [message.get("content") for message in _listed(result, "messages") if isinstance(message, dict)]
 
 
 def _show(result: JsonObject) -> None:
-    content = _content(result)
+    content = [*_content(result), *_of_messages(result), *_listed(result, "contents")]
     for block in content:
-        if isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str):
+        if isinstance(block, dict) and block.get("type", "text") == "text" and isinstance(block.get("text"), str):
             output.line(visible(block["text"], lines=True))
         else:
             output.json_object(block)

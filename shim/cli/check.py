@@ -20,6 +20,9 @@ from shim.model import JsonObject, Offer, Problem, UpstreamStatus
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
 
+_KINDS = ("tool", "prompt", "resource", "template")
+_LISTS = tuple(f"{kind}s" for kind in _KINDS)
+
 
 def check(
     config: Config = DEFAULT_CONFIG,
@@ -44,8 +47,10 @@ def check(
         found = reach(loaded)
         status, offers = found.status, {**offers, **found.offers}
     problems = _problems(loaded, offers, {} if offline else secrets.unavailable(loaded))
-    usable = Counter(tool.upstream for tool in knowing.catalog(loaded, offers).now.tools)
-    upstreams = [_upstream(name, status.get(name), offers.get(name), usable[name]) for name in loaded.upstreams]
+    usable: Counter[tuple[str, str]] = Counter(
+        (one.upstream, one.kind) for one in knowing.catalog(loaded, offers).now.offered
+    )
+    upstreams = [_upstream(name, status.get(name), offers.get(name), usable) for name in loaded.upstreams]
     down = [name for name, stands in status.items() if stands.state != "up"]
     ok = not down and all(problem.level != "error" for problem in problems)
     if as_json:
@@ -69,7 +74,7 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
     from shim.policy.engine import Policy
 
     contents = knowing.catalog(loaded, offers).now
-    found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.tools))]
+    found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.offered))]
     found += secrets.problems(loaded, missing)
     for out in contents.left_out:
         place = loaded.upstream_places[out.upstream]
@@ -77,14 +82,16 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
     return sorted(found, key=lambda problem: (problem.file, problem.line))
 
 
-def _upstream(name: str, status: UpstreamStatus | None, offer: Offer | None, usable: int) -> JsonObject:
+def _upstream(
+    name: str, status: UpstreamStatus | None, offer: Offer | None, usable: Counter[tuple[str, str]]
+) -> JsonObject:
     # Where upstreams were not reached there is no state to tell, only what was offered last.
     return {
         "name": name,
         "state": status.state if status is not None else None,
         "era": status.era if status is not None else (offer.era if offer is not None else None),
         "error": status.error if status is not None else None,
-        "tools": usable if offer is not None else None,
+        **{f"{kind}s": usable[name, kind] if offer is not None else None for kind in _KINDS},
     }
 
 
@@ -100,11 +107,11 @@ def _show(problems: list[Problem], upstreams: list[JsonObject], summary: str) ->
         output.say(f"{visible(f'{problem.file}:{problem.line}')}: {problem.level}: {visible(problem.message)}")
     cells = (
         tuple(
-            "-" if upstream[key] is None else str(upstream[key]) for key in ("name", "state", "era", "tools", "error")
+            "-" if upstream[key] is None else str(upstream[key]) for key in ("name", "state", "era", *_LISTS, "error")
         )
         for upstream in upstreams
     )
-    output.table(("upstream", "state", "era", "tools", "error"), cells, "no upstreams are configured")
+    output.table(("upstream", "state", "era", *_LISTS, "error"), cells, "no upstreams are configured")
     output.line(summary)
 
 

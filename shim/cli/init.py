@@ -191,7 +191,7 @@ def _listings(loaded: Configuration, patience: float) -> Mapping[str, Listing]:
                 problem_ += " It asks for a login: if it takes a token, name it below `secrets:` and in `headers:`."
         listings[name] = Listing(
             [tool for tool in contents.tools if tool.upstream == name],
-            [(out.name, out.why) for out in contents.left_out if out.upstream == name],
+            [(out.name, out.why) for out in contents.left_out if (out.upstream, out.kind) == (name, "tool")],
             problem_,
         )
     return listings

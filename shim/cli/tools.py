@@ -1,4 +1,4 @@
-"""`tools` and `explain`: who sees what, and why a call would be decided so."""
+"""`tools` and `explain`: who sees what of tools, prompts and resources, and why a use would be decided so."""
 
 from __future__ import annotations
 
@@ -36,25 +36,39 @@ def tools(
     ] = None,
     tool: Annotated[
         str | None,
-        typer.Option("--tool", metavar="UP/TOOL", help="Who can call this one.", autocompletion=completing.tools),
+        typer.Option(
+            "--tool",
+            metavar="UP/TOOL",
+            help="Who can use this one; also prompt:UP/NAME, resource:UP/URI.",
+            autocompletion=completing.tools,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who sees what. By the catalog that was read last: upstreams are reached only if they never were."""
+    """Who sees what: tools, prompts, resources, templates.
+
+    By the catalog that was read last: upstreams are reached only if they never were.
+    """
     from shim.policy.engine import Policy
+    from shim.policy.patterns import upstream_of
 
     logs.beside_a_report()
     loaded = configuration(config)
     who = [knowing.identity(loaded, identity)] if identity is not None else knowing.identities(loaded)
     policy = Policy(loaded.grants)
-    asked = loaded.upstreams if tool is None else {tool.partition("/")[0]}
+    asked = loaded.upstreams if tool is None else {upstream_of(tool)}
     seen = {name for name in loaded.upstreams if name in asked and _may_see(who, policy, name)}
     rows = _rows(who, policy, _catalog(loaded, seen), tool)
     if as_json:
         output.json_array(rows)
         return
-    cells = ((row["identity"], row["tool"], row["name"], ", ".join(row["grants"])) for row in rows)
+    cells = ((row["identity"], row["tool"], _name(row), ", ".join(row["grants"])) for row in rows)
     output.table(("identity", "tool", "name", "grants"), cells, "nobody sees anything that matches")
+
+
+def _name(row: JsonObject) -> str:
+    # What a URI is called is what it is.
+    return str(row["name"] if row["kind"] in ("tool", "prompt") else row["kind"])
 
 
 def _may_see(who: list[Identity], policy: Policy, upstream: str) -> bool:
@@ -62,7 +76,7 @@ def _may_see(who: list[Identity], policy: Policy, upstream: str) -> bool:
     return any(
         rule.effect == "allow"
         and not rule.to.isdisjoint(to)
-        and any(glob.possible(f"{upstream}/") for glob in rule.globs)
+        and any(pattern.glob.possible(f"{upstream}/") for pattern in rule.patterns)
         for rule in policy.rules
     )
 
@@ -83,21 +97,23 @@ def _catalog(loaded: Configuration, upstreams: Container[str]) -> Catalog:
         for name, status in found.status.items():
             if name not in offers:
                 why = visible(status.error or "no answer")
-                output.say(f"{name} could not be reached, its tools are not shown: {why}")
+                output.say(f"{name} could not be reached, what it offers is not shown: {why}")
     return knowing.catalog(loaded, offers)
 
 
 def _rows(who: list[Identity], policy: Policy, catalog: Catalog, wanted: str | None) -> Iterator[JsonObject]:
+    from shim.views import Views
+
     for identity in who:
-        for tool in catalog.now.tools:
-            if (wanted is None or tool.ref == wanted) and policy.visible(identity, tool.ref):
+        for one in Views(catalog, policy).of(identity).offered:
+            if wanted is None or one.ref == wanted:
                 yield {
                     "identity": identity.name,
-                    "tool": tool.ref,
-                    "name": tool.wire,
-                    "kind": "tool",
-                    "upstream": tool.upstream,
-                    "grants": list(policy.matching_grants(identity, tool.ref)),
+                    "tool": one.ref,
+                    "name": one.wire,
+                    "kind": one.kind,
+                    "upstream": one.upstream,
+                    "grants": list(policy.matching_grants(identity, one.ref)),
                     "approval": None,
                 }
 
@@ -107,7 +123,15 @@ def explain(
     identity: Annotated[
         str | None, typer.Option("--identity", metavar="NAME", autocompletion=completing.identities)
     ] = None,
-    tool: Annotated[str | None, typer.Option("--tool", metavar="UP/TOOL", autocompletion=completing.tools)] = None,
+    tool: Annotated[
+        str | None,
+        typer.Option(
+            "--tool",
+            metavar="UP/TOOL",
+            help="A tool, prompt:UP/NAME or resource:UP/URI.",
+            autocompletion=completing.tools,
+        ),
+    ] = None,
     args: Annotated[str, typer.Option("--args", metavar="JSON", help="The arguments, an object.")] = "{}",
     batch: Annotated[
         Path | None, typer.Option("--batch", metavar="FILE", help="A line each: {identity, tool, args}; - is stdin.")
@@ -179,7 +203,11 @@ def arguments(text: str, what: str) -> JsonObject:
 
 def _explain(policy: Policy, identity: Identity, tool: str, args: JsonObject) -> JsonObject:
     from shim.policy.conditions import Facts
+    from shim.policy.patterns import split
 
+    kind, body = split(tool)
+    if kind in ("resource", "template") and "uri" not in args:
+        args = {**args, "uri": body.partition("/")[2]}
     # A fresh run, no client, now: what is asked is what policy says, not what a session has come to.
     return policy.explain(identity, tool, Facts(args, "", None, datetime.now(UTC))).to_json()
 

@@ -149,10 +149,14 @@ def _undeclared(condition: Condition, matching: Sequence[Offered]) -> list[Fault
             names = sorted({one for tool in lacking for one in _properties(tool) if _NAME.fullmatch(one)})
             close = difflib.get_close_matches(name[:64], names[:_COMPARED], n=1)
             hint = f"; did you mean `{close[0]}`?" if close else ""
-            message = f"no {_what(lacking)} that this grant matches has an argument `{name}` ({_names_of(lacking)}){hint}"
+            message = (
+                f"no {_what(lacking)} that this grant matches has an argument `{name}` ({_names_of(lacking)}){hint}"
+            )
             found.append(Fault(("when",), use.offset, message, "error"))
         else:
-            message = f"only some of the matching {_what(matching)}s have an argument `{name}`; not {_names_of(lacking)}"
+            message = (
+                f"only some of the matching {_what(matching)}s have an argument `{name}`; not {_names_of(lacking)}"
+            )
             found.append(Fault(("when",), use.offset, message, "warning"))
     return found
 

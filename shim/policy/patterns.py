@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from shim import uritemplates
 from shim.policy import uris
 from shim.policy.globs import Glob, PatternError
 
@@ -33,11 +34,6 @@ def split(ref: str) -> tuple[Kind, str]:
 def upstream_of(ref: str) -> str:
     """The upstream in a name; what it is called by where there is none."""
     return split(ref)[1].partition("/")[0]
-
-
-def literal_beginning(template: str) -> str:
-    """The text that every expansion of a URI template begins with (RFC 6570, section 2)."""
-    return template.partition("{")[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,14 +93,14 @@ class Pattern:
 
     def reaches(self, body: str) -> bool:
         """Whether an allow with this pattern matches some URI that begins as this template does."""
-        beginning = literal_beginning(body)
+        beginning = uritemplates.beginning(body)
         # Something follows the beginning, so a dot at its end need not be a segment.
         straight = self.glob.literal is not None or uris.read(beginning.partition("/")[2] + "x").crooked is None
         return straight and self.glob.possible(beginning)
 
     def covers(self, body: str) -> bool:
         """Whether this pattern matches every URI that begins as this template does."""
-        return any(glob.certain(literal_beginning(body)) for glob in self.globs)
+        return any(glob.certain(uritemplates.beginning(body)) for glob in self.globs)
 
 
 def allowed(glob: Glob, upstream: str, uri: uris.Uri) -> bool:

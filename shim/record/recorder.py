@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from shim import jsontext
 from shim.errors import RecordUnavailable
-from shim.model import Call, Caller, Decision, JsonObject, Lease, Outcome, Reason, Status, Tool
+from shim.model import Call, Caller, Decision, JsonObject, Lease, Offered, Outcome, Reason, Status
 from shim.record.config import Keep, RecordBlock
 from shim.record.known import without_credentials
 from shim.record.payloads import Kept, Payloads, salt_digest
@@ -37,7 +37,7 @@ _CUT = " … (cut)"
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    tools: Sequence[Tool]
+    offered: Sequence[Offered]
     policy: str
 
 
@@ -101,20 +101,20 @@ class Record:
             self._lose(call.id, Status.UNKNOWN, "it ran, but its outcome could not be recorded")
             raise
 
-    async def shown(self, identity: str, policy: str, tools: Sequence[Tool]) -> None:
-        """That an identity was shown these tools: once for each version of policy and catalog."""
+    async def shown(self, identity: str, policy: str, offered: Sequence[Offered]) -> None:
+        """What an identity is shown, in whichever list it asks for: once for each version of policy and catalog."""
         last = self._shown.get(identity)
-        if last is not None and last.tools is tools and last.policy == policy:
+        if last is not None and last.offered is offered and last.policy == policy:
             return
-        body: JsonObject = {
-            "identity": identity,
-            "policy": policy,
-            "tools": [{"tool": tool.ref, "name": tool.wire, "digest": tool.digest} for tool in tools],
-        }
+        body: JsonObject = {"identity": identity, "policy": policy}
+        for kind in ("tool", "prompt", "resource", "template"):
+            body[f"{kind}s"] = [
+                {"tool": one.ref, "name": one.wire, "digest": one.digest} for one in offered if one.kind == kind
+            ]
         await self._store.commit(WriteShown(jsontext.digest(body), body, self._clock()))
         if len(self._shown) >= _SHOWN_KEPT:
             self._shown.clear()
-        self._shown[identity] = _Shown(tools, policy)
+        self._shown[identity] = _Shown(offered, policy)
 
     async def event(self, kind: str, body: JsonObject, invocation: str | None = None) -> None:
         """Any other event."""

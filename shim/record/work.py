@@ -81,7 +81,7 @@ def _put(tx: Tx, invocation: str, part: Part, kept: Kept | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WriteShown:
-    """That an identity was shown tools, unless this version already is on the record."""
+    """What an identity was shown, unless this version already is on the record."""
 
     version: str
     body: JsonObject

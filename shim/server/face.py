@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
@@ -17,10 +19,27 @@ from shim.server.message import Message
 from shim.server.notices import LEVELS
 from shim.server.request import Request
 from shim.server.shapes import modern_result
-from shim.views import View
+from shim.views import Listing, View
 
-CAPABILITIES: JsonObject = {"tools": {"listChanged": True}, "logging": {}}
+CAPABILITIES: JsonObject = {
+    "tools": {"listChanged": True},
+    "prompts": {"listChanged": True},
+    "resources": {"listChanged": True},
+    "completions": {},
+    "logging": {},
+}
 """What this version honours; nothing an upstream can do beyond it is promised."""
+
+LISTS: Final[Mapping[str, tuple[str, Callable[[View], Listing]]]] = {
+    "tools/list": ("tools", lambda view: view.tools),
+    "prompts/list": ("prompts", lambda view: view.prompts),
+    "resources/list": ("resources", lambda view: view.resources),
+    "resources/templates/list": ("resourceTemplates", lambda view: view.templates),
+}
+"""Each method that lists, with the member of its result and which list of a view that is."""
+
+CHANGES: Final[Mapping[str, str]] = {f"{kind}ListChanged": kind for kind in ("tools", "prompts", "resources")}
+"""What a `subscriptions/listen` may ask for, and the list that is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +74,15 @@ class Face:
         }
         return modern_result(result, self.info)
 
-    async def tools(self, request: Request) -> View:
-        """The whole list, which is one page. Raises ProtocolError for a cursor that nobody gave, RecordUnavailable."""
+    async def listing(self, request: Request, method: str) -> Listing:
+        """A whole list, which is one page. Raises ProtocolError for a cursor that nobody gave, RecordUnavailable."""
         if request.message.params.get("cursor") is not None:
             raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown cursor")
-        return await request.gateway.list_tools(request.caller)
+        return LISTS[method][1](await request.gateway.lists(request.caller))
 
-    def tools_result(self, view: View) -> JsonObject:
-        """A view as a modern `tools/list` result."""
-        result: JsonObject = {"tools": list(view.definitions), "ttlMs": self.ttl, "cacheScope": "private"}
+    def modern_list(self, method: str, listing: Listing) -> JsonObject:
+        """A list as the modern result of its method."""
+        result: JsonObject = {LISTS[method][0]: list(listing.definitions), "ttlMs": self.ttl, "cacheScope": "private"}
         return modern_result(result, self.info)
 
     async def listen(self, request: Request) -> JsonObject:
@@ -76,7 +95,8 @@ class Face:
         wanted, prove = request.message.params.get("notifications"), request.sender.prove
         if not isinstance(wanted, dict):
             raise ProtocolError(INVALID_PARAMS, "Invalid params: notifications must be an object")
-        changes = wanted.get("toolsListChanged") is True
+        honoured = {asked: True for asked in CHANGES if wanted.get(asked) is True}
+        lists = {CHANGES[asked] for asked in honoured}
         meta = {SUBSCRIPTION_ID_META_KEY: request.id}
         bell = anyio.Event()
 
@@ -87,17 +107,17 @@ class Face:
             seen = self.current.seen_by(prove)
             ends = (self.closing.watch(ring), self.current.watch(ring))
             try:
-                honoured = {"toolsListChanged": True} if changes else {}
                 await request.deliver(
                     "notifications/subscriptions/acknowledged", {"_meta": meta, "notifications": honoured}
                 )
                 while seen is not None and not self.closing.begun:
                     await bell.wait()
                     bell = anyio.Event()
-                    digest = self.current.seen_by(prove)
-                    if digest not in (None, seen) and changes:
-                        await request.deliver("notifications/tools/list_changed", {"_meta": meta})
-                    seen = digest
+                    now = self.current.seen_by(prove)
+                    for kind in now.changes(seen) if now is not None else ():
+                        if kind in lists:
+                            await request.deliver(f"notifications/{kind}/list_changed", {"_meta": meta})
+                    seen = now
             finally:
                 for end in ends:
                     end()

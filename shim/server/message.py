@@ -32,14 +32,27 @@ PROGRESS_TOKEN = "progressToken"
 _ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAMS = {
     "tools/call": frozenset({"_meta", "name", "arguments", "inputResponses", "requestState", "task"}),
+    "prompts/get": frozenset({"_meta", "name", "arguments", "inputResponses", "requestState"}),
+    "resources/read": frozenset({"_meta", "uri", "inputResponses", "requestState"}),
+    "completion/complete": frozenset({"_meta", "ref", "argument", "context"}),
     "tools/list": frozenset({"_meta", "cursor"}),
+    "prompts/list": frozenset({"_meta", "cursor"}),
+    "resources/list": frozenset({"_meta", "cursor"}),
+    "resources/templates/list": frozenset({"_meta", "cursor"}),
     "initialize": frozenset({"_meta", "protocolVersion", "capabilities", "clientInfo"}),
     "server/discover": frozenset({"_meta"}),
     "subscriptions/listen": frozenset({"_meta", "notifications"}),
     "logging/setLevel": frozenset({"_meta", "level"}),
     "notifications/cancelled": frozenset({"_meta", "requestId", "reason"}),
 }
-_ANY_PARAMS = frozenset[str]().union(*_PARAMS.values(), {"uri", "ref", "argument", "context"})
+_ANY_PARAMS = frozenset[str]().union(*_PARAMS.values())
+_COMPLETED = {
+    "ref": frozenset({"type", "name", "uri"}),
+    "argument": frozenset({"name", "value"}),
+    "context": frozenset({"arguments"}),
+}
+"""The members of what a completion is asked for, all of which are the protocol's."""
+
 _META = frozenset(
     {
         PROGRESS_TOKEN,
@@ -130,6 +143,10 @@ def _params(raw: JsonObject, method: str) -> tuple[JsonObject, JsonObject]:
     if not isinstance(params, dict):
         raise ProtocolError(INVALID_REQUEST, "Invalid Request: params must be an object")
     _refuse_lookalikes(params, _PARAMS.get(method, _ANY_PARAMS))
+    if method == "completion/complete":
+        for key, members in _COMPLETED.items():
+            if isinstance(params.get(key), dict):
+                _refuse_lookalikes(params[key], members)
     if "_meta" not in params:
         return params, {}
     meta = params["_meta"]
@@ -190,7 +207,7 @@ def _fold(key: str) -> str:
 _FOLDED = {
     known: frozenset(map(_fold, known)) for known in (_ENVELOPE, _ANY_PARAMS, _META, _CLIENT_INFO, _CAPABILITIES)
 }
-_FOLDED.update((known, frozenset(map(_fold, known))) for known in _PARAMS.values())
+_FOLDED.update((known, frozenset(map(_fold, known))) for known in (*_PARAMS.values(), *_COMPLETED.values()))
 
 
 def _refuse_lookalikes(members: JsonObject, known: frozenset[str]) -> None:

@@ -21,14 +21,16 @@ from pydantic import ValidationError
 
 from shim.errors import ProtocolError, RecordUnavailable
 from shim.generation import Sender
+from shim.methods import METHODS
 from shim.model import Answer, Caller, Client, JsonObject, Transport
 from shim.server import _sdk
 from shim.server.beside import Beside
-from shim.server.face import Face, log_level
+from shim.server.face import LISTS, Face, log_level
 from shim.server.message import PROGRESS_TOKEN, Message, RequestId, check_client_info, client_of, trace_of
 from shim.server.notices import LEVELS, Notices
 from shim.server.request import Request
-from shim.server.shapes import encodable, error_object, error_of, legacy_result, modern_result
+from shim.server.shapes import CACHED, encodable, error_object, error_of, legacy_result, modern_result, private
+from shim.views import Digests
 
 _log = logging.getLogger("shim.server")
 
@@ -49,12 +51,12 @@ class Origin:
 
 @dataclass(slots=True)
 class Session:
-    """What a legacy client said on this connection, and the list it knows."""
+    """What a legacy client said on this connection, and the lists it knows."""
 
     connection: _sdk.Connection
     identity: str
     client: Client | None
-    digest: str | None
+    seen: Digests | None
     level: str = LEVELS[0]
 
 
@@ -93,19 +95,21 @@ class SdkMiddleware:
                     await self._bell.wait()
                     self._bell = anyio.Event()
                     for session in tuple(self._sessions.values()):
-                        digest = self._face.current.seen_as(session.identity)
-                        if digest not in (None, session.digest):
-                            session.digest = digest
-                            group.start_soon(self._tell, session)
+                        now = self._face.current.seen_as(session.identity)
+                        if now is None:
+                            continue
+                        for kind in now.changes(session.seen) if session.seen is not None else ():
+                            group.start_soon(self._tell, session, kind)
+                        session.seen = now
         finally:
             end()
 
     def _ring(self) -> None:
         self._bell.set()
 
-    async def _tell(self, session: Session) -> None:
+    async def _tell(self, session: Session, kind: str) -> None:
         with anyio.move_on_after(DELIVERY_SECONDS):
-            await session.connection.notify("notifications/tools/list_changed", None)
+            await session.connection.notify(f"notifications/{kind}/list_changed", None)
 
     async def __call__(self, ctx: _sdk.Context, call_next: _sdk.CallNext) -> _sdk.HandlerResult:
         if ctx.request_id is None:
@@ -161,31 +165,32 @@ class SdkMiddleware:
             return await self._initialize(context, call_next, caller, origin)
         if context.method == "ping":
             return {}
-        if context.method not in ("tools/list", "tools/call", "logging/setLevel"):
+        if context.method not in (*METHODS, *LISTS, "logging/setLevel"):
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
         connection = _sdk.connection_of(context)
         session = self._sessions.get(id(connection))
         if session is None or not connection.initialize_accepted:
             raise ProtocolError(INVALID_PARAMS, "Invalid request parameters: the session is not initialized")
         request = _request(context, caller, origin)
-        if context.method == "tools/list":
-            view = await self._face.tools(request)
-            return {"tools": list(view.definitions)}
+        if context.method in LISTS:
+            listing = await self._face.listing(request, context.method)
+            return {LISTS[context.method][0]: list(listing.definitions)}
         if context.method == "logging/setLevel":
             level = request.message.params.get("level")
             if level not in LEVELS:
                 raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown log level")
             session.level = level
             return {}
-        return legacy_result(await self._call(request, session.level))
+        return legacy_result(await self._call(request, context.method, session.level))
 
     async def _modern(self, context: _sdk.Context, request: Request) -> JsonObject:
         if context.method == "server/discover":
             return self._face.discover(request.sender)
-        if context.method == "tools/list":
-            return self._face.tools_result(await self._face.tools(request))
-        if context.method == "tools/call":
-            return modern_result(await self._call(request, log_level(request.message)), self._face.info)
+        if context.method in LISTS:
+            return self._face.modern_list(context.method, await self._face.listing(request, context.method))
+        if context.method in METHODS:
+            result = await self._call(request, context.method, log_level(request.message))
+            return modern_result(private(result) if context.method in CACHED else result, self._face.info)
         if context.method == "subscriptions/listen":
             return await self._face.listen(request)
         raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
@@ -202,13 +207,13 @@ class SdkMiddleware:
             raise TypeError("the handshake's result is not an object")
         connection = _sdk.connection_of(context)
         # By what is in force now, not when the handshake came: of what changes from here on the session is told.
-        digest = self._face.current.seen_as(caller.identity.name)
+        seen = self._face.current.seen_as(caller.identity.name)
         if id(connection) not in self._sessions:
             connection.exit_stack.callback(self._sessions.pop, id(connection), None)
-        self._sessions[id(connection)] = Session(connection, caller.identity.name, caller.client, digest)
+        self._sessions[id(connection)] = Session(connection, caller.identity.name, caller.client, seen)
         return {**result, **self._face.about(origin.sender), "serverInfo": self._face.info}
 
-    async def _call(self, request: Request, level: str | None) -> JsonObject:
+    async def _call(self, request: Request, method: str, level: str | None) -> JsonObject:
         caller, message, answer = request.caller, request.message, Answer()
         async with Beside() as beside:
             with anyio.CancelScope() as scope:
@@ -217,7 +222,7 @@ class SdkMiddleware:
                     notices = Notices(
                         beside.start, request.deliver, token=message.meta.get(PROGRESS_TOKEN), level=level
                     )
-                    answer = await request.gateway.call_tool(caller, message.params, notices)
+                    answer = await request.gateway.call(caller, METHODS[method], message.params, notices)
                     with anyio.move_on_after(DELIVERY_SECONDS):
                         await notices.close()
                 finally:

@@ -15,6 +15,7 @@ from typing import Final
 import anyio
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
+    NAME_BEARING_METHODS,
     X_MCP_HEADER_KEY,
     InboundLadderRejection,
     classify_inbound_request,
@@ -40,16 +41,17 @@ from starlette.datastructures import Headers as ParameterHeaders
 from shim import jsontext
 from shim.errors import ProtocolError, RecordUnavailable
 from shim.generation import Sender
-from shim.model import Answer, Caller, JsonObject, Tool
+from shim.methods import METHODS
+from shim.model import Answer, Caller, JsonObject, Offered, Tool
 from shim.server.beside import Beside
 from shim.server.exchange import Exchange, encode_error, encode_result
-from shim.server.face import Face, log_level
+from shim.server.face import LISTS, Face, log_level
 from shim.server.headers import Headers
 from shim.server.message import PROGRESS_TOKEN, Message, client_of, trace_of
 from shim.server.notices import Notices
 from shim.server.request import Request
-from shim.server.shapes import error_object, error_of, modern_result
-from shim.views import View
+from shim.server.shapes import CACHED, error_object, error_of, modern_result, private
+from shim.views import Listing
 
 PING_SECONDS = 15.0
 """After how long a silent response becomes an event stream, and how often that is pinged."""
@@ -72,11 +74,11 @@ class ModernFace:
         self._face = face
         self._ping = ping
         self._annotated: dict[str, bool] = {}
-        self._lists: dict[str, bytes] = {}
+        self._lists: dict[tuple[str, str], bytes] = {}
         self._running: set[anyio.CancelScope] = set()
         self._methods: dict[str, Callable[[Request, Exchange], Awaitable[None]]] = {
-            "tools/call": self._call,
-            "tools/list": self._list,
+            **dict.fromkeys(METHODS, self._call),
+            **dict.fromkeys(LISTS, self._list),
             "server/discover": self._discover,
             "subscriptions/listen": self._listen,
         }
@@ -129,7 +131,8 @@ class ModernFace:
 
     def _check(self, message: Message, headers: Headers) -> None:
         """Raise ProtocolError where headers and body disagree or the envelope is not whole ("Server Validation")."""
-        meta, name = message.meta, message.params.get("name")
+        meta, bearing = message.meta, NAME_BEARING_METHODS.get(message.method or "")
+        name = message.params.get(bearing) if bearing is not None else None
         sent = headers.get(b"mcp-name")
         if sent is not None and _VISIBLE.fullmatch(sent) is None:
             raise ProtocolError(HEADER_MISMATCH, "Header mismatch: mcp-name contains invalid characters")
@@ -137,9 +140,7 @@ class ModernFace:
             headers.text(b"mcp-protocol-version") == LATEST_MODERN_VERSION == meta.get(PROTOCOL_VERSION_META_KEY)
             and headers.text(b"mcp-method") == message.method
             and CLIENT_CAPABILITIES_META_KEY in meta
-            and (
-                message.method != "tools/call" or name is None or decode_header_value(headers.text(b"mcp-name")) == name
-            )
+            and (name is None or decode_header_value(headers.text(b"mcp-name")) == name)
         )
         if not whole:
             verdict = classify_inbound_request(message.raw, headers=dict(headers.pairs()))
@@ -149,18 +150,19 @@ class ModernFace:
             raise ProtocolError(INVALID_PARAMS, "Invalid params: clientCapabilities must be an object")
 
     async def _call(self, request: Request, exchange: Exchange) -> None:
-        message, caller = request.message, request.caller
+        message, caller, method = request.message, request.caller, METHODS[request.message.method or ""]
         level = log_level(message)
 
-        def check(tool: Tool) -> None:
-            self._check_parameters(tool, message.params, exchange.headers)
+        def check(target: Offered) -> None:
+            if isinstance(target, Tool):
+                self._check_parameters(target, message.params, exchange.headers)
 
         async with Beside() as beside:
             with self._cancellable() as scope:
                 beside.start_later(WATCH_SECONDS, exchange.watch, scope, self._ping)
                 notices = Notices(beside.start, request.deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
                 try:
-                    answer = await request.gateway.call_tool(caller, message.params, notices, check)
+                    answer = await request.gateway.call(caller, method, message.params, notices, check)
                 except ProtocolError as error:
                     await request.gateway.refuse(caller, message.method, error)
                     answer = Answer(error=error_of(error))
@@ -178,7 +180,8 @@ class ModernFace:
 
     async def _answer(self, request: Request, exchange: Exchange, answer: Answer) -> None:
         if answer.result is not None:
-            result = jsontext.dump(modern_result(answer.result, self._face.info))
+            shaped = private(answer.result) if request.message.method in CACHED else answer.result
+            result = jsontext.dump(modern_result(shaped, self._face.info))
             await exchange.answer(encode_result(request.id, result))
         else:
             error = answer.error or error_object(-32603, "Internal error")
@@ -201,15 +204,17 @@ class ModernFace:
                 raise _rejected(rejection)
 
     async def _list(self, request: Request, exchange: Exchange) -> None:
-        view = await self._face.tools(request)
-        await exchange.answer(encode_result(request.id, self._encoded(view)))
+        method = request.message.method or ""
+        listing = await self._face.listing(request, method)
+        await exchange.answer(encode_result(request.id, self._encoded(method, listing)))
 
-    def _encoded(self, view: View) -> bytes:
-        encoded = self._lists.get(view.digest)
+    def _encoded(self, method: str, listing: Listing) -> bytes:
+        encoded = self._lists.get((method, listing.digest))
         if encoded is None:
-            if len(self._lists) >= _CACHED // 16:
+            if len(self._lists) >= _CACHED // 8:
                 self._lists.clear()
-            encoded = self._lists[view.digest] = jsontext.dump(self._face.tools_result(view))
+            encoded = jsontext.dump(self._face.modern_list(method, listing))
+            self._lists[method, listing.digest] = encoded
         return encoded
 
     async def _discover(self, request: Request, exchange: Exchange) -> None:

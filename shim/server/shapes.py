@@ -18,11 +18,11 @@ from mcp_types import (
     SERVER_INFO_META_KEY,
 )
 
-from shim.errors import ProtocolError, RecordUnavailable
+from shim.errors import REFUSED, ProtocolError, RecordUnavailable
 from shim.model import Json, JsonObject
 
-REFUSED: Final = -32010
-"""The JSON-RPC code of a request that the shim refuses; `data` says what was decided."""
+CACHED: Final = frozenset({"resources/read"})
+"""The methods whose results clients may cache, beside those that list."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -49,6 +49,16 @@ def modern_result(result: JsonObject, server: JsonObject) -> JsonObject:
     elif isinstance(meta, dict) and SERVER_INFO_META_KEY not in meta:
         shaped["_meta"] = {**meta, SERVER_INFO_META_KEY: server}
     return shaped
+
+
+def private(result: JsonObject) -> JsonObject:
+    """A result that may be cached (MCP 2026-07-28, "Caching"), for nobody but who asked: it hangs on a grant.
+
+    What an upstream says of how long it holds is kept; an earlier one says nothing, and then it does not hold.
+    """
+    if result.get("resultType", "complete") != "complete":
+        return result
+    return {"ttlMs": 0, **result, "cacheScope": "private"}
 
 
 def legacy_result(result: JsonObject) -> JsonObject:

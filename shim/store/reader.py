@@ -280,10 +280,14 @@ def _offer(content: object) -> Offer | None:
     """A kept offer, or None for what is none: cut short, of another version, or written by somebody else."""
     try:
         value = jsontext.parse_object(content) if isinstance(content, bytes) else {}
-        tools = value["tools"]
-        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-            return None
-        offer = Offer(**{**value, "tools": tuple(tools)})
+        # What was kept by a version that read tools alone has no other lists.
+        lists = {"tools": value["tools"]} | {
+            kind: value.get(kind, []) for kind in ("prompts", "resources", "templates")
+        }
+        for definitions in lists.values():
+            if not isinstance(definitions, list) or not all(isinstance(one, dict) for one in definitions):
+                return None
+        offer = Offer(**{**value, **{kind: tuple(definitions) for kind, definitions in lists.items()}})
     except (InvalidText, KeyError, TypeError):
         return None
     return offer if isinstance(offer.upstream, str) else None

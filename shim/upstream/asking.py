@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mcp.shared.inbound import NAME_BEARING_METHODS
 from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from shim.model import Call, JsonObject, Listener, Tool
+from shim.model import Call, JsonObject, Listener, Offered
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.exchange import LEVELS, Ask
 from shim.upstream.handing import Handed
@@ -17,36 +18,36 @@ _ROUNDS = ("inputResponses", "requestState")
 
 def callers(
     call: Call,
-    tool: Tool,
+    target: Offered,
     params: JsonObject,
     listener: Listener,
     block: UpstreamBlock,
     dialect: Dialect,
     handed: Handed,
 ) -> Ask:
-    """A caller's `tools/call`: the tool's own name, the shim's own protocol members in `_meta`, all else as it came.
+    """A caller's request for what this target offers: the shim's own protocol members in `_meta`, all else as it came.
 
+    `params` name the target as its upstream does.
     `inputResponses` and `requestState` are dropped: they answer questions that nobody was asked.
     """
     theirs = params.get("_meta")
     meta = theirs if isinstance(theirs, dict) else {}
     kept = {key: value for key, value in meta.items() if not _ours(key)}
     sent = {key: value for key, value in params.items() if key != "_meta" and key not in _ROUNDS}
-    sent["name"] = tool.name
     level = _level(call, meta)
     kept |= dialect.meta(level)
     if kept:
         sent["_meta"] = kept
     return Ask(
-        "tools/call",
+        call.method,
         sent,
         block.timeout,
         block.max_result,
         listener,
         progress="progressToken" in meta,
         level=level,
-        name=tool.name,
-        headers=dialect.headers(tool, params.get("arguments"), handed),
+        name=target.name if call.method in NAME_BEARING_METHODS else None,
+        headers=dialect.headers(target, params.get("arguments"), handed),
         invocation=call.id,
     )
 

@@ -15,7 +15,7 @@ from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import Ended
 from shim.upstream.handing import Handed, Handing
 from shim.upstream.opening import Opening
-from shim.upstream.reading import read_tools
+from shim.upstream.reading import read_offer
 from shim.upstream.session import Opened, Peer
 from shim.upstream.surroundings import Surroundings
 
@@ -90,7 +90,7 @@ class Attendant:
     async def _attend(self) -> None:
         """One session of the shim's own, from opening to loss: raises the Refusal that ended it.
 
-        Returns when a process that would only sit there, having no way to say that its tools changed, was let go; and
+        Returns when a process that would only sit there, having no way to say that its lists changed, was let go; and
         when its secrets are others by now, having seen to it that it is begun again.
         """
         async with self._around.secrets.leased(self._handing.needs) as leases:
@@ -107,7 +107,7 @@ class Attendant:
     async def _read(self, opened: Opened) -> float | None:
         self._nudged.clear()
         peer = opened.peer
-        reading = await read_tools(self._name, opened, timeout=_READING, limit=self._limit)
+        reading = await read_offer(self._name, opened, timeout=_READING, limit=self._limit)
         offer = Offer(
             self._name,
             peer.era,
@@ -117,6 +117,9 @@ class Attendant:
             peer.instructions,
             reading.tools,
             reading.ttl,
+            reading.prompts,
+            reading.resources,
+            reading.templates,
         )
         await self._around.offer(offer)
         return reading.ttl
@@ -130,7 +133,7 @@ class Attendant:
         lost: Refusal | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._notice_end, opened)
-            if opened.peer.can("tools", "listChanged"):
+            if opened.peer.tells:
                 group.start_soon(self._follow, opened)
             try:
                 while opened.alive:
@@ -170,7 +173,7 @@ class Attendant:
         return True
 
     def _may_rest(self, peer: Peer) -> bool:
-        return not self._opening.over_http and not peer.can("tools", "listChanged")
+        return not self._opening.over_http and not peer.tells
 
     def _freshness(self, peer: Peer, ttl: float | None) -> float | None:
         """Seconds until the catalog is read again without a notice; a polite multiple of what upstreams say."""
@@ -179,6 +182,6 @@ class Attendant:
             return self._block.pool.idle
         if ttl:
             return max(_LEAST_TTL, ttl) * jitter
-        if peer.can("tools", "listChanged") and self._told:
+        if peer.tells_all and self._told:
             return None
         return _UNSAID_TTL * jitter

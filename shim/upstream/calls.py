@@ -9,7 +9,7 @@ from functools import partial
 from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
 
 from shim.errors import UpstreamUnavailable
-from shim.model import Call, JsonObject, Leased, Listener, Need, Reply, Tool
+from shim.model import Call, JsonObject, Leased, Listener, Need, Offered, Reply
 from shim.upstream import asking
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
@@ -17,13 +17,16 @@ from shim.upstream.failures import Busy, unavailable
 from shim.upstream.handing import Handed, Handing
 from shim.upstream.opening import Opening
 from shim.upstream.pool import Pool
-from shim.upstream.session import Opened, Spawn
+from shim.upstream.session import Opened, Peer, Spawn
 
 _PATIENCE = 10.0
 
 
 # Errors that say that what is known of the upstream is not true any more.
 _OUT_OF_DATE = frozenset({HEADER_MISMATCH, UNSUPPORTED_PROTOCOL_VERSION, METHOD_NOT_FOUND})
+
+_COMPLETE = "completion/complete"
+_NOTHING_TO_COMPLETE: JsonObject = {"completion": {"values": [], "total": 0, "hasMore": False}}
 
 
 class Calls:
@@ -57,13 +60,15 @@ class Calls:
         """What each call needs of secrets."""
         return self._handing.needs
 
-    async def send(self, call: Call, tool: Tool, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
+    async def send(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """See `Upstreams.call`."""
         handed = self._handing.hand(leased)
         await self._condition.ready()
         try:
             async with self._session(call, handed) as opened:
-                ask = asking.callers(call, tool, params, listener, self._block, opened.dialect, handed)
+                if call.method == _COMPLETE and _completes_nothing(opened.peer):
+                    return Reply(dict(_NOTHING_TO_COMPLETE), None, 0)
+                ask = asking.callers(call, target, params, listener, self._block, opened.dialect, handed)
                 await opened.dialect.prepare(ask)
                 reply = await opened.session.request(ask)
         except Busy:
@@ -97,3 +102,8 @@ class Calls:
         if self._condition.peer is None:
             raise unavailable(self._name, "it has not been read yet")
         return await self._opening.without_state(self._condition.peer)
+
+
+def _completes_nothing(peer: Peer) -> bool:
+    # The face says for all upstreams together that it completes. The capability came with revision 2025-03-26.
+    return not peer.can("completions") and peer.protocol != "2024-11-05"

@@ -14,12 +14,17 @@ from shim.upstream.failures import fault, too_large
 _ASKED_BURST, _ASKED_PER_SECOND = 100.0, 10.0
 _ODD_BURST, _ODD_PER_SECOND = 20.0, 1.0
 
+LISTS = ("tools", "prompts", "resources")
+"""The capabilities that come with lists, which may change."""
+
+_CHANGES = frozenset(f"notifications/{kind}/list_changed" for kind in LISTS)
+
 
 class Watcher(Protocol):
     """Hears what an upstream says outside of calls. Both return at once."""
 
-    def tools_changed(self) -> None:
-        """The upstream's list of tools is not what it was."""
+    def lists_changed(self) -> None:
+        """One of the upstream's lists is not what it was."""
 
     def refused(self, method: str, invocation: str | None) -> None:
         """The upstream asked something of the client, and was refused."""
@@ -122,8 +127,8 @@ class Inbox:
             self._progressed(params, heard)
         elif method == "notifications/message":
             self._logged(params, heard)
-        elif method == "notifications/tools/list_changed":
-            self._watcher.tools_changed()
+        elif method in _CHANGES:
+            self._watcher.lists_changed()
 
     def _asked(self, method: str, id_: Json, heard: Exchange | None) -> None:
         if not self._questions.spend():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 
 from shim.errors import Refusal
-from shim.model import JsonObject, Reply, Tool
+from shim.model import JsonObject, Offered, Reply
 from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import LEVELS, Ask
 from shim.upstream.failures import unavailable
@@ -56,7 +56,7 @@ class Legacy:
     def meta(self, _level: str | None = None, /) -> JsonObject:
         return {}
 
-    def headers(self, _tool: Tool, _arguments: object, _handed: Handed, /) -> Mapping[str, str]:
+    def headers(self, _target: Offered, _arguments: object, _handed: Handed, /) -> Mapping[str, str]:
         return {}
 
     async def prepare(self, ask: Ask, /) -> None:

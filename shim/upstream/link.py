@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shim.model import Call, Era, JsonObject, Leased, Listener, Need, Reply, Tool, UpstreamStatus
+from shim.model import Call, Era, JsonObject, Leased, Listener, Need, Offered, Reply, UpstreamStatus
 from shim.upstream.attendant import Attendant
 from shim.upstream.calls import Calls
 from shim.upstream.condition import Condition
@@ -71,7 +71,7 @@ class Link:
         """After `run` and all sessions have ended."""
         await self._kind.close()
 
-    def tools_changed(self) -> None:
+    def lists_changed(self) -> None:
         self._attendant.nudge()
 
     def secrets_changed(self) -> None:
@@ -81,10 +81,10 @@ class Link:
     def refused(self, method: str, invocation: str | None) -> None:
         self._around.event("upstream.refused", {"upstream": self.name, "method": method}, invocation)
 
-    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
+    async def call(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """See `Upstreams.call`."""
         try:
-            return await self._calls.send(call, tool, params, listener, leased)
+            return await self._calls.send(call, target, params, listener, leased)
         finally:
             if self._retired:
                 # This call may have opened what had been ended already.

@@ -18,7 +18,7 @@ from mcp_types import (
 )
 
 from shim.errors import Refusal
-from shim.model import JsonObject, Reply, Tool
+from shim.model import JsonObject, Offered, Reply, Tool
 from shim.upstream import asking
 from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import LEVELS, Ask
@@ -69,18 +69,19 @@ class Modern:
             meta[LOG_LEVEL_META_KEY] = level
         return meta
 
-    def headers(self, tool: Tool, arguments: object, handed: Handed, /) -> Mapping[str, str]:
+    def headers(self, target: Offered, arguments: object, handed: Handed, /) -> Mapping[str, str]:
         if self._mirrored is None:
             return {}
         # Each request carries its own credentials: nothing is kept between two of them.
-        return {**self._mirrored.of(tool, arguments), **handed.headers}
+        mirrored = self._mirrored.of(target, arguments) if isinstance(target, Tool) else {}
+        return {**mirrored, **handed.headers}
 
     async def prepare(self, _ask: Ask, /) -> None:
         """Each request says all there is to know."""
 
     async def follow(self, limit: int, pauses: Backoff, changed: Callable[[], None], /) -> bool:
         """Listen for changes; over a new stream whenever the old one ends. Returns when the upstream has none."""
-        wanted: JsonObject = {"notifications": {"toolsListChanged": True}}
+        wanted: JsonObject = {"notifications": {f"{kind}ListChanged": True for kind in self._peer.tells}}
         ask = asking.own("subscriptions/listen", wanted, self, _LISTENING, limit)
         time = asyncio.get_running_loop().time
         while True:

@@ -1,94 +1,150 @@
-"""Reading what an upstream offers: all pages, each bounded, and never round in circles."""
+"""Reading what an upstream offers: all lists that it says it has, all pages, each bounded, never round in circles."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcp.shared.inbound import find_invalid_x_mcp_header
+from mcp_types import METHOD_NOT_FOUND
 
+from shim.errors import UpstreamFault
 from shim.model import JsonObject
 from shim.upstream import asking
 from shim.upstream.failures import fault
 from shim.upstream.session import Opened
 
 _MAX_PAGES = 500
-_MAX_TOOLS = 20_000
+_MAX_ENTRIES = 20_000
 _MAX_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
+class _List:
+    """One of the lists: the capability it comes with, its method, its member of a page, and the words for people."""
+
+    capability: str
+    method: str
+    member: str
+    what: str
+
+
+_TOOLS = _List("tools", "tools/list", "tools", "tools")
+_PROMPTS = _List("prompts", "prompts/list", "prompts", "prompts")
+_RESOURCES = _List("resources", "resources/list", "resources", "resources")
+_TEMPLATES = _List("resources", "resources/templates/list", "resourceTemplates", "resource templates")
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """All tools as they came, and the seconds they may be believed (the least of all pages; None: not said)."""
+    """All that is offered, as it came, and the seconds it may be believed (the least of all pages; None: not said)."""
 
     tools: tuple[JsonObject, ...]
+    prompts: tuple[JsonObject, ...]
+    resources: tuple[JsonObject, ...]
+    templates: tuple[JsonObject, ...]
     ttl: float | None
 
 
-async def read_tools(name: str, opened: Opened, *, timeout: float, limit: int) -> Reading:
-    """Read `tools/list` to its end.
+@dataclass(slots=True)
+class _Bounds:
+    """What all lists of one reading share: the bounds of a page, and what was heard so far of how long they hold."""
 
-    `timeout` holds for all pages together, `limit` for each of them. Where headers mirror arguments, tools whose
-    `x-mcp-header` is invalid are left out, as clients must (specification 2026-07-28, streamable-http, "Schema
-    Extension"). Raises the Refusals.
+    timeout: float
+    limit: int
+    ttls: list[float] = field(default_factory=list)
+
+
+async def read_offer(name: str, opened: Opened, *, timeout: float, limit: int) -> Reading:
+    """Read to its end every list whose capability the upstream declares.
+
+    `timeout` holds for all of them together, `limit` for each page. A list whose method does not exist is empty. Where
+    headers mirror arguments, tools whose `x-mcp-header` is invalid are left out, as clients must (specification
+    2026-07-28, streamable-http, "Schema Extension"). Without its tools an upstream is not up; any other list that it
+    answers with an error is said to be missing, and empty. Raises the Refusals.
     """
-    if not opened.peer.can("tools"):
-        return Reading((), None)
+    bounds = _Bounds(timeout, limit)
     try:
         async with asyncio.timeout(timeout):
-            return await _all_pages(name, opened, timeout, limit)
+            tools = await _listed(name, opened, _TOOLS, bounds)
+            prompts = await _spared(name, opened, _PROMPTS, bounds)
+            resources = await _spared(name, opened, _RESOURCES, bounds)
+            templates = await _spared(name, opened, _TEMPLATES, bounds)
     except TimeoutError:
-        raise fault(name, f"did not send all of its list of tools within {timeout:g} s") from None
+        raise fault(name, f"did not send all of its lists within {timeout:g} s") from None
+    ttl = min(bounds.ttls, default=None)
+    return Reading(_usable_tools(name, tools, mirrors=opened.dialect.mirrors), prompts, resources, templates, ttl)
 
 
-async def _all_pages(name: str, opened: Opened, timeout: float, limit: int) -> Reading:
-    tools: list[JsonObject] = []
-    ttls: list[float] = []
+async def _spared(name: str, opened: Opened, one: _List, bounds: _Bounds) -> tuple[JsonObject, ...]:
+    """A list that the rest of an upstream does not depend on."""
+    try:
+        return await _listed(name, opened, one, bounds)
+    except UpstreamFault as error:
+        _log(name).warning("%s Its %s are left out.", error, one.what)
+        return ()
+
+
+async def _listed(name: str, opened: Opened, one: _List, bounds: _Bounds) -> tuple[JsonObject, ...]:
+    if not opened.peer.can(one.capability):
+        return ()
+    entries: list[JsonObject] = []
     cursor: str | None = None
     seen: set[str] = set()
     size = 0
     for _ in range(_MAX_PAGES):
-        page, length = await _page(name, opened, cursor, timeout, limit)
+        page, length = await _page(name, opened, one, cursor, bounds)
         size += length
         if size > _MAX_BYTES:
-            raise fault(name, f"offers a list of tools of more than {_MAX_BYTES} bytes")
-        tools.extend(_usable(name, page, mirrors=opened.dialect.mirrors))
+            raise fault(name, f"offers a list of {one.what} of more than {_MAX_BYTES} bytes")
+        entries += _objects(name, one, page)
         ttl = page.get("ttlMs")
         if isinstance(ttl, int | float) and not isinstance(ttl, bool):
-            ttls.append(max(0.0, ttl / 1000))
-        if len(tools) > _MAX_TOOLS:
-            raise fault(name, f"offers more than {_MAX_TOOLS} tools")
+            bounds.ttls.append(max(0.0, ttl / 1000))
+        if len(entries) > _MAX_ENTRIES:
+            raise fault(name, f"offers more than {_MAX_ENTRIES} {one.what}")
         cursor = page.get("nextCursor")
         if cursor is None:
-            return Reading(tuple(tools), min(ttls, default=None))
+            return tuple(entries)
         if not isinstance(cursor, str) or cursor in seen:
-            raise fault(name, "sent its list of tools in pages that lead round in a circle")
+            raise fault(name, f"sent its list of {one.what} in pages that lead round in a circle")
         seen.add(cursor)
-    raise fault(name, f"sent its list of tools in more than {_MAX_PAGES} pages")
+    raise fault(name, f"sent its list of {one.what} in more than {_MAX_PAGES} pages")
 
 
-async def _page(name: str, opened: Opened, cursor: str | None, timeout: float, limit: int) -> tuple[JsonObject, int]:
+async def _page(name: str, opened: Opened, one: _List, cursor: str | None, bounds: _Bounds) -> tuple[JsonObject, int]:
     params: JsonObject = {} if cursor is None else {"cursor": cursor}
-    reply = await opened.request(asking.own("tools/list", params, opened.dialect, timeout, limit))
+    reply = await opened.request(asking.own(one.method, params, opened.dialect, bounds.timeout, bounds.limit))
     if reply.error is not None:
-        raise fault(name, f"refused to list its tools (error {reply.error.get('code')})")
+        if reply.error.get("code") == METHOD_NOT_FOUND:
+            return {one.member: []}, reply.size
+        raise fault(name, f"refused to list its {one.what} (error {reply.error.get('code')})")
     page = reply.result or {}
-    if not isinstance(page.get("tools"), list):
-        raise fault(name, "sent a list of tools that is not one")
+    if not isinstance(page.get(one.member), list):
+        raise fault(name, f"sent a list of {one.what} that is not one")
     return page, reply.size
 
 
-def _usable(name: str, page: JsonObject, *, mirrors: bool) -> list[JsonObject]:
-    log = logging.getLogger(f"shim.upstream.{name}")
+def _objects(name: str, one: _List, page: JsonObject) -> list[JsonObject]:
+    entries = [entry for entry in page[one.member] if isinstance(entry, dict)]
+    if len(entries) != len(page[one.member]):
+        _log(name).warning("left out definitions in its list of %s that are not objects", one.what)
+    return entries
+
+
+def _usable_tools(name: str, tools: tuple[JsonObject, ...], *, mirrors: bool) -> tuple[JsonObject, ...]:
+    if not mirrors:
+        return tools
     usable: list[JsonObject] = []
-    for tool in page["tools"]:
-        if not isinstance(tool, dict):
-            log.warning("left out a tool whose definition is not an object")
-            continue
-        why = find_invalid_x_mcp_header(tool.get("inputSchema")) if mirrors else None
-        if why is not None:
-            log.warning("left out the tool %.100r: %.200r", tool.get("name"), why)
-            continue
-        usable.append(tool)
-    return usable
+    for tool in tools:
+        why = find_invalid_x_mcp_header(tool.get("inputSchema"))
+        if why is None:
+            usable.append(tool)
+        else:
+            _log(name).warning("left out the tool %.100r: %.200r", tool.get("name"), why)
+    return tuple(usable)
+
+
+def _log(name: str) -> logging.Logger:
+    return logging.getLogger(f"shim.upstream.{name}")

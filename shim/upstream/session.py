@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from shim.model import Era, Json, JsonObject, Reply, Tool
+from shim.model import Era, Json, JsonObject, Offered, Reply
 from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import Ask
 from shim.upstream.handing import Handed
-from shim.upstream.inbox import Inbox, Watcher
+from shim.upstream.inbox import LISTS, Inbox, Watcher
 
 CATALOG_LIMIT = 10 * 2**20
 """Bytes of a page of a catalog that are always read, however little a call's result may be."""
@@ -61,6 +61,16 @@ class Peer:
             value = value.get(key) if isinstance(value, dict) else None
         return isinstance(value, dict) or value is True
 
+    @property
+    def tells(self) -> tuple[str, ...]:
+        """Of which of its lists it says when they change: `tools`, `prompts`, `resources`."""
+        return tuple(kind for kind in LISTS if self.can(kind, "listChanged"))
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether it says so of every list that it has."""
+        return bool(self.tells) and self.tells == tuple(kind for kind in LISTS if self.can(kind))
+
 
 class Session(Protocol):
     """An open conversation that carries requests. It ends on its own when the other side does."""
@@ -99,7 +109,7 @@ class Dialect(Protocol):
     def meta(self, level: str | None = None, /) -> JsonObject:
         """The protocol's own members of a request's `_meta`; `level` is the least severity of log messages wanted."""
 
-    def headers(self, tool: Tool, arguments: object, handed: Handed, /) -> Mapping[str, str]:
+    def headers(self, target: Offered, arguments: object, handed: Handed, /) -> Mapping[str, str]:
         """What goes with a call in headers of its own; none where the session has all that is needed."""
 
     async def prepare(self, ask: Ask, /) -> None:

@@ -90,7 +90,7 @@ class StandingStream:
             self._settled.set()
             if not first and self._events.id is None:
                 # What changed while nobody listened was not heard.
-                self._watcher.tools_changed()
+                self._watcher.lists_changed()
             self._events.restart()
             async for data in messages(connection, self._events, self._turn):
                 await self._take(data)

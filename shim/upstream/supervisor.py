@@ -15,7 +15,7 @@ from types import TracebackType
 import anyio
 from anyio.abc import TaskGroup
 
-from shim.model import Call, JsonObject, Leased, Leases, Listener, Need, Offer, Reply, Secrets, Tool, UpstreamStatus
+from shim.model import Call, JsonObject, Leased, Leases, Listener, Need, Offer, Offered, Reply, Secrets, UpstreamStatus
 from shim.upstream.condition import FIRST
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
@@ -109,17 +109,17 @@ class Upstreams:
         link = self._links.get(upstream)
         return link.needs if link is not None else ()
 
-    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
-        """Send one `tools/call` for a recorded intent and await the answer.
+    async def call(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
+        """Send one request, of the call's method, for a recorded intent and await the answer.
 
-        `params` are the caller's as they came (its wire name is replaced by the tool's own), `leased` what `needs`
-        says: it goes to this upstream, for this call and for those with the same values. Raises the Refusals of
+        `params` are the caller's as they came, but that they name the target as its upstream does; `leased` is what
+        `needs` says: it goes to this upstream, for this call and for those with the same values. Raises the Refusals of
         `shim.errors`; a call that may have reached the upstream is never sent again. Cancelling cancels upstream.
         """
-        link = self._links.get(tool.upstream)
+        link = self._links.get(target.upstream)
         if link is None or not self._keeper.runs:
-            raise unavailable(tool.upstream, "it is not configured, or the shim is stopping")
-        return await link.call(call, tool, params, listener, leased)
+            raise unavailable(target.upstream, "it is not configured, or the shim is stopping")
+        return await link.call(call, target, params, listener, leased)
 
     def status(self) -> Mapping[str, UpstreamStatus]:
         """How every upstream stands now, in the order of the configuration."""

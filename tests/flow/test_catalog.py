@@ -6,8 +6,9 @@ import hashlib
 
 import pytest
 
-from shim.catalog import Catalog, Contents, wire_name
+from shim.catalog import Catalog, Contents
 from shim.model import JsonObject, Offer
+from shim.naming import wire_name
 
 
 def tool(name: object, **more: object) -> JsonObject:

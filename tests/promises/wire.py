@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import httpx2
+from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 
 from shim.model import Json, JsonObject
 
@@ -145,8 +146,8 @@ class HttpPeer:
         headers: dict[str, str] = {}
         if self.era == "modern":
             headers = {"mcp-method": method}
-            if method == "tools/call":
-                headers["mcp-name"] = body["name"]
+            if method in NAME_BEARING_METHODS:
+                headers["mcp-name"] = encode_header_value(body[NAME_BEARING_METHODS[method]])
         response = await self.post({"jsonrpc": "2.0", "id": number, "method": method, "params": body}, headers)
         for message in messages(response):
             if message.get("id") == number and "method" not in message:

@@ -23,10 +23,10 @@ from shim.model import (
     Listener,
     Need,
     Offer,
+    Offered,
     Outcome,
     Reason,
     Reply,
-    Tool,
 )
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
@@ -73,7 +73,7 @@ class MemoryRecord:
         self._check()
         self.outcomes.append((call, outcome))
 
-    async def shown(self, identity: str, policy: str, tools: Sequence[Tool]) -> None:
+    async def shown(self, identity: str, policy: str, offered: Sequence[Offered]) -> None:
         self._check()
 
     async def event(self, kind: str, body: JsonObject, invocation: str | None = None) -> None:
@@ -102,9 +102,9 @@ class MemoryUpstreams:
     def needs(self, upstream: str) -> Sequence[Need]:
         return ()
 
-    async def call(self, call: Call, tool: Tool, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
+    async def call(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         self.calls.append(call)
-        return await self.behaviours.get(tool.ref, echo)(call, params, listener)
+        return await self.behaviours.get(target.ref, echo)(call, params, listener)
 
     async def __aenter__(self) -> MemoryUpstreams:
         return self

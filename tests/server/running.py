@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx2
+from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 
 from shim.generation import Current, Generation, Ready
 from shim.model import Json, JsonObject
@@ -136,9 +137,10 @@ def routed(message: JsonObject, token: str | None = "ALICE") -> dict[str, str]:
     headers = {**JSON_HEADERS, "mcp-protocol-version": MODERN}
     if "method" in message:
         headers["mcp-method"] = message["method"]
-    name = message.get("params", {}).get("name")
+    named = NAME_BEARING_METHODS.get(message.get("method", ""), "")
+    name = message.get("params", {}).get(named)
     if isinstance(name, str):
-        headers["mcp-name"] = name
+        headers["mcp-name"] = encode_header_value(name)
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
     return headers

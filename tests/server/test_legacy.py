@@ -12,6 +12,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 from shim.model import Call, JsonObject, Listener, Reply
+from shim.server.face import CAPABILITIES
 from tests.server.doubles import offer, tool, world
 from tests.server.running import JSON_HEADERS, LEGACY, Served, client, events, request, serving
 
@@ -55,7 +56,7 @@ async def test_the_handshake_says_what_is_true() -> None:
         session = await Raw(served, http, "ALICE").open()
     assert session.hello["result"] == {
         "protocolVersion": LEGACY,
-        "capabilities": {"tools": {"listChanged": True}, "logging": {}},
+        "capabilities": CAPABILITIES,
         "serverInfo": {"name": "mcp-shim", "version": "0"},
         "instructions": "for alice",
     }
@@ -323,7 +324,7 @@ async def test_methods_that_are_not_served_and_faults_tell_nothing() -> None:
     made.upstreams.behaviours["up/echo"] = breaks
     async with serving(made) as served, client() as http:
         session = await Raw(served, http, "ALICE").open()
-        for method in ("prompts/list", "server/discover", "subscriptions/listen", "no/such"):
+        for method in ("tasks/list", "server/discover", "subscriptions/listen", "no/such"):
             assert (await session.request(method))["error"]["code"] == -32601
         fault = await session.request("tools/call", {"name": "up__echo"})
         bad = await session.request("tools/call", {"name": {}})

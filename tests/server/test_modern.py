@@ -10,6 +10,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.inbound import encode_header_value
 
 from shim.model import Call, Credential, Identity, JsonObject, Listener, Reply
+from shim.server.face import CAPABILITIES
 from tests.server.doubles import world
 from tests.server.running import LEGACY, call, client, envelope, post, request, routed, serving
 
@@ -74,7 +75,7 @@ async def test_discovery_says_what_is_true() -> None:
     async with serving() as served:
         result = (await post(served, request("server/discover"))).json()["result"]
     assert result["supportedVersions"] == ["2026-07-28"]
-    assert result["capabilities"] == {"tools": {"listChanged": True}, "logging": {}}
+    assert result["capabilities"] == CAPABILITIES
     assert result["instructions"] == "for alice"
 
 
@@ -224,7 +225,7 @@ async def test_params_that_are_no_call_are_refused_and_recorded(params: JsonObje
 
 async def test_methods_that_are_not_served() -> None:
     async with serving() as served:
-        for method in ("prompts/list", "initialize", "ping", "logging/setLevel"):
+        for method in ("tasks/list", "initialize", "ping", "logging/setLevel"):
             response = await post(served, request(method))
             assert (response.status_code, response.json()["error"]["code"]) == (404, -32601)
         notification = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}

@@ -81,7 +81,7 @@ class Running:
         definition: JsonObject | None = None,
         leases: list[Lease] | None = None,
     ) -> Reply:
-        params: JsonObject = {"name": "wire-name", "arguments": arguments or {}, **(extra or {})}
+        params: JsonObject = {"name": tool, "arguments": arguments or {}, **(extra or {})}
         if meta is not None:
             params["_meta"] = meta
         caller = Caller(Credential(Identity(identity), "token"), "http", protocol)

@@ -32,7 +32,7 @@ class Withheld(Exception):
 class Calls:
     """The tools, and what they remember. `offers`: whether a tool of that name is on offer now."""
 
-    def __init__(self, ledger: Ledger, offers: Callable[[str], bool], change: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, ledger: Ledger, offers: Callable[[str], bool], change: Callable[[str], Awaitable[None]]) -> None:
         self._ledger = ledger
         self._offers = offers
         self._change = change
@@ -85,7 +85,7 @@ class Calls:
             case "slow":
                 await self._sleep(str(arguments.get("key")))
             case "change_list":
-                await self._change()
+                await self._change(str(arguments.get("which", "tools")))
             case "misbehave":
                 await self._misbehave(arguments.get("how"), request)
         return {"content": [results.text(f"{name} done")]}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tests.parts.odd_server.calls import Calls
 from tests.parts.odd_server.definitions import EXTRA, TOOLS
 from tests.parts.odd_server.ledger import Ledger
+from tests.parts.odd_server.library import Library
 from tests.parts.odd_server.wire import (
     CAPABILITIES_KEY,
     INVALID_PARAMS,
@@ -29,9 +30,15 @@ from tests.parts.odd_server.wire import (
 )
 
 INFO: JsonObject = {"name": "odd", "version": "1.0", "title": "The odd server", "futureMember": None}
-CAPABILITIES: JsonObject = {"tools": {"listChanged": True}, "logging": {}, "experimental": {"example.com/odd": {}}}
+CAPABILITIES: JsonObject = {
+    "tools": {"listChanged": True},
+    "prompts": {"listChanged": True},
+    "resources": {"listChanged": True},
+    "completions": {},
+    "logging": {},
+    "experimental": {"example.com/odd": {}},
+}
 INSTRUCTIONS = "Answers what no library would."
-CHANGED = "notifications/tools/list_changed"
 TTL_MS = 60_000
 
 
@@ -44,6 +51,7 @@ class OddServer:
         self._extra = False
         self._subscribers: dict[int, Request] = {}
         self._sessions: dict[int, Session] = {}
+        self._library = Library(ledger)
         self.calls = Calls(ledger, self._offers, self._change)
 
     def join(self, session: Session) -> None:
@@ -58,7 +66,8 @@ class OddServer:
         wanted = request.params.get("notifications")
         if not isinstance(wanted, dict):
             raise RpcError(INVALID_PARAMS, "notifications must be an object")
-        honoured = {"toolsListChanged": True} if wanted.get("toolsListChanged") is True else {}
+        known = [f"{kind}ListChanged" for kind in ("tools", "prompts", "resources")]
+        honoured = {key: True for key in known if wanted.get(key) is True}
         if honoured:
             self._subscribers[id(request)] = request
         meta = {SUBSCRIPTION_KEY: request.id}
@@ -96,6 +105,11 @@ class OddServer:
                 return self._stamped({**self._list(request), **hints})
             case "tools/call":
                 return self._stamped(await self.calls.call(request))
+        if (listed := self._library.lists(request.method)) is not None:
+            return self._stamped({**listed, **hints})
+        if (read := self._library.answer(request)) is not None:
+            cached = hints if request.method == "resources/read" else {}
+            return self._stamped({**read, **cached})
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
 
     async def _legacy(self, request: Request) -> JsonObject:
@@ -120,6 +134,9 @@ class OddServer:
                     raise RpcError(INVALID_PARAMS, "Invalid log level")
                 request.session.level = level
                 return {}
+        answer = self._library.lists(request.method) or self._library.answer(request)
+        if answer is not None:
+            return answer
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
 
     def _initialize(self, request: Request) -> JsonObject:
@@ -157,10 +174,15 @@ class OddServer:
         following = [name for name, at in starts.items() if at == start + page]
         return {**body, "nextCursor": following[0]} if following else body
 
-    async def _change(self) -> None:
-        self._extra = not self._extra
+    async def _change(self, which: str) -> None:
+        if which == "tools":
+            self._extra = not self._extra
+        else:
+            self._library.extra ^= {which}
+        changed = f"notifications/{which}/list_changed"
         for session in list(self._sessions.values()):
             if session.stream is not None:
-                await session.stream(notification(CHANGED, {}))
+                await session.stream(notification(changed, {}))
         for request in list(self._subscribers.values()):
-            await request.send(notification(CHANGED, {"_meta": {SUBSCRIPTION_KEY: request.id}}))
+            if request.params["notifications"].get(f"{which}ListChanged") is True:
+                await request.send(notification(changed, {"_meta": {SUBSCRIPTION_KEY: request.id}}))
