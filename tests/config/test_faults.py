@@ -127,8 +127,6 @@ NOT_YET = [
             "bind: {}",
             "scopes: []",
             "enforce: true",
-            'allow: ["resource:git/x"]',
-            'deny: ["prompt:git/x"]',
             "when: '\"untrusted\" in run.labels'",
         )
     ),

@@ -119,8 +119,26 @@ def tool(name: str, **members: object) -> JsonObject:
     return {"name": name, "description": f"does {name}", "inputSchema": {"type": "object"}, **members}
 
 
-def offer(tools: Iterable[JsonObject], upstream: str = "up") -> Offer:
-    return Offer(upstream, "modern", "2026-07-28", {"name": upstream, "version": "1"}, {}, None, tuple(tools))
+def offer(
+    tools: Iterable[JsonObject],
+    upstream: str = "up",
+    prompts: Iterable[JsonObject] = (),
+    resources: Iterable[JsonObject] = (),
+    templates: Iterable[JsonObject] = (),
+) -> Offer:
+    capabilities: JsonObject = {"tools": {}, "prompts": {}, "resources": {}}
+    return Offer(
+        upstream,
+        "modern",
+        "2026-07-28",
+        {"name": upstream, "version": "1"},
+        capabilities,
+        None,
+        tuple(tools),
+        prompts=tuple(prompts),
+        resources=tuple(resources),
+        templates=tuple(templates),
+    )
 
 
 REGION: JsonObject = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
@@ -127,6 +128,20 @@ async def test_the_last_offer_of_an_upstream_outlives_the_process(tmp_path: Path
         await store.keep_offer(last)
     with Reader(path) as reader:
         assert reader.offers() == {"git": last}
+
+
+async def test_an_offer_that_was_kept_when_tools_were_all_there_was_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "shim.db"
+    then = {"upstream": "git", "era": "modern", "protocol": "2026-07-28", "server": {}, "capabilities": {}}
+    kept = json.dumps({**then, "instructions": None, "tools": [{"name": "a"}], "ttl": None}).encode()
+    async with SqliteStore.open(path, "p"):
+        with sqlite3.connect(path) as other:
+            other.execute("INSERT INTO offers VALUES ('git', ?)", (kept,))
+        other.close()
+    with Reader(path) as reader:
+        offer = reader.offers()["git"]
+    assert offer == Offer("git", "modern", "2026-07-28", {}, {}, None, ({"name": "a"},))
+    assert (offer.prompts, offer.resources, offer.templates) == ((), (), ())
 
 
 @pytest.mark.parametrize(

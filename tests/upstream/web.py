@@ -41,6 +41,10 @@ class Request:
         body = json.dumps({"jsonrpc": "2.0", "id": self.id, "result": {"resultType": "complete", **value}}).encode()
         self.respond(200, body, "application/json", *more)
 
+    def error(self, code: int) -> None:
+        error = {"code": code, "message": "no"}
+        self.respond(200, json.dumps({"jsonrpc": "2.0", "id": self.id, "error": error}).encode())
+
     def say(self, text: object) -> None:
         self.result({"content": [{"type": "text", "text": str(text)}]})
 

@@ -38,14 +38,15 @@ def check_headers(message: JsonObject, headers: dict[str, str]) -> None:
         raise RpcError(HEADER_MISMATCH, "MCP-Protocol-Version does not match the body")
     if headers.get("mcp-method") != method:
         raise RpcError(HEADER_MISMATCH, "Mcp-Method does not match the body")
+    named = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}.get(str(method))
+    if named is not None and _decoded(headers.get("mcp-name")) != params.get(named):
+        raise RpcError(HEADER_MISMATCH, "Mcp-Name does not match the body")
     if method == "tools/call":
         _check_call(params, headers)
 
 
 def _check_call(params: JsonObject, headers: dict[str, str]) -> None:
     name = params.get("name")
-    if _decoded(headers.get("mcp-name")) != name:
-        raise RpcError(HEADER_MISMATCH, "Mcp-Name does not match the body")
     schema: JsonObject = next((tool["inputSchema"] for tool in TOOLS if tool["name"] == name), {})
     for path, header in _mirrored(schema, ()):
         value = _at(params.get("arguments") or {}, path)
