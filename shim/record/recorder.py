@@ -218,6 +218,13 @@ def _refused_body(key: tuple[datetime, str | None, str], count: int) -> JsonObje
     }
 
 
+def _name(call: Call) -> str | None:
+    # A URI may carry what a name of a tool never does.
+    if not call.tool or call.method in ("tools/call", "prompts/get"):
+        return call.tool or None
+    return without_credentials(call.tool)[0]
+
+
 def _intent_body(call: Call, decision: Decision, kept: Kept | None, process: str) -> JsonObject:
     caller: Caller = call.caller
     client = caller.client
@@ -234,7 +241,7 @@ def _intent_body(call: Call, decision: Decision, kept: Kept | None, process: str
         "trace": caller.trace,
         "method": call.method,
         "upstream": call.upstream,
-        "tool": call.tool or None,
+        "tool": _name(call),
         **_part("arguments", kept),
         "redactions": kept.redactions if kept is not None else 0,
         "decision": decision.effect,

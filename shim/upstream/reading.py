@@ -17,6 +17,7 @@ from shim.upstream.session import Opened
 
 _MAX_PAGES = 500
 _MAX_ENTRIES = 20_000
+_MAX_TEMPLATES = 500
 _MAX_BYTES = 32 * 2**20
 
 
@@ -28,12 +29,13 @@ class _List:
     method: str
     member: str
     what: str
+    most: int = _MAX_ENTRIES
 
 
 _TOOLS = _List("tools", "tools/list", "tools", "tools")
 _PROMPTS = _List("prompts", "prompts/list", "prompts", "prompts")
 _RESOURCES = _List("resources", "resources/list", "resources", "resources")
-_TEMPLATES = _List("resources", "resources/templates/list", "resourceTemplates", "resource templates")
+_TEMPLATES = _List("resources", "resources/templates/list", "resourceTemplates", "resource templates", _MAX_TEMPLATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ async def _listed(name: str, opened: Opened, one: _List, bounds: _Bounds) -> tup
         ttl = page.get("ttlMs")
         if isinstance(ttl, int | float) and not isinstance(ttl, bool):
             bounds.ttls.append(max(0.0, ttl / 1000))
-        if len(entries) > _MAX_ENTRIES:
-            raise fault(name, f"offers more than {_MAX_ENTRIES} {one.what}")
+        if len(entries) > one.most:
+            raise fault(name, f"offers more than {one.most} {one.what}")
         cursor = page.get("nextCursor")
         if cursor is None:
             return tuple(entries)

@@ -268,3 +268,16 @@ def test_a_uri_that_is_too_long_is_matched_by_nothing() -> None:
     facts = Facts({"uri": uri}, "run", None, datetime(2026, 8, 1, tzinfo=UTC))
 
     assert ALLOWS.decide(ANN, f"resource:up/{uri}", facts).reason is Reason.NO_GRANT
+
+
+ANY = st.text(alphabet="srvecty/.%2eE5cfu;\\?x:", max_size=40).map(lambda end: "file:///srv/" + end) | spelt_anyhow()
+
+
+@law
+@given(ANY)
+def test_the_index_finds_what_each_pattern_says_by_itself(uri: str) -> None:
+    for rules in (DENIES, ALLOWS):
+        ref = f"resource:up/{uri}"
+        matched = [rule for rule in rules.rules if rule.matches(frozenset(("ann", "*")), ref)]
+        visible = any(rule.effect == "allow" for rule in matched) and all(rule.effect == "allow" for rule in matched)
+        assert rules.visible(ANN, ref) is visible
