@@ -123,7 +123,8 @@ class Catalog:
         known = set(self.now.left_out)
         for out in contents.left_out:
             if out not in known:
-                _log.warning("left out %.120s of upstream %s: %s", out.name, out.upstream, out.why)
+                what = "" if out.kind == "tool" else f"the {out.kind} "
+                _log.warning("left out %s%.120s of upstream %s: %s", what, out.name, out.upstream, out.why)
         self.now = contents
         changed = old is None or old.digest != new.digest
         if changed:

@@ -28,6 +28,11 @@ class LeftOut:
     why: str
     kind: str = "tool"
 
+    @property
+    def ref(self) -> str:
+        """What it would be called by in policy and record."""
+        return f"{'' if self.kind == 'tool' else f'{self.kind}:'}{self.upstream}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

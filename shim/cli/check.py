@@ -78,7 +78,7 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
     found += secrets.problems(loaded, missing)
     for out in contents.left_out:
         place = loaded.upstream_places[out.upstream]
-        found.append(Problem(place.file, place.line, "warning", f"left out {out.upstream}/{out.name}: {out.why}"))
+        found.append(Problem(place.file, place.line, "warning", f"left out {out.ref}: {out.why}"))
     return sorted(found, key=lambda problem: (problem.file, problem.line))
 
 

@@ -49,7 +49,7 @@ class PatternIndex(Generic[R]):
 class RuleIndex(Generic[R]):
     """Patterns of all kinds, each with its effect and what belongs to it. Filled once, then only searched."""
 
-    __slots__ = ("_allows", "_by_name", "_denies", "_templates")
+    __slots__ = ("_allows", "_by_name", "_denies", "_forbids", "_resources")
 
     def __init__(self, entries: Iterable[tuple[Pattern, Literal["allow", "deny"], R]]) -> None:
         known = tuple(entries)
@@ -57,13 +57,14 @@ class RuleIndex(Generic[R]):
             kind: PatternIndex((pattern.glob, value) for pattern, _, value in known if pattern.kind == kind)
             for kind in ("tool", "prompt")
         }
-        self._templates = tuple(entry for entry in known if entry[0].kind == "resource")
+        self._resources = tuple(entry for entry in known if entry[0].kind == "resource")
         # An allow's index tells which globs to ask, since a wildcard is held against more than the text.
         self._allows = PatternIndex(
-            (pattern.glob, (pattern.glob, value)) for pattern, effect, value in self._templates if effect == "allow"
+            (pattern.glob, (pattern.glob, value)) for pattern, effect, value in self._resources if effect == "allow"
         )
+        self._forbids = any(effect == "deny" for _, effect, _ in self._resources)
         self._denies = PatternIndex(
-            (glob, value) for pattern, effect, value in self._templates if effect == "deny" for glob in pattern.globs
+            (glob, value) for pattern, effect, value in self._resources if effect == "deny" for glob in pattern.globs
         )
 
     def find(self, ref: str) -> list[R]:
@@ -74,15 +75,16 @@ class RuleIndex(Generic[R]):
         if kind == "template":
             return [
                 value
-                for pattern, effect, value in self._templates
+                for pattern, effect, value in self._resources
                 if (pattern.reaches(body) if effect == "allow" else pattern.covers(body))
             ]
         return self._by_name[kind].find(body)
 
     def _of_resource(self, body: str) -> list[R]:
+        found = [value for glob, value in self._allows.find(body) if allowed(glob, body)]
+        if not self._forbids:
+            return found
         upstream, _, text = body.partition("/")
-        uri = uris.read(text)
-        found = [value for glob, value in self._allows.find(body) if allowed(glob, upstream, uri)]
-        for form in (text, *uri.forms):
+        for form in (text, *uris.read(text).forms):
             found += self._denies.find(f"{upstream}/{form}")
         return found

@@ -75,8 +75,7 @@ class Pattern:
             return False
         if kind != "resource":
             return self.glob.matches(body)
-        upstream, _, text = body.partition("/")
-        return allowed(self.glob, upstream, uris.read(text))
+        return allowed(self.glob, body)
 
     def denies(self, ref: str) -> bool:
         """Whether a deny with this pattern is about what has this name."""
@@ -103,13 +102,17 @@ class Pattern:
         return any(glob.certain(uritemplates.beginning(body)) for glob in self.globs)
 
 
-def allowed(glob: Glob, upstream: str, uri: uris.Uri) -> bool:
-    """Whether an allow with this glob matches a URI of an upstream: a wildcard does only what is straight."""
-    if glob.literal is not None:
-        return not uri.endless and glob.literal == f"{upstream}/{uri.text}"
-    if uri.crooked is not None or not glob.matches(f"{upstream}/{uri.text}"):
+def allowed(glob: Glob, body: str) -> bool:
+    """Whether an allow with this glob matches `upstream/uri`: a wildcard does only what is straight."""
+    if not glob.matches(body):
         return False
-    return uri.slashed == uri.text or glob.matches(f"{upstream}/{uri.slashed}")
+    upstream, _, text = body.partition("/")
+    uri = uris.read(text)
+    if glob.literal is not None:
+        return not uri.endless
+    if uri.crooked is not None:
+        return False
+    return uri.slashed == text or glob.matches(f"{upstream}/{uri.slashed}")
 
 
 def _undone(body: str) -> dict[str, None]:

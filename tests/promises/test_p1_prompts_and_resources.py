@@ -156,6 +156,19 @@ async def test_hidden_and_unknown_answer_the_same_over_every_face_and_nobody_is_
     assert shim.asked() == []
 
 
+async def test_text_that_has_no_bytes_is_refused_like_any_other(shim: Shim) -> None:
+    argv = [SHIM, "stdio", "--identity", "reader", "--config", str(shim.config)]
+    async with stdio(argv, "legacy", env=environment(shim.config.parent)) as peer:
+        for uri in ("odd://docs/\ud800", "odd://nowhere/\ud800", "odd://docs/\x00", "", "/", "odd:", "x" * 2048):
+            answer = await peer.request("resources/read", {"uri": uri})
+            expected = {"code": -32002, "message": "Resource not found", "data": {"uri": uri}}
+            assert answer["error"] == expected
+        too_long = await peer.request("resources/read", {"uri": "odd://docs/" + "x" * 2048})
+        assert too_long["error"]["code"] == -32602
+    assert shim.asked() == []
+    assert len(await record(shim)) == 7
+
+
 async def test_over_http_they_are_the_same_byte_for_byte(shim: Shim) -> None:
     async with (
         http(shim.url, "modern", token=token("reader")) as modern,
