@@ -109,7 +109,7 @@ class Gateway:
         started = perf_counter()
         try:
             sent, leased = use.towards(params), await leases.take()
-            reply = await self._upstreams.call(call, use.target, sent, listener, leased)
+            reply = use.told(await self._upstreams.call(call, use.target, sent, listener, leased))
         except Refusal as refusal:
             answer, outcome = failed(call, decision, refusal, _since(started))
         except asyncio.CancelledError:
@@ -120,7 +120,7 @@ class Gateway:
             await self._invocations.settle(call, broken(_since(started)), leases.issued)
             raise
         else:
-            answer, outcome = answered(use.told(reply), _since(started))
+            answer, outcome = answered(reply, _since(started))
         if not await self._invocations.settle(call, outcome, leases.issued):
             sentence = "it ran, but its outcome could not be recorded"
             return refused(call, Decision("allow", Reason.RECORD_UNAVAILABLE, decision.grant), sentence)

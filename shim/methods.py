@@ -22,6 +22,9 @@ from shim.policy.uris import MAX_URI
 MAX_NAME = 1024
 """No tool has a longer name, and what a caller spells stays on the record for good."""
 
+_MAX_VALUES: Final = 100
+"""No completion has more (schema, `CompleteResult`)."""
+
 _LEGACY_NOT_FOUND: Final = -32002
 _NOTHING: Final = jsontext.digest({})
 
@@ -241,7 +244,7 @@ class Complete:
         values = completion.get("values") if isinstance(completion, dict) else None
         if use.target.kind != "template" or not isinstance(completion, dict) or not isinstance(values, list):
             return reply
-        kept = [value for value in values if isinstance(value, str) and _leads_somewhere(use, value)]
+        kept = [value for value in values[:_MAX_VALUES] if isinstance(value, str) and _leads_somewhere(use, value)]
         if len(kept) == len(values):
             return reply
         # How many there are is told no more than which.
