@@ -264,18 +264,20 @@ async def test_the_command_line_knows_prompts_and_resources(shim: Shim) -> None:
         ("resource", "resource:odd/odd://docs/two%20b", ["docs"]),
         ("template", "template:odd/odd://files/{path}", ["files"]),
     ]
-    for ref, expected in (
-        ("resource:odd/odd://docs/x", "granted"),
-        ("resource:odd/odd://docs/%2e%2e/x", "no-grant"),
-        ("prompt:odd/greet", "granted"),
-        ("prompt:odd/review", "no-grant"),
-    ):
-        code, out, err = await run(shim.config, "explain", "--identity", "reader", "--tool", ref, "--json")
-        assert (code, json.loads(out)["reason"]) == (0, expected), err
-    code, out, err = await run(
-        shim.config, "explain", "--identity", "careful", "--tool", "resource:odd/odd://private/key", "--json"
-    )
-    assert json.loads(out)["grant"] == "one-only"
+    asked = [
+        ("reader", "resource:odd/odd://docs/x", "docs"),
+        ("reader", "resource:odd/odd://docs/%2e%2e/x", None),
+        ("reader", "prompt:odd/greet", "docs"),
+        ("reader", "prompt:odd/review", None),
+        ("careful", "resource:odd/odd://private/key", "one-only"),
+    ]
+    lines = "\n".join(json.dumps({"identity": who, "tool": ref}) for who, ref, _ in asked)
+    code, out, err = await run(shim.config, "explain", "--batch", "-", stdin=lines.encode())
+    assert code == 0, err
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [(one["decision"], one["grant"]) for one in found] == [
+        ("allow" if grant is not None else "deny", grant) for _, _, grant in asked
+    ]
     code, out, err = await run(shim.config, "call", "--identity", "reader", "resource:odd/odd://docs/one")
     assert (code, out) == (0, "read odd://docs/one\n"), err
     code, out, err = await run(shim.config, "call", "--identity", "careful", "prompt:odd/review", '{"code": "x"}')
