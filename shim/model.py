@@ -82,12 +82,15 @@ class Identity:
 class Credential:
     """What authentication yields: who calls, what proved it, and the run that the token was issued for, if any.
 
-    `id` is a token's id, `local` or `anonymous`: never the credential itself.
+    `id` is a token's id, what names a JWT, `local` or `anonymous`: never the credential itself. `scopes` are those of
+    an OAuth access token; None: this kind of credential carries none. `ends`: from when on it proves nothing.
     """
 
     identity: Identity
     id: str
     run: str | None = None
+    scopes: frozenset[str] | None = None
+    ends: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +182,15 @@ Effect: TypeAlias = Literal["allow", "deny", "ask"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What policy says to one call: the effect, the reason code, and the grant that made it (None: none matched)."""
+    """What policy says to one call: the effect, the reason code, and the grant that made it (None: none matched).
+
+    `scopes`: with `insufficient-scope`, all that the grant asks for.
+    """
 
     effect: Effect
     reason: Reason
     grant: str | None = None
+    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,10 +304,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller gets: exactly one of `result` and `error` (a JSON-RPC error object)."""
+    """What a caller gets: exactly one of `result` and `error` (a JSON-RPC error object).
+
+    `scopes`: those that an access token needs for it, where the caller's lacks some and a better one can be had.
+    """
 
     result: JsonObject | None = None
     error: JsonObject | None = None
+    scopes: tuple[str, ...] = ()
 
 
 class Listener(Protocol):

@@ -1,14 +1,15 @@
 """What a caller showed, turned into who calls.
 
 Only a credential makes an identity: nothing of a request's body, of client information or of other headers does.
-Tokens are random, so their SHA-256 is looked up as it stands: to learn from timing how much of a digest is right does
-not help to find a token that has it. The comparison that decides is made in constant time all the same.
+API tokens are random, so their SHA-256 is looked up as it stands: to learn from timing how much of a digest is right
+does not help to find a token that has it. The comparison that decides is made in constant time all the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,16 +17,20 @@ from hmac import compare_digest
 from pathlib import Path
 
 from shim.errors import Unauthenticated
-from shim.identity import tokenfile
+from shim.identity import compact, tokenfile
 from shim.identity.config import IdentityBlock, TokenBlock
 from shim.identity.expiry import instant
+from shim.identity.jwt import Verified, Verifier
+from shim.identity.naming import People, groups_of
 from shim.identity.tokenfile import Entries, Stamp, TokenFileError
 from shim.model import Credential, Identity
 from shim.yamltext import Flaw
 
 _log = logging.getLogger("shim.identity")
 
-_MAX_TOKEN = 1024
+_REMEMBERED = 4096
+"""JWTs of which it is known what they prove."""
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _SETTLED = 2.0
 """Seconds after which a file's stamp can be trusted: within the clock tick of a write another could go unseen."""
 
@@ -39,11 +44,12 @@ class _Known:
 
 def identity_of(name: str, block: IdentityBlock) -> Identity:
     """The identity that a block of the configuration describes."""
-    return Identity(name=name, groups=block.groups, runs=block.runs)
+    return Identity(name=name, groups=groups_of(name, block), runs=block.runs)
 
 
 class Authenticator:
-    """Proves identities against the configuration and `tokens.yaml`, whose stamp is looked at on each request.
+    """Proves identities against the configuration and `tokens.yaml`, whose stamp is looked at on each request; and,
+    with a verifier, JWTs. What those prove is remembered while they hold, for as long as this configuration does.
 
     When the file changes and cannot be believed, none of its tokens holds until it is mended: what changed may have
     been a revocation. Tokens of the configuration, and `local` identities, are not touched by that.
@@ -54,13 +60,19 @@ class Authenticator:
         identities: Mapping[str, IdentityBlock],
         tokens: Path,
         *,
+        verifier: Verifier | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._blocks = dict(identities)
-        self.identities: Mapping[str, Identity] = {n: identity_of(n, block) for n, block in identities.items()}
+        self.identities: Mapping[str, Identity] = {
+            name: identity_of(name, block) for name, block in identities.items() if block.name is None
+        }
+        self._verifier = verifier
+        self._people = People(identities)
+        self._remembered: OrderedDict[str, tuple[Verified, Credential]] = OrderedDict()
         self._path = tokens
         self._clock = clock
-        self._configured = self._index({name: block.tokens for name, block in identities.items()})
+        self._configured = self._index({name: identities[name].tokens for name in self.identities})
         anonymous = next((name for name, block in identities.items() if block.anonymous), None)
         self._anonymous = Credential(self.identities[anonymous], "anonymous") if anonymous is not None else None
         self._stamp: Stamp = None
@@ -69,20 +81,59 @@ class Authenticator:
         self._known: dict[str, _Known] = dict(self._configured)
         self._refresh()
 
+    async def prepare(self, token: str) -> None:
+        """Have at hand what it takes to judge a token, which for a JWT may be on the issuer's server.
+
+        Raises nothing: what a token is worth says `bearer`, here and whenever it is shown again.
+        """
+        if self._verifier is None or not compact.looks_like(token):
+            return
+        found = self._remembered.get(_digest(token))
+        if found is None or not self._verifier.is_fresh or not self._verifier.holds(found[0]):
+            await self._verifier.prepare(token)
+
     def bearer(self, token: str) -> Credential:
         """Who a token proves, the token being all that stood after `Bearer `.
 
-        Raises Unauthenticated for one that is not known, revoked, or past its end.
+        Raises Unauthenticated for one that is not known, revoked, or past its end; and for a JWT that the issuer did
+        not sign for this server or that is not exactly one identity's.
         """
         self._refresh()
-        if len(token) > _MAX_TOKEN:
+        if len(token) > compact.MAX_TOKEN:
             raise Unauthenticated("a bearer that is no token")
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = _digest(token)
         known = self._known.get(digest)
-        if known is None or not compare_digest(known.digest, digest):
-            raise Unauthenticated(self._unknown())
-        self._not_over(known)
-        return known.credential
+        if known is not None and compare_digest(known.digest, digest):
+            self._not_over(known)
+            return known.credential
+        if self._verifier is not None and compact.looks_like(token):
+            return self._jwt(self._verifier, token, digest)
+        raise Unauthenticated(self._unknown())
+
+    def again(self, identity: Identity) -> Identity | None:
+        """An identity that was proved before as it is by this configuration; None: it is nobody any more."""
+        if not identity.claims:
+            return self.identities.get(identity.name)
+        try:
+            found = self._people.identity(dict(identity.claims))
+        except Unauthenticated:
+            return None
+        return found if found.name == identity.name else None
+
+    def _jwt(self, verifier: Verifier, token: str, digest: str) -> Credential:
+        remembered = self._remembered.get(digest)
+        if remembered is not None and verifier.holds(remembered[0]):
+            self._remembered.move_to_end(digest)
+            return remembered[1]
+        self._remembered.pop(digest, None)
+        verified = verifier.verify(token)
+        ends = datetime.fromtimestamp(min(verified.ends, _LATEST), UTC)
+        identity = self._people.identity(verified.claims)
+        credential = Credential(identity, verified.id, scopes=verified.scopes, ends=ends)
+        self._remembered[digest] = verified, credential
+        if len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return credential
 
     def local(self, name: str) -> Credential:
         """The credential of an identity that needs no token on this machine. Raises Unauthenticated for any other."""
@@ -129,7 +180,7 @@ class Authenticator:
         self._settled = file.stamp is None or self._clock().timestamp() - file.stamp[3] / 1e9 > _SETTLED
 
     def _believe(self, entries: Entries) -> None:
-        found = self._index({name: tokens for name, tokens in entries.items() if name in self._blocks})
+        found = self._index({name: tokens for name, tokens in entries.items() if name in self.identities})
         configured = {known.credential.id for known in self._configured.values()}
         for known in found.values():
             if known.credential.id in configured or known.digest in self._configured:
@@ -149,9 +200,14 @@ class Authenticator:
         return {
             token.sha256: _Known(
                 token.sha256,
-                Credential(self.identities[name], token.id, token.run),
-                instant(token.expires) if token.expires is not None else None,
+                Credential(self.identities[name], token.id, token.run, ends=ends),
+                ends,
             )
             for name, blocks in tokens.items()
             for token in blocks
+            for ends in (instant(token.expires) if token.expires is not None else None,)
         }
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, model_validator
 
 from shim.identity.expiry import instant
 from shim.units import Block
@@ -41,11 +41,34 @@ class TokenBlock(Block):
     created: str | None = None
 
 
+ClaimName = Annotated[str, StringConstraints(pattern=r"^[^{}\x00-\x1f\x7f]{1,256}$")]
+ClaimValue = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
 class IdentityBlock(Block):
-    """Who may call, and what proves it. `local`: the command line and `stdio` need no token to be this identity."""
+    """Who may call, and what proves it. `local`: the command line and `stdio` need no token to be this identity.
+
+    `jwt`: claims that a JWT must have with these values, or as one of a list. With `name`, a text with places such as
+    `{claims.email}`, each person is an identity of their own, in the group that the block is called.
+    """
 
     groups: tuple[Name, ...] = ()
     tokens: tuple[TokenBlock, ...] = ()
     local: bool = False
     anonymous: bool = False
     runs: Literal["auto", "idle"] = "auto"
+    jwt: dict[ClaimName, ClaimValue] | None = None
+    name: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> IdentityBlock:
+        if self.name is None:
+            return self
+        if self.jwt is None:
+            raise ValueError("`name` is made of the claims of a JWT: say with `jwt` which claims these identities have")
+        if self.tokens or self.local or self.anonymous:
+            raise ValueError(
+                "`name` makes each person an identity of their own, which has no tokens and is neither local nor"
+                " anonymous: write those under another identity"
+            )
+        return self

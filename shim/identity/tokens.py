@@ -85,6 +85,10 @@ def new(
     """
     if identity not in identities:
         raise UnknownIdentity(f"the configuration has no identity {identity!r}")
+    if identities[identity].name is not None:
+        raise UnknownIdentity(
+            f"{identity} is many persons, who prove themselves by JWTs: make a token for an identity of its own"
+        )
     token = "mcpshim_" + urlsafe_b64encode(random(32)).rstrip(b"=").decode("ascii")
     digest = hashlib.sha256(token.encode("ascii")).hexdigest()
     end = _end(expires, now)

@@ -16,6 +16,10 @@ from shim.identity import tokens
 from shim.identity.authenticator import Authenticator
 from shim.identity.config import IdentityBlock, TokenBlock
 from shim.identity.expiry import instant
+from shim.identity.tokens import UnknownIdentity
+from shim.model import Identity, Json
+from tests.identity.issuer import claims, ec, public, signed
+from tests.identity.judging import ISSUER, Bench, bench
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
 
@@ -172,3 +176,104 @@ def test_a_file_that_is_removed_takes_its_tokens_along(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(Unauthenticated):
         authenticator.bearer(issued.token)
+
+
+KEY = ec()
+STAFF = {"staff": IdentityBlock(jwt={"groups": "staff"}, name="staff:{claims.email}")}
+
+
+def with_jwt(path: Path, identities: dict[str, IdentityBlock]) -> tuple[Authenticator, Bench]:
+    there = bench(KEY)
+    return Authenticator(identities, path, verifier=there.verifier), there
+
+
+def jwt(**members: Json) -> str:
+    usual = {"groups": ["staff"], "email": "a@x.test", "scope": "a b"}
+    return signed({"alg": "ES256", "kid": KEY.kid}, claims(ISSUER, **{**usual, **members}), KEY)
+
+
+async def test_a_jwt_proves_who_its_claims_are_once_its_key_is_at_hand(tmp_path: Path) -> None:
+    authenticator, there = with_jwt(tmp_path / "tokens.yaml", STAFF)
+    token = jwt(sub="7", jti="j")
+    with pytest.raises(Unauthenticated):
+        authenticator.bearer(token)
+    for _ in range(3):
+        await authenticator.prepare(token)
+        credential = authenticator.bearer(token)
+    assert (credential.identity.name, credential.identity.groups) == ("staff:a@x.test", ("staff",))
+    assert credential.identity.claims["email"] == "a@x.test"
+    assert credential.scopes == {"a", "b"}
+    assert credential.id == f'jwt:{{"iss":"{ISSUER}","sub":"7","jti":"j"}}'
+    assert there.fetches == 1
+
+
+async def test_a_bearer_whose_digest_is_known_is_that_token_even_if_it_is_a_jwt(tmp_path: Path) -> None:
+    token = jwt()
+    block = IdentityBlock(tokens=(TokenBlock(id="odd", sha256=sha(token)),))
+    authenticator, there = with_jwt(tmp_path / "tokens.yaml", {**STAFF, "other": block})
+    credential = authenticator.bearer(token)
+    assert (credential.identity.name, credential.scopes) == ("other", None)
+    assert there.fetches == 0
+
+
+async def test_what_was_verified_ends_with_its_time_and_with_its_key(tmp_path: Path) -> None:
+    authenticator, there = with_jwt(tmp_path / "tokens.yaml", STAFF)
+    token = jwt()
+    await authenticator.prepare(token)
+    assert authenticator.bearer(token).ends is not None
+    there.published = [public(ec())]
+    there.now += 301
+    await authenticator.prepare(token)
+    with pytest.raises(Unauthenticated) as caught:
+        authenticator.bearer(token)
+    assert caught.value.why == "a JWT of a key that the issuer does not have"
+    there.now += 3600
+    with pytest.raises(Unauthenticated) as caught:
+        authenticator.bearer(token)
+    assert caught.value.why == "a JWT that has expired"
+
+
+async def test_what_is_remembered_of_verified_tokens_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shim.identity.authenticator._REMEMBERED", 5)
+    authenticator, _ = with_jwt(tmp_path / "tokens.yaml", STAFF)
+    for number in range(20):
+        token = jwt(email=f"p{number}@x.test")
+        await authenticator.prepare(token)
+        assert authenticator.bearer(token).identity.name == f"staff:p{number}@x.test"
+    assert len(authenticator._remembered) == 5
+
+
+async def test_without_an_issuer_a_jwt_is_an_unknown_token(tmp_path: Path) -> None:
+    authenticator = Authenticator({"staff": IdentityBlock(jwt={"groups": "staff"})}, tmp_path / "tokens.yaml")
+    await authenticator.prepare(jwt())
+    with pytest.raises(Unauthenticated) as caught:
+        authenticator.bearer(jwt())
+    assert caught.value.why == "unknown or revoked token"
+
+
+async def test_an_identity_that_was_proved_is_as_the_configuration_says_now(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.yaml"
+    authenticator, _ = with_jwt(path, STAFF)
+    await authenticator.prepare(jwt())
+    person = authenticator.bearer(jwt()).identity
+    later = {"staff": STAFF["staff"].model_copy(update={"groups": ("more",)}), "me": IdentityBlock(local=True)}
+    now = Authenticator(later, path).again(person)
+    assert now is not None
+    assert (now.name, now.groups) == ("staff:a@x.test", ("more", "staff"))
+    renamed = {"staff": IdentityBlock(jwt={"groups": "staff"}, name="people:{claims.email}")}
+    assert Authenticator(renamed, path).again(person) is None
+    assert Authenticator({}, path).again(person) is None
+    assert Authenticator(later, path).again(Identity("me")) == Identity("me")
+    assert Authenticator(later, path).again(Identity("staff")) is None
+
+
+def test_persons_have_no_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.yaml"
+    with pytest.raises(UnknownIdentity, match="many persons"):
+        tokens.new(path, STAFF, "staff", now=NOW, random=os.urandom)
+    path.touch(0o600)
+    path.write_text(f"staff: [{{id: a, sha256: {sha('other')}}}]\n")
+    with pytest.raises(Unauthenticated):
+        Authenticator(STAFF, path).bearer("other")
