@@ -90,7 +90,8 @@ class Gateway:
     def _decide(self, call: Call, asked: Asked, found: Found) -> Decision:
         if found.ref is None:
             return Decision("deny", Reason.NO_GRANT)
-        facts = Facts(asked.args, call.run, call.caller.client, call.began)
+        scopes = call.caller.credential.scopes or frozenset()
+        facts = Facts(asked.args, call.run, call.caller.client, call.began, scopes)
         decision = self._policy.decide(call.caller.identity, found.ref, facts)
         if found.target is None and decision.effect != "deny":
             return Decision("deny", Reason.UNKNOWN_TOOL, decision.grant)

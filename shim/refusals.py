@@ -22,12 +22,16 @@ _SENTENCES = {
     Reason.DENIED_BY_GRANT: "Policy does not allow this call with these arguments.",
     Reason.CONDITION_FALSE: "Policy allows this {what} only under a condition that these arguments do not meet.",
     Reason.CONDITION_ERROR: "Policy could not be evaluated for these arguments, so the call was refused.",
+    Reason.INSUFFICIENT_SCOPE: "Policy allows this {what} only with an OAuth access token that has certain scopes.",
     Reason.RECORD_UNAVAILABLE: "The call was refused because it could not be recorded; try again later.",
 }
 
 
 def refused(call: Call, decision: Decision, sentence: str | None = None) -> Answer:
-    """An answer that says why there is no other; `sentence` replaces the usual one of the reason."""
+    """An answer that says why there is no other; `sentence` replaces the usual one of the reason.
+
+    Where a token with more scopes would be let through, an error that tells which: a client can go and get one.
+    """
     usual = _SENTENCES.get(decision.reason, f"The call was refused: {decision.reason}.")
     text = sentence or usual.format(what=_WHAT.get(call.method, "tool"))
     said: JsonObject = {
@@ -36,6 +40,9 @@ def refused(call: Call, decision: Decision, sentence: str | None = None) -> Answ
         "grant": decision.grant,
         "invocation": call.id,
     }
+    if decision.scopes and call.caller.credential.scopes is not None:
+        message = f"This needs an access token with the scopes {' '.join(decision.scopes)}"
+        return Answer(error={"code": REFUSED, "message": message, "data": said}, scopes=decision.scopes)
     if call.method != "tools/call":
         return Answer(error={"code": REFUSED, "message": text, "data": said})
     content = [{"type": "text", "text": text}]

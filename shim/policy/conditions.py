@@ -78,12 +78,16 @@ _ENV = cel.NewEnv(variables=dict(VARIABLES))
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a condition may look at, beside the identity and the tool. `now` has a time zone."""
+    """What a decision may look at, beside the identity and the tool. `now` has a time zone.
+
+    `scopes` are those of the caller's access token; other credentials carry none.
+    """
 
     args: JsonObject
     run: str
     client: Client | None
     now: datetime
+    scopes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

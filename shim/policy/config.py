@@ -11,11 +11,16 @@ from shim.units import Block
 GrantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
+Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$")]
+"""An OAuth scope (RFC 6749, section 3.3)."""
+
+
 class GrantBlock(Block):
     """One rule: whom it is for, what it allows or denies, and on which condition (CEL).
 
     `to` holds identities, `group:NAME`, or `*`; `allow` and `deny` hold patterns on `upstream/tool`,
-    `prompt:upstream/name` and `resource:upstream/uri`.
+    `prompt:upstream/name` and `resource:upstream/uri`; `scopes` those that the caller's access token must carry, all of
+    them.
     """
 
     name: GrantName
@@ -23,3 +28,4 @@ class GrantBlock(Block):
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     when: str | None = None
+    scopes: tuple[Scope, ...] = ()

@@ -1,8 +1,9 @@
 """Grants compiled once and indexed, and the decision on one call.
 
 Grants count in file order. Any matching deny wins; one with a condition denies unless that is false, so that an error
-in it denies. Of the matching allows the first whose condition is true decides. Where none is, reason and grant are
-those of the first allow that matched; where none matched, the reason is `no-grant`.
+in it denies. Of the matching allows the first whose condition is true, and whose scopes the caller's token carries,
+decides. Where only scopes are missing, the reason is `insufficient-scope` and the grant the first of those; else reason
+and grant are those of the first allow that matched; where none matched, the reason is `no-grant`.
 """
 
 from __future__ import annotations
@@ -42,18 +43,24 @@ class Rule:
     effect: Literal["allow", "deny"]
     patterns: tuple[Pattern, ...]
     condition: Condition | None
+    scopes: tuple[str, ...] = ()
 
     def matches(self, principals: frozenset[str], ref: str) -> bool:
         if self.to.isdisjoint(principals):
             return False
         return any(one.allows(ref) if self.effect == "allow" else one.denies(ref) for one in self.patterns)
 
-    def decision(self, verdict: Verdict) -> Decision:
-        """What this rule alone makes of a call that it matches, when its condition says `verdict`."""
+    def decision(self, verdict: Verdict, carried: frozenset[str]) -> Decision:
+        """What this rule alone makes of a call that it matches, when its condition says `verdict`.
+
+        `carried` are the scopes of the caller's token.
+        """
         if self.effect == "deny":
             if verdict is False:
                 return Decision("deny", Reason.CONDITION_FALSE, self.grant)
             return Decision("deny", Reason.DENIED_BY_GRANT, self.grant)
+        if verdict is True and not carried.issuperset(self.scopes):
+            return Decision("deny", Reason.INSUFFICIENT_SCOPE, self.grant, self.scopes)
         if verdict is True:
             return Decision("allow", Reason.GRANTED, self.grant)
         return Decision("deny", Reason.CONDITION_FALSE if verdict is False else Reason.CONDITION_ERROR, self.grant)
@@ -84,7 +91,8 @@ def compile_rules(grants: Iterable[GrantBlock], conditions: Mapping[str, Conditi
         for effect, patterns in effects:
             if patterns:
                 compiled = tuple(map(Pattern.of, patterns))
-                rules.append(Rule(len(rules), grant.name, frozenset(grant.to), effect, compiled, condition))
+                order, to = len(rules), frozenset(grant.to)
+                rules.append(Rule(order, grant.name, to, effect, compiled, condition, grant.scopes))
     return tuple(rules)
 
 
@@ -101,11 +109,11 @@ def _resolve(rules: Iterable[Rule]) -> _Resolved:
     fixed = None
     if denies:
         if denies[0].condition is None:
-            fixed = denies[0].decision(verdict=True)
+            fixed = denies[0].decision(True, frozenset())
     elif not allows:
         fixed = _NO_GRANT
-    elif allows[0].condition is None:
-        fixed = allows[0].decision(verdict=True)
+    elif allows[0].condition is None and not allows[0].scopes:
+        fixed = allows[0].decision(True, frozenset())
     visible = bool(allows) and all(rule.condition is not None for rule in denies)
     return _Resolved(denies, allows, fixed, visible)
 
@@ -147,14 +155,17 @@ class Policy:
         scope = Scope(identity, ref, facts)
         for rule in found.denies:
             if rule.condition is None or rule.condition.test(scope) is not False:
-                return rule.decision(verdict=True)
-        first = None
+                return rule.decision(True, facts.scopes)
+        first = lacking = None
         for rule in found.allows:
-            decision = rule.decision(verdict=True if rule.condition is None else rule.condition.test(scope))
+            verdict = True if rule.condition is None else rule.condition.test(scope)
+            decision = rule.decision(verdict, facts.scopes)
             if decision.effect == "allow":
                 return decision
             first = first or decision
-        return first or _NO_GRANT
+            if decision.reason is Reason.INSUFFICIENT_SCOPE:
+                lacking = lacking or decision
+        return lacking or first or _NO_GRANT
 
     def visible(self, identity: Identity, ref: str) -> bool:
         """Whether some grant allows it and no unconditional deny matches; arguments are not looked at."""
@@ -173,9 +184,15 @@ class Policy:
         for rule in self._rules:
             matched = not _is_too_long(ref) and rule.matches(principals, ref)
             verdict = rule.condition.test(scope) if matched and rule.condition is not None else None
-            alone = rule.decision(verdict=True if verdict is None else verdict) if matched else _NO_GRANT
+            alone = rule.decision(True if verdict is None else verdict, facts.scopes) if matched else _NO_GRANT
             trail.append(Step(rule.grant, matched, rule.effect, verdict, alone.reason))
         return Explanation(self.decide(identity, ref, facts), tuple(trail))
+
+    @property
+    def basic_scopes(self) -> tuple[str, ...]:
+        """The scopes that every grant which allows something asks for: without them nothing can be called."""
+        asked = [grant.scopes for grant in self._grants if grant.allow]
+        return tuple(scope for scope in (asked[0] if asked else ()) if all(scope in scopes for scopes in asked))
 
     def lint(self, offered: Iterable[Offered]) -> list[tuple[str, Fault]]:
         """What is questionable in the grants beside what is offered, each with its grant's name, in file order."""
