@@ -27,6 +27,11 @@ from shim.errors import RecordUnavailable
 from shim.gateway import Gateway
 from shim.generation import Current, Generation, Prove
 from shim.identity.authenticator import Authenticator
+from shim.identity.claims import Terms
+from shim.identity.fetching import Fetcher
+from shim.identity.issuer import Issuer
+from shim.identity.jwt import Verifier
+from shim.identity.ring import KeyRing
 from shim.invocations import Invocations
 from shim.model import Identity, Offer
 from shim.policy.engine import Policy
@@ -38,6 +43,7 @@ from shim.record.recorder import Record
 from shim.reloading import Reloading
 from shim.secrets.broker import Broker
 from shim.server.closing import Closing
+from shim.server.config import JwtBlock
 from shim.server.face import Face
 from shim.server.http import HttpFace
 from shim.server.listen import serve_http
@@ -84,7 +90,8 @@ class App:
     @property
     def generation(self) -> Generation:
         """What the faces answer by."""
-        return Generation(self.gateway, self.authenticator, self.instructions, self.ready)
+        scopes = self.policy.basic_scopes
+        return Generation(self.gateway, self.authenticator, self.instructions, self.ready, scopes)
 
 
 def new_id() -> str:
@@ -95,9 +102,17 @@ def new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def authenticator(configuration: Configuration) -> Authenticator:
-    """Who knows the credentials of this configuration."""
-    return Authenticator(configuration.identities, configuration.tokens)
+def authenticator(configuration: Configuration, verifier: Verifier | None = None) -> Authenticator:
+    """Who knows the credentials of this configuration; JWTs only with a verifier."""
+    return Authenticator(configuration.identities, configuration.tokens, verifier=verifier)
+
+
+def _verifier(block: JwtBlock | None) -> Verifier | None:
+    """Who judges JWTs, for as long as the process lives: `server` does not change meanwhile."""
+    if block is None:
+        return None
+    ring = KeyRing(Issuer(block.issuer, block.jwks_url, Fetcher()).keys)
+    return Verifier(Terms(block.issuer, block.audience), block.algorithms, ring)
 
 
 def order(configuration: Configuration) -> Iterable[tuple[str, str]]:
@@ -155,8 +170,9 @@ class _Parts:
 class _Wiring:
     """Builds the parts of each configuration around those that stay: store, record, runs and readings."""
 
-    def __init__(self, store: SqliteStore, record: Record) -> None:
+    def __init__(self, store: SqliteStore, record: Record, verifier: Verifier | None) -> None:
         self.store = store
+        self._verifier = verifier
         self.record = record
         self.readings = Readings(store, record)
         self._runs = Runs(new_id)
@@ -188,7 +204,7 @@ class _Wiring:
         gateway = Gateway(
             catalog=catalog, policy=parts.policy, invocations=invocations, upstreams=upstreams, secrets=parts.broker
         )
-        who = authenticator(configuration)
+        who = authenticator(configuration, self._verifier)
         return App(configuration, self.store, self.record, parts.policy, catalog, upstreams, parts.broker, who, gateway)
 
     def replaced(self, app: App, parts: _Parts) -> App:
@@ -214,14 +230,14 @@ async def open_app(configuration: Configuration, *, only: Container[str] | None 
 
 @asynccontextmanager
 async def _opened(
-    configuration: Configuration, only: Container[str] | None = None
+    configuration: Configuration, only: Container[str] | None = None, verifier: Verifier | None = None
 ) -> AsyncIterator[tuple[App, _Wiring]]:
     path = Path(configuration.store.path)
     async with SqliteStore.open(path, secrets.token_hex(8)) as store:
         key = _signing_key(configuration, path)
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
             await record.loaded(configuration.digest, configuration.texts, user=_process().user)
-            wiring = _Wiring(store, record)
+            wiring = _Wiring(store, record, verifier)
             parts = await wiring.parts(configuration)
             async with Upstreams(
                 {name: block for name, block in configuration.upstreams.items() if only is None or name in only},
@@ -238,10 +254,14 @@ async def _opened(
 
 @asynccontextmanager
 async def _live(
-    configuration: Configuration, *, asked: asyncio.Event, listen: str | None = None
+    configuration: Configuration,
+    *,
+    asked: asyncio.Event,
+    listen: str | None = None,
+    verifier: Verifier | None = None,
 ) -> AsyncIterator[tuple[Current, _Wiring]]:
     """As `open_app`, with what is in force from one moment to the next: the configuration is followed meanwhile."""
-    async with _opened(configuration) as (latest, wiring):
+    async with _opened(configuration, verifier=verifier) as (latest, wiring):
         current = Current(latest.generation)
 
         async def prepare(new: Configuration) -> Callable[[], None]:
@@ -291,7 +311,8 @@ async def serve(
     ConfigurationError where it may not.
     """
     block = (configuration if listen is None else configuration.listening_on(listen)).server
-    async with _live(configuration, asked=asked, listen=listen) as (current, wiring):
+    verifier = _verifier(block.jwt)
+    async with _live(configuration, asked=asked, listen=listen, verifier=verifier) as (current, wiring):
         face = Face(current, "mcp-shim", __version__, Closing())
         http = HttpFace(face, block, auth_refused=wiring.record.auth_refused)
         # What was imported and wired stays for good, and calls leave few cycles behind: the collector need not walk

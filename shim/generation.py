@@ -6,7 +6,7 @@ are read from the same. Whoever holds a generation may go on with it after anoth
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -19,13 +19,16 @@ from shim.views import Digests
 class Authenticator(Protocol):
     """Knows credentials. Asked on every request, so that a revoked token ends with the next one."""
 
-    @property
-    def identities(self) -> Mapping[str, Identity]:
-        """Every identity that there is, by name."""
+    async def prepare(self, token: str) -> None:
+        """Have at hand what it takes to judge a token; raises nothing. Without it `bearer` judges by what is known."""
         ...
 
     def bearer(self, token: str) -> Credential:
         """The credential behind a bearer token. Raises Unauthenticated."""
+        ...
+
+    def again(self, identity: Identity) -> Identity | None:
+        """An identity that was proved before, as it is by this configuration; None: it is nobody any more."""
         ...
 
     def local(self, name: str) -> Credential:
@@ -46,12 +49,16 @@ Ready: TypeAlias = Callable[[], Awaitable[tuple[bool, dict[str, str]]]]
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One configuration at work. `instructions` are what an identity is told of the upstreams it may see."""
+    """One configuration at work. `instructions` are what an identity is told of the upstreams it may see.
+
+    `scopes` are the OAuth scopes that nothing works without.
+    """
 
     gateway: Gateway
     authenticator: Authenticator
     instructions: Callable[[Identity], str | None]
     ready: Ready
+    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +110,12 @@ class Current:
 
     def seen_by(self, prove: Prove) -> Digests | None:
         """The digests of what a sender would be shown now; None where it is nobody any more."""
-        return self.seen_as(self.sender(prove).credential.identity.name) if self.knows(prove) else None
+        return self.seen_as(self.sender(prove).credential.identity) if self.knows(prove) else None
 
-    def seen_as(self, name: str) -> Digests | None:
-        """The digests of what the identity of that name would be shown now; None where there is none."""
-        identity = self._now.authenticator.identities.get(name)
-        return self._now.gateway.view(identity).digests if identity is not None else None
+    def seen_as(self, identity: Identity) -> Digests | None:
+        """The digests of what an identity that was proved before would be shown now; None where it is nobody."""
+        now = self._now.authenticator.again(identity)
+        return self._now.gateway.view(now).digests if now is not None else None
 
     def _ring(self) -> None:
         for watcher in tuple(self._watchers):

@@ -31,7 +31,20 @@ def authenticate(headers: Headers, authenticator: Authenticator) -> Credential:
         return credential
     if b"authorization" in headers.repeated:
         raise Unauthenticated("more than one Authorization header")
-    match = _BEARER.fullmatch(value)
-    if match is None:
+    token = _bearer(value)
+    if token is None:
         raise Unauthenticated("not a bearer token")
-    return authenticator.bearer(match[1].decode("ascii"))
+    return authenticator.bearer(token)
+
+
+async def prepare(headers: Headers, authenticator: Authenticator) -> None:
+    """Have at hand what it takes to judge the credential of a request, if it shows one."""
+    value = headers.get(b"authorization")
+    token = _bearer(value) if value is not None and b"authorization" not in headers.repeated else None
+    if token is not None:
+        await authenticator.prepare(token)
+
+
+def _bearer(value: bytes) -> str | None:
+    match = _BEARER.fullmatch(value)
+    return match[1].decode("ascii") if match is not None else None

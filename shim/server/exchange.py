@@ -111,10 +111,10 @@ class Exchange:
                     break
         await self.send({"type": "http.response.body", "body": b""})
 
-    async def answer(self, message: bytes, status: int = 200) -> None:
-        """The JSON-RPC response, which ends the exchange; `status` is that of a plain body."""
+    async def answer(self, message: bytes, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        """The JSON-RPC response, which ends the exchange; `status` and `headers` are those of a plain body."""
         if not self.streams:
-            await self.plain(status, message)
+            await self.plain(status, message, headers)
             return
         async with self._writing():
             await self.send({"type": "http.response.body", "body": _event(message)})

@@ -7,7 +7,7 @@ sender is known.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -18,7 +18,7 @@ from shim import jsontext
 from shim.errors import ProtocolError, Unauthenticated
 from shim.generation import Sender
 from shim.model import Caller
-from shim.server.authentication import AuthRefused, authenticate
+from shim.server.authentication import AuthRefused, authenticate, prepare
 from shim.server.config import ServerBlock
 from shim.server.exchange import Exchange, Gone, Receive, Scope, Send, TooLarge, encode_error, read_body
 from shim.server.face import Face
@@ -26,12 +26,12 @@ from shim.server.headers import Authorities, Headers, accepts, forwarded_address
 from shim.server.legacy import LegacyFace
 from shim.server.message import BadMessage, Message, read
 from shim.server.modern import PING_SECONDS, ModernFace
+from shim.server.protected import Fields, Protected, insufficient, unauthenticated
 from shim.server.shapes import error_object
 
 _log = logging.getLogger("shim.server")
 
 _UNKNOWN = encode_error(None, error_object(INVALID_REQUEST, "Authentication required"))
-_CHALLENGE = [(b"www-authenticate", b"Bearer")]
 _ALLOW_POST = [(b"allow", b"POST")]
 _VERSION = b"mcp-protocol-version"
 _SESSION = b"mcp-session-id"
@@ -53,9 +53,12 @@ class HttpFace:
         self._face = face
         self._block = block
         self._auth_refused = auth_refused
-        self._modern = ModernFace(face, ping=ping)
-        self._legacy = LegacyFace(face, block.max_request, max_sessions=max_sessions, idle=session_idle)
+        self._modern = ModernFace(face, ping=ping, demand=self._demand)
+        self._legacy = LegacyFace(
+            face, block.max_request, max_sessions=max_sessions, idle=session_idle, demand=self._demand
+        )
         self._authorities = Authorities(0, url=block.url, allowed=block.allowed_hosts)
+        self._protected = Protected.of(block, 0)
 
     @property
     def face(self) -> Face:
@@ -64,6 +67,7 @@ class HttpFace:
     def bound(self, port: int) -> None:
         """Learn the port that is listened on: Host must name it."""
         self._authorities = Authorities(port, url=self._block.url, allowed=self._block.allowed_hosts)
+        self._protected = Protected.of(self._block, port)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -101,6 +105,8 @@ class HttpFace:
             await self._mcp(exchange)
         elif path in (b"/healthz", b"/readyz"):
             await self._health(exchange, path)
+        elif self._protected is not None and self._protected.is_metadata(path):
+            await self._metadata(exchange, self._protected)
         else:
             await exchange.early(404)
 
@@ -112,6 +118,20 @@ class HttpFace:
         body = {"ok": True} if upstreams is None else {"ready": ready, "upstreams": upstreams}
         await exchange.plain(200 if ready else 503, jsontext.dump(body), [(b"cache-control", b"no-store")])
 
+    async def _metadata(self, exchange: Exchange, protected: Protected) -> None:
+        if exchange.scope["method"] not in ("GET", "HEAD"):
+            await exchange.early(405, headers=[(b"allow", b"GET, HEAD")])
+            return
+        page = protected.metadata(self._face.current.now.scopes)
+        await exchange.plain(200, page, [(b"cache-control", b"no-store")])
+
+    def _demand(self, scopes: Sequence[str]) -> Fields:
+        return insufficient(self._protected, scopes)
+
+    def _challenge(self, exchange: Exchange) -> Fields:
+        sent = b"authorization" in exchange.headers
+        return unauthenticated(self._protected, self._face.current.now.scopes, sent=sent)
+
     async def _mcp(self, exchange: Exchange) -> None:
         headers = exchange.headers
         origin = headers.get(b"origin")
@@ -119,11 +139,12 @@ class HttpFace:
             await exchange.early(403)
             return
         address = self._address(exchange)
+        await prepare(headers, self._face.current.now.authenticator)
         try:
             sender = self._face.current.sender(partial(authenticate, headers))
         except Unauthenticated as error:
             self._auth_refused(address, error.why)
-            await exchange.early(401, _UNKNOWN, _CHALLENGE)
+            await exchange.early(401, _UNKNOWN, self._challenge(exchange))
             return
         method = exchange.scope["method"]
         if method == "POST":
@@ -155,7 +176,7 @@ class HttpFace:
                 sender = self._face.current.sender(sender.prove)
             except Unauthenticated as error:
                 self._auth_refused(address, error.why)
-                await exchange.plain(401, _UNKNOWN, _CHALLENGE)
+                await exchange.plain(401, _UNKNOWN, self._challenge(exchange))
                 return
         if _is_modern(exchange.headers, message):
             await self._modern.handle(exchange, sender, address, message)

@@ -6,8 +6,9 @@ than it needs to route the message: what the strict reader read goes along besid
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import anyio
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
@@ -15,6 +16,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 from shim import jsontext
 from shim.errors import ProtocolError
 from shim.generation import Sender
+from shim.methods import METHODS
 from shim.model import Caller, Client, Credential, JsonObject
 from shim.server import _sdk
 from shim.server.exchange import Event, Exchange, Receive, Scope, Send, encode_error
@@ -22,17 +24,22 @@ from shim.server.face import Face
 from shim.server.headers import Headers
 from shim.server.message import Message, client_of
 from shim.server.middleware import Origin, SdkMiddleware
+from shim.server.protected import Demand, Fields
 from shim.server.shapes import error_object
 
 _SESSION = b"mcp-session-id"
 SESSIONS_PER_IDENTITY = 1000
 
+Refusal: TypeAlias = Callable[[], tuple[int, bytes, Fields] | None]
+"""The response (status, body, more header fields) that takes the place of the one under way; None: that stands."""
+
 
 class LegacyFace:
     """Hands messages of legacy clients to their sessions. Enter `running` first."""
 
-    def __init__(self, face: Face, max_request: int, *, max_sessions: int, idle: float) -> None:
+    def __init__(self, face: Face, max_request: int, *, max_sessions: int, idle: float, demand: Demand) -> None:
         self._face = face
+        self._demand = demand
         self._middleware = SdkMiddleware(face)
         self._most = min(max_sessions, SESSIONS_PER_IDENTITY)
         server = _sdk.raw_server(face.name, face.version, self._middleware)
@@ -63,12 +70,23 @@ class LegacyFace:
         origin = Origin(sender, "http", address, None, message)
         body = jsontext.dump(_routing(message))
         exchange.started = True
-        sending = _Sending(exchange.send)
+        # A token that carries scopes may lack some, which is a status: that must not be sent before it is known.
+        holds = message.method in METHODS and sender.credential.scopes is not None
+        sending = _Sending(exchange.send, self._refusal(message, origin) if holds else None)
         await self._manager.handle_request(
             _session_scope(exchange, sender.credential, origin), _replayed(body, exchange.receive), sending
         )
         if sending.status == 404:
             await self._no_session(exchange, sender, address, message.method)
+
+    def _refusal(self, message: Message, origin: Origin) -> Refusal:
+        def refusal() -> tuple[int, bytes, Fields] | None:
+            step_up = origin.step_up
+            if not step_up.scopes:
+                return None
+            return 403, encode_error(message.id, step_up.error), self._demand(step_up.scopes)
+
+        return refusal
 
     async def _no_session(self, exchange: Exchange, sender: Sender, address: str | None, method: str | None) -> None:
         """Put on the record that an identity named a session that it does not have: ended, invented, or another's."""
@@ -118,18 +136,42 @@ class LegacyFace:
 
 
 class _Sending:
-    """Passes a response on, tells its status, and can end one that was left open."""
+    """Passes a response on, tells its status, and can end one that was left open.
 
-    def __init__(self, send: Send) -> None:
+    With a `refusal` its beginning waits for the first piece of its body; is there one by then, it is sent instead.
+    """
+
+    def __init__(self, send: Send, refusal: Refusal | None = None) -> None:
         self._send = send
+        self._refusal = refusal
+        self._held: Event | None = None
+        self._replaced = False
         self._open: bool | None = None
         self.status: int | None = None
 
     async def __call__(self, event: Event) -> None:
-        if event["type"] == "http.response.start":
+        begins = event["type"] == "http.response.start"
+        if begins:
             self.status = event["status"]
-        self._open = event["type"] == "http.response.start" or bool(event.get("more_body", False))
-        await self._send(event)
+        self._open = begins or bool(event.get("more_body", False))
+        if begins and self._refusal is not None:
+            self._held = event
+            return
+        if self._held is not None:
+            held, self._held = self._held, None
+            refused = self._refusal() if self._refusal is not None else None
+            if refused is not None:
+                await self._replace(*refused)
+            else:
+                await self._send(held)
+        if not self._replaced:
+            await self._send(event)
+
+    async def _replace(self, status: int, body: bytes, fields: Fields) -> None:
+        self._replaced, self.status = True, status
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *fields]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
 
     async def finish(self) -> None:
         if self._open is None:

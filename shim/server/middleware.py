@@ -7,7 +7,7 @@ Params are those that the strict reader read: the SDK itself is shown only what 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from mcp_types import (
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from shim.errors import ProtocolError, RecordUnavailable
 from shim.generation import Sender
 from shim.methods import METHODS
-from shim.model import Answer, Caller, Client, JsonObject, Transport
+from shim.model import Answer, Caller, Client, Identity, JsonObject, Transport
 from shim.server import _sdk
 from shim.server.beside import Beside
 from shim.server.face import LISTS, Face, log_level
@@ -38,6 +38,14 @@ DELIVERY_SECONDS = 30.0
 """How long the last notices of a call, or a list change, wait for a client that does not read."""
 
 
+@dataclass(slots=True)
+class StepUp:
+    """What the transport is to say instead of an answer: the scopes that a token needs, and the JSON-RPC error."""
+
+    scopes: tuple[str, ...] = ()
+    error: JsonObject = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a request came from, and the message as the strict reader read it."""
@@ -47,6 +55,7 @@ class Origin:
     address: str | None
     session: str | None
     message: Message
+    step_up: StepUp = field(default_factory=StepUp)
 
 
 @dataclass(slots=True)
@@ -54,7 +63,7 @@ class Session:
     """What a legacy client said on this connection, and the lists it knows."""
 
     connection: _sdk.Connection
-    identity: str
+    identity: Identity
     client: Client | None
     seen: Digests | None
     level: str = LEVELS[0]
@@ -77,7 +86,7 @@ class SdkMiddleware:
 
     def sessions_of(self, identity: str) -> int:
         """How many sessions an identity has open."""
-        return sum(session.identity == identity for session in self._sessions.values())
+        return sum(session.identity.name == identity for session in self._sessions.values())
 
     def is_running(self, session: str | None, id_: RequestId) -> bool:
         """Whether a session has a request with this id that is not answered yet.
@@ -171,6 +180,8 @@ class SdkMiddleware:
         session = self._sessions.get(id(connection))
         if session is None or not connection.initialize_accepted:
             raise ProtocolError(INVALID_PARAMS, "Invalid request parameters: the session is not initialized")
+        # Who refreshed a token may have other claims by now.
+        session.identity = caller.identity
         request = _request(context, caller, origin)
         if context.method in LISTS:
             listing = await self._face.listing(request, context.method)
@@ -181,7 +192,7 @@ class SdkMiddleware:
                 raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown log level")
             session.level = level
             return {}
-        return legacy_result(await self._call(request, context.method, session.level))
+        return legacy_result(await self._call(request, context.method, session.level, origin.step_up))
 
     async def _modern(self, context: _sdk.Context, request: Request) -> JsonObject:
         if context.method == "server/discover":
@@ -189,7 +200,7 @@ class SdkMiddleware:
         if context.method in LISTS:
             return self._face.modern_list(context.method, await self._face.listing(request, context.method))
         if context.method in METHODS:
-            result = await self._call(request, context.method, log_level(request.message))
+            result = await self._call(request, context.method, log_level(request.message), StepUp())
             return modern_result(private(result) if context.method in CACHED else result, self._face.info)
         if context.method == "subscriptions/listen":
             return await self._face.listen(request)
@@ -207,13 +218,13 @@ class SdkMiddleware:
             raise TypeError("the handshake's result is not an object")
         connection = _sdk.connection_of(context)
         # By what is in force now, not when the handshake came: of what changes from here on the session is told.
-        seen = self._face.current.seen_as(caller.identity.name)
+        seen = self._face.current.seen_as(caller.identity)
         if id(connection) not in self._sessions:
             connection.exit_stack.callback(self._sessions.pop, id(connection), None)
-        self._sessions[id(connection)] = Session(connection, caller.identity.name, caller.client, seen)
+        self._sessions[id(connection)] = Session(connection, caller.identity, caller.client, seen)
         return {**result, **self._face.about(origin.sender), "serverInfo": self._face.info}
 
-    async def _call(self, request: Request, method: str, level: str | None) -> JsonObject:
+    async def _call(self, request: Request, method: str, level: str | None, step_up: StepUp) -> JsonObject:
         caller, message, answer = request.caller, request.message, Answer()
         async with Beside() as beside:
             with anyio.CancelScope() as scope:
@@ -229,6 +240,7 @@ class SdkMiddleware:
                     self._running.discard(scope)
         if answer.result is None:
             fault = answer.error or error_object(INTERNAL_ERROR, "Internal error")
+            step_up.scopes, step_up.error = answer.scopes, fault
             raise _sdk.error(encodable(fault) if caller.transport == "http" else fault)
         return answer.result
 

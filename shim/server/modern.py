@@ -49,6 +49,7 @@ from shim.server.face import LISTS, Face, log_level
 from shim.server.headers import Headers
 from shim.server.message import PROGRESS_TOKEN, Message, client_of, trace_of
 from shim.server.notices import Notices
+from shim.server.protected import Demand
 from shim.server.request import Request
 from shim.server.shapes import CACHED, error_object, error_of, modern_result, private
 from shim.views import Listing
@@ -70,8 +71,9 @@ _CACHED = 1024
 class ModernFace:
     """Answers modern requests. Owns two small caches of what is dear to compute for each call or list."""
 
-    def __init__(self, face: Face, *, ping: float = PING_SECONDS) -> None:
+    def __init__(self, face: Face, *, demand: Demand, ping: float = PING_SECONDS) -> None:
         self._face = face
+        self._demand = demand
         self._ping = ping
         self._annotated: dict[str, bool] = {}
         self._lists: dict[tuple[str, str], bytes] = {}
@@ -185,7 +187,8 @@ class ModernFace:
             await exchange.answer(encode_result(request.id, result))
         else:
             error = answer.error or error_object(-32603, "Internal error")
-            await exchange.answer(encode_error(request.id, error), _status(error))
+            status = 403 if answer.scopes else _status(error)
+            await exchange.answer(encode_error(request.id, error), status, self._demand(answer.scopes))
 
     def _check_parameters(self, tool: Tool, params: JsonObject, headers: Headers) -> None:
         schema = tool.definition.get("inputSchema")

@@ -187,6 +187,12 @@ class Tokens:
         self._credentials = {name.upper(): Credential(self.identities[name], f"{name}-token") for name in names}
         self._guest = Credential(Identity(guest), "anonymous") if guest is not None else None
 
+    async def prepare(self, token: str) -> None:
+        return
+
+    def again(self, identity: Identity) -> Identity | None:
+        return self.identities.get(identity.name)
+
     def bearer(self, token: str) -> Credential:
         try:
             return self._credentials[token]
