@@ -15,6 +15,7 @@ from shim.config.faults import suggestion
 from shim.config.listening import faults_of
 from shim.config.reading import Reading
 from shim.identity.config import IdentityBlock
+from shim.identity.naming import groups_of
 from shim.identity.tokenfile import TokenFile
 from shim.model import Problem
 from shim.policy.check import faults as grant_faults
@@ -37,12 +38,13 @@ _SECRET_VARIABLES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All names that the configuration gives to something, sound or not."""
+    """All names that the configuration gives to something, sound or not; `templates` are identities of many persons."""
 
     upstreams: tuple[str, ...]
     identities: tuple[str, ...]
     secrets: tuple[str, ...]
     groups: frozenset[str]
+    templates: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,16 @@ def known(readings: Sequence[AnyReading]) -> Known:
         tuple(name for reading in readings for name in reading.names["identities"]),
         tuple(name for reading in readings for name in reading.names["secrets"]),
         frozenset(
-            group for reading in readings for block in reading.document.identities.values() for group in block.groups
+            group
+            for reading in readings
+            for name, block in reading.document.identities.items()
+            for group in groups_of(name, block)
+        ),
+        frozenset(
+            name
+            for reading in readings
+            for name, block in reading.document.identities.items()
+            if block.name is not None
         ),
     )
 
@@ -237,6 +248,8 @@ def _upstream_of(pattern: str) -> str | None:
 
 def _unknown_caller(who: str, grant: GrantBlock, names: Known) -> tuple[str, Level] | None:
     kind, colon, group = who.partition(":")
+    if who in names.templates:
+        return f"{who} is many persons, each with a name of their own; write `group:{who}`", "error"
     if who == "*" or who in names.identities or who == "group:":
         return None
     if colon and kind == "group":

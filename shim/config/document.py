@@ -42,7 +42,7 @@ ONLY_MAIN = frozenset({"version", "server", "store", "record", "enforce", "inclu
 
 NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"tools", "secret_sources", "enforce"}),
-    ("server",): frozenset({"metrics", "jwt"}),
+    ("server",): frozenset({"metrics"}),
     ("record",): frozenset({"retain"}),
     ("upstreams", "*"): frozenset(
         {"answer_within", "pins"}
@@ -55,9 +55,9 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
         | {"params", "wrap", "grant", "scopes", "audience", "resource", "role_arn", "policy", "tags", "duration"}
         | {"installation", "repositories", "permissions", "run", "json", "prompt", "url"}
     ),
-    ("identities", "*"): frozenset({"jwt", "limits", "name"}),
+    ("identities", "*"): frozenset({"limits"}),
     ("grants", "*"): frozenset(
-        {"approval", "limits", "timeout", "max_result", "allow_from_upstream", "bind", "scopes", "enforce"}
+        {"approval", "limits", "timeout", "max_result", "allow_from_upstream", "bind", "enforce"}
     ),
 }
 """Keys that are known and not enforced by this version, by where they stand: refused, even with their default."""

@@ -24,6 +24,8 @@ _PATTERNS: dict[str, str] = {
     f"^{templates.NAME}$": "a secret's name has letters, digits, `_` and `-`, and at most 64 characters",
     f"^{templates.FIELD}$": "a field is the name of a member of a JSON object, without spaces and braces",
     r"^[^\x00]{1,255}$": "write the name that the keyring has for it, at most 255 characters",
+    r"^[^{}\x00-\x1f\x7f]{1,256}$": "a claim's name has at most 256 characters, no braces and no control characters",
+    r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$": "a scope is one word, without quotes and backslashes; write one an item",
     "^[0-9a-f]{64}$": "sha256 is the lower-case hex SHA-256 (64 digits) of the whole token, never the token itself",
 }
 _NAME = "a name has letters, digits and `. _ @ -`, begins with a letter or a digit, and has at most 128 characters"

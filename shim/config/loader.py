@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shim import yamltext
-from shim.config import checks, faults, files, secrets, source
+from shim.config import access, checks, faults, files, secrets, source
 from shim.config.checks import AnyReading
 from shim.config.configuration import Configuration, GrantPlace, Place
 from shim.config.document import Included, Main
@@ -115,6 +115,7 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
     for reading in readings:
         yield from checks.upstreams(reading)
         yield from checks.grants(reading, names)
+    yield from access.problems(main, readings)
     yield from secrets.problems(readings, names.secrets)
     file = TokenFile({}, {}, None)
     try:
@@ -123,7 +124,8 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
         for flaw in error.flaws:
             yield Problem(shown, flaw.line, "error", flaw.message)
     yield from checks.tokens(readings, file, shown)
-    yield from checks.orphans(names.identities, file, shown)
+    provable = [name for name in names.identities if name not in names.templates]
+    yield from checks.orphans(provable, file, shown)
 
 
 def _ordered(problems: Sequence[Problem], readings: Sequence[AnyReading]) -> list[Problem]:

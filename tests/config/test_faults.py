@@ -102,11 +102,8 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path, text: str, line: int, me
 
 NOT_YET = [
     ("server:\n  metrics: 127.0.0.1:9765\n", 7),
-    ("server:\n  jwt: {issuer: https://idp, audience: x}\n", 7),
     ("store: postgresql://user@host/db\n", 6),
     ("record:\n  retain: 400d\n", 7),
-    ("  you: {jwt: {sub: x}}\n", 6),
-    ("  you: {name: x}\n", 6),
     ("  you: {limits: {rate: 1/min}}\n", 6),
     ("tools: {}\n", 6),
     ("secret_sources: {}\n", 6),
@@ -125,7 +122,6 @@ NOT_YET = [
             "max_result: 1MiB",
             "allow_from_upstream: []",
             "bind: {}",
-            "scopes: []",
             "enforce: true",
             "when: '\"untrusted\" in run.labels'",
         )
