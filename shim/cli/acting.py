@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shim.cli import knowing
 from shim.cli.errors import problem, usage
+from shim.cli.text import visible
 from shim.errors import Unauthenticated
 from shim.model import Credential
 
@@ -20,6 +21,8 @@ TOKEN_VARIABLE = "MCP_SHIM_TOKEN"
 def credential(configuration: Configuration, authenticator: Authenticator, name: str) -> Credential:
     """What proves that we may act as the identity `name`. Raises Stop."""
     knowing.identity(configuration, name)
+    if name not in configuration.identities:
+        raise usage(f"{visible(name)} proves itself by a JWT, which only the HTTP server takes")
     token = os.environ.get(TOKEN_VARIABLE)
     try:
         if configuration.identities[name].local:

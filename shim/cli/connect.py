@@ -76,7 +76,9 @@ def connect(
 def _entry(loaded: Configuration, client: Client, machine: Machine, identity: str) -> Entry:
     """The entry for an identity. Raises Stop where this client cannot be it."""
     knowing.identity(loaded, identity)
-    block = loaded.identities[identity]
+    block = loaded.identities.get(identity)
+    if block is None:
+        raise usage(f"{identity} signs in at the issuer: give {client.title} the URL {_url(loaded)} and no token")
     if block.local:
         return _started(loaded, client, machine, identity)
     if block.anonymous:

@@ -17,17 +17,28 @@ if TYPE_CHECKING:
 
 
 def identities(configuration: Configuration) -> list[Identity]:
-    """Every identity of the configuration, in its order."""
-    return [Identity(name, block.groups, runs=block.runs) for name, block in configuration.identities.items()]
+    """Every identity of the configuration, in its order; of persons who are named by their claims none."""
+    return [
+        Identity(name, block.groups, runs=block.runs)
+        for name, block in configuration.identities.items()
+        if block.name is None
+    ]
 
 
 def identity(configuration: Configuration, name: str) -> Identity:
-    """One identity of the configuration. Raises Stop for a name that it does not have."""
+    """One identity of the configuration, or somebody whom it would name so. Raises Stop for any other name."""
     block = configuration.identities.get(name)
-    if block is None:
-        known = ", ".join(configuration.identities) or "there are none"
-        raise usage(f"{visible(name)!r} is not an identity of this configuration ({known})")
-    return Identity(name, block.groups, runs=block.runs)
+    if block is not None and block.name is None:
+        return Identity(name, block.groups, runs=block.runs)
+    from shim.identity.naming import People
+
+    person = People(configuration.identities).person(name)
+    if person is not None:
+        return person
+    if block is not None:
+        raise usage(f"{name} is many persons; name one of them as the claims do: {visible(block.name or '')}")
+    known = ", ".join(configuration.identities) or "there are none"
+    raise usage(f"{visible(name)!r} is not an identity of this configuration ({known})")
 
 
 def prefixes(configuration: Configuration) -> list[tuple[str, str]]:

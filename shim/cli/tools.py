@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -136,6 +136,9 @@ def explain(
     batch: Annotated[
         Path | None, typer.Option("--batch", metavar="FILE", help="A line each: {identity, tool, args}; - is stdin.")
     ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", metavar="S", help="A scope of the caller's token; repeatable.")
+    ] = None,
     digest: Annotated[
         str | None, typer.Option("--policy", metavar="DIGEST", help="By a policy on the record, not by that of now.")
     ] = None,
@@ -151,11 +154,13 @@ def explain(
         loaded = _recalled(loaded, digest)
     policy = Policy(loaded.grants)
     if batch is not None:
+        if scope:
+            raise usage('--scope is for one call; a line of --batch has them as "scopes"')
         if not _explain_batch(loaded, policy, batch):
             raise typer.Exit(PROBLEM)
         return
     who = knowing.identity(loaded, identity or "")
-    found = _explain(policy, who, tool or "", arguments(args, "--args"))
+    found = _explain(policy, who, tool or "", arguments(args, "--args"), scope or ())
     if as_json:
         output.json_object(found)
         return
@@ -201,7 +206,7 @@ def arguments(text: str, what: str) -> JsonObject:
         raise usage(f"{what}: {error}") from None
 
 
-def _explain(policy: Policy, identity: Identity, tool: str, args: JsonObject) -> JsonObject:
+def _explain(policy: Policy, identity: Identity, tool: str, args: JsonObject, scopes: Iterable[str]) -> JsonObject:
     from shim.policy.conditions import Facts
     from shim.policy.patterns import split
 
@@ -209,7 +214,7 @@ def _explain(policy: Policy, identity: Identity, tool: str, args: JsonObject) ->
     if kind in ("resource", "template") and "uri" not in args:
         args = {**args, "uri": body.partition("/")[2]}
     # A fresh run, no client, now: what is asked is what policy says, not what a session has come to.
-    return policy.explain(identity, tool, Facts(args, "", None, datetime.now(UTC))).to_json()
+    return policy.explain(identity, tool, Facts(args, "", None, datetime.now(UTC), frozenset(scopes))).to_json()
 
 
 def _explain_batch(loaded: Configuration, policy: Policy, batch: Path) -> bool:
@@ -235,13 +240,16 @@ def _explain_lines(loaded: Configuration, policy: Policy, lines: BinaryIO) -> bo
 
 def _explain_line(loaded: Configuration, policy: Policy, line: bytes) -> JsonObject:
     asked = jsontext.parse_object(line)
-    unknown = asked.keys() - {"identity", "tool", "args"}
+    unknown = asked.keys() - {"identity", "tool", "args", "scopes"}
     if unknown:
         raise usage(f"unknown members: {', '.join(sorted(unknown))}; a line is {{identity, tool, args}}")
     name, tool, args = asked.get("identity"), asked.get("tool"), asked.get("args", {})
     if not isinstance(name, str) or not isinstance(tool, str) or not isinstance(args, dict):
         raise usage("a line is {identity, tool, args}: two texts and an object")
-    return _explain(policy, knowing.identity(loaded, name), tool, args)
+    scopes = asked.get("scopes", [])
+    if not isinstance(scopes, list) or not all(isinstance(one, str) for one in scopes):
+        raise usage("the scopes of a line are a list of texts")
+    return _explain(policy, knowing.identity(loaded, name), tool, args, scopes)
 
 
 def add_to(app: typer.Typer) -> None:
