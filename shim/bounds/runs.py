@@ -8,6 +8,7 @@ another's run enters nothing.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ from datetime import datetime, timedelta
 from shim.model import Caller
 
 IDLE = timedelta(minutes=30)
+KEPT = 10_000
+"""Identities may be as many as an issuer has persons: of more than these, those idle longest begin a new run."""
 
 
 @dataclass(slots=True)
@@ -28,7 +31,7 @@ class Runs:
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
-        self._episodes: dict[str, _Episode] = {}
+        self._episodes: OrderedDict[str, _Episode] = OrderedDict()
 
     def name(self, caller: Caller, now: datetime) -> str:
         """The run of a call that begins now."""
@@ -42,5 +45,8 @@ class Runs:
         if episode is None or now - episode.last >= IDLE:
             episode = _Episode(self._new_id(), now)
             self._episodes[caller.identity.name] = episode
+            if len(self._episodes) > KEPT:
+                self._episodes.popitem(last=False)
+        self._episodes.move_to_end(caller.identity.name)
         episode.last = now
         return episode.name

@@ -1,7 +1,7 @@
 """The keys of the issuer that are believed now, and when they are asked for again.
 
 Whoever sends a token chooses its key id, so what asks the issuer is bounded whatever is sent: one fetch at a time, a
-second between two, and four in five minutes for ids that nobody knows. Beside that the keys are looked at again every
+pause between two, and four in five minutes for ids that nobody knows. Beside that the keys are looked at again every
 five minutes, so that a rotation is seen by then even in the middle of such a flood, and a key that is gone as well.
 """
 
@@ -24,7 +24,8 @@ FRESH: Final = 300.0
 """Seconds after which keys are looked at again."""
 KEPT: Final = 3600.0
 """Seconds for which keys are believed after the issuer was last heard."""
-APART: Final = 1.0
+APART: Final = 0.25
+"""Seconds between two fetches: who comes in between waits for the next."""
 AGAIN: Final = 15.0
 """Seconds between attempts while the issuer does not answer."""
 UNKNOWN: Final = 4
@@ -79,6 +80,8 @@ class KeyRing:
         async with self._lock:
             if self.keys(kid, algorithm) or not self._may_ask():
                 return
+            if self._tried is not None:
+                await anyio.sleep(max(0.0, self._tried + APART - self._now()))
             if self._heard is not None:
                 self._asked.append(self._now())
             await self._refresh()
@@ -90,7 +93,7 @@ class KeyRing:
         if self._failure is not None:
             return self._may_try(AGAIN)
         spent = len(self._asked) == UNKNOWN and self._now() - self._asked[0] < FRESH
-        return self._may_try(APART) and not (spent and self.is_fresh)
+        return not (spent and self.is_fresh)
 
     async def _refresh(self) -> None:
         self._tried = self._now()

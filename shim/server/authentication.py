@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from shim.errors import Unauthenticated
@@ -43,6 +45,13 @@ async def prepare(headers: Headers, authenticator: Authenticator) -> None:
     token = _bearer(value) if value is not None and b"authorization" not in headers.repeated else None
     if token is not None:
         await authenticator.prepare(token)
+
+
+def seconds_left(credential: Credential) -> float:
+    """For how long a credential can still prove something."""
+    if credential.ends is None:
+        return math.inf
+    return max(0.0, (credential.ends - datetime.now(UTC)).total_seconds())
 
 
 def _bearer(value: bytes) -> str | None:

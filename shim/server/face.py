@@ -14,6 +14,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from shim.errors import ProtocolError
 from shim.generation import Current, Sender
 from shim.model import JsonObject
+from shim.server.authentication import seconds_left
 from shim.server.closing import Closing
 from shim.server.message import Message
 from shim.server.notices import LEVELS
@@ -111,7 +112,9 @@ class Face:
                     "notifications/subscriptions/acknowledged", {"_meta": meta, "notifications": honoured}
                 )
                 while seen is not None and not self.closing.begun:
-                    await bell.wait()
+                    # Nobody rings when a token ends: a stream does not outlive it.
+                    with anyio.move_on_after(seconds_left(request.sender.credential)):
+                        await bell.wait()
                     bell = anyio.Event()
                     now = self.current.seen_by(prove)
                     for kind in now.changes(seen) if now is not None else ():

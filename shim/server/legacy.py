@@ -19,6 +19,7 @@ from shim.generation import Sender
 from shim.methods import METHODS
 from shim.model import Caller, Client, Credential, JsonObject
 from shim.server import _sdk
+from shim.server.authentication import seconds_left
 from shim.server.exchange import Event, Exchange, Receive, Scope, Send, encode_error
 from shim.server.face import Face
 from shim.server.headers import Headers
@@ -121,6 +122,7 @@ class LegacyFace:
                 if not self._face.current.knows(sender.prove):
                     group.cancel_scope.cancel()
 
+            group.cancel_scope.deadline = anyio.current_time() + seconds_left(sender.credential)
             ends = (self._face.closing.watch(group.cancel_scope.cancel), self._face.current.watch(look))
             try:
                 look()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import pytest
+
 from shim.bounds.runs import Runs
 from shim.model import Caller, Credential, Identity
 
@@ -40,6 +42,15 @@ def test_half_an_hour_of_silence_ends_an_idle_run() -> None:
     assert named.name(caller(), NOON + timedelta(minutes=29)) == "1"
     assert named.name(caller(), NOON + timedelta(minutes=58)) == "1"
     assert named.name(caller(), NOON + timedelta(minutes=88)) == "2"
+
+
+def test_what_is_kept_of_identities_without_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shim.bounds.runs.KEPT", 3)
+    named = runs()
+    for name in ("a", "b", "c", "a", "d"):
+        named.name(caller(name), NOON)
+    assert [named.name(caller(name), NOON) for name in ("a", "c", "d")] == ["1", "3", "4"]
+    assert named.name(caller("b"), NOON) == "5"
 
 
 def test_identities_do_not_share_an_idle_run() -> None:

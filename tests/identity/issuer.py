@@ -162,7 +162,7 @@ class Issuer:
         scopes = frozenset(asked.get("scope", "").split())
         bound = self.first if len(self.requested) == 1 and self.first is not None else self.most
         scope = " ".join(sorted(scopes if bound is None else scopes & bound))
-        token = self.token(aud=asked["resource"], scope=scope)
+        token = self.token(aud=[asked["resource"], AUDIENCE], scope=scope)
         return JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": 300, "scope": scope})
 
 

@@ -202,7 +202,7 @@ async def test_a_jwt_proves_who_its_claims_are_once_its_key_is_at_hand(tmp_path:
         credential = authenticator.bearer(token)
     assert (credential.identity.name, credential.identity.groups) == ("staff:a@x.test", ("staff",))
     assert credential.identity.claims["email"] == "a@x.test"
-    assert credential.scopes == {"a", "b"}
+    assert credential.scopes == frozenset({"a", "b"})
     assert credential.id == f'jwt:{{"iss":"{ISSUER}","sub":"7","jti":"j"}}'
     assert there.fetches == 1
 

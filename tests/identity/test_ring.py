@@ -7,6 +7,7 @@ import anyio
 from shim.identity.fetching import Fetcher
 from shim.identity.issuer import Issuer as Source
 from shim.identity.ring import AGAIN, FRESH, KEPT, UNKNOWN, KeyRing
+from shim.model import JsonObject
 from tests.identity.issuer import AnyKey, claims, ec, issuing, public, signed
 from tests.identity.judging import ISSUER, bench
 
@@ -85,12 +86,13 @@ async def test_while_the_issuer_is_down_known_keys_hold_for_a_while() -> None:
 
 async def test_nobody_is_asked_for_a_token_that_is_refused_anyway() -> None:
     there = bench(ONE)
-    for header, members in [
+    refused: list[tuple[JsonObject, JsonObject]] = [
         ({"alg": "ES256"}, {"aud": "x"}),
         ({"alg": "ES256"}, {"iss": "x"}),
         ({"alg": "ES256"}, {"exp": 1}),
         ({"alg": "ES256", "typ": "x"}, {}),
-    ]:
+    ]
+    for header, members in refused:
         assert await there.why(signed({**header, "kid": "x"}, claims(ISSUER, **members), ONE)) is not None
     assert there.fetches == 0
 

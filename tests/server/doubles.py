@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import cast
 
@@ -195,15 +196,24 @@ class Tokens:
 
     def bearer(self, token: str) -> Credential:
         try:
-            return self._credentials[token]
+            known = self._credentials[token]
         except KeyError:
             raise Unauthenticated("unknown token") from None
+        if known.ends is not None and datetime.now(UTC) >= known.ends:
+            raise Unauthenticated("expired")
+        return known
 
     def local(self, name: str) -> Credential:
         return Credential(self.identities[name], "local")
 
     def anonymous(self) -> Credential | None:
         return self._guest
+
+    def expire(self, name: str, seconds: float) -> None:
+        """From then on the token proves nothing."""
+        known = self._credentials[name.upper()]
+        ends = datetime.now(UTC) + timedelta(seconds=seconds)
+        self._credentials[name.upper()] = replace(known, ends=ends)
 
     def revoke(self, name: str) -> None:
         del self._credentials[name.upper()]

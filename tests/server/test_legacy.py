@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from shim.model import Call, JsonObject, Listener, Reply
 from shim.server.face import CAPABILITIES
-from tests.server.doubles import offer, tool, world
+from tests.server.doubles import Tokens, offer, tool, world
 from tests.server.running import JSON_HEADERS, LEGACY, Served, client, events, request, serving
 
 HELLO: JsonObject = {
@@ -364,6 +364,20 @@ async def test_stopping_ends_streams_at_once_and_calls_in_their_time() -> None:
                 await stream.aread()
             finish.set()
     assert answers[0]["result"] == {"content": ["done"]}
+
+
+async def test_a_stream_does_not_outlive_the_token_that_opened_it_and_the_session_does() -> None:
+    tokens = Tokens("alice")
+    async with serving(tokens=tokens) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        tokens.expire("alice", 1.0)
+        async with http.stream("GET", served.url, headers=session.headers) as stream:
+            assert stream.status_code == 200
+            with anyio.fail_after(10):
+                await stream.aread()
+        assert (await session.post({"jsonrpc": "2.0", "id": 2, "method": "ping"})).status_code == 401
+        tokens.expire("alice", 3600)
+        assert (await session.request("ping"))["result"] == {}
 
 
 async def test_a_call_that_outlasts_the_grace_is_cancelled_and_recorded() -> None:

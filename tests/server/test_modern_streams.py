@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from shim.model import Call, Json, JsonObject, Listener, Reply
-from tests.server.doubles import offer, tool, world
+from tests.server.doubles import Tokens, offer, tool, world
 from tests.server.running import PATIENCE, call, client, events, post, request, routed, serving
 
 
@@ -168,6 +168,19 @@ async def test_a_subscription_tells_of_changes_that_its_caller_can_see() -> None
     assert (closed["id"], closed["result"]["resultType"]) == ("s", "complete")
     assert closed["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s"
     assert [outcome.status for _, outcome in made.record.outcomes] == ["ok"]
+
+
+async def test_a_subscription_does_not_outlive_the_token_that_opened_it() -> None:
+    tokens = Tokens("alice")
+    tokens.expire("alice", 1.0)
+    async with serving(tokens=tokens) as served:
+        response = await post(served, request("subscriptions/listen", {"notifications": {}}, id="s"))
+        again = await post(served, request("subscriptions/listen", {"notifications": {}}, id="s"))
+    assert [message.get("method", "closed") for message in events(response)] == [
+        "notifications/subscriptions/acknowledged",
+        "closed",
+    ]
+    assert again.status_code == 401
 
 
 async def test_stopping_lets_a_running_call_end() -> None:
