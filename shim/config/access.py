@@ -81,6 +81,8 @@ def _in_the_clear(server: ServerBlock) -> str | None:
     if server.url is None or url_fault(server.url) is not None:
         return None
     parts = urlsplit(server.url)
+    if not server.url.isascii() or '"' in server.url or "\\" in server.url:
+        return "with `server.jwt` this stands in a header: write it in ASCII, without quotes and backslashes"
     if parts.query:
         return "with `server.jwt` this is the name of a resource: it has no query (RFC 9728)"
     if parts.scheme == "https" or is_loopback(parts.hostname or ""):

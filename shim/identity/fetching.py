@@ -14,7 +14,8 @@ from shim import jsontext
 from shim.errors import InvalidText, ShimError
 from shim.model import JsonObject
 
-SECONDS: Final = 10.0
+SECONDS: Final = 5.0
+"""For one document, and for all that getting keys takes."""
 MAX_DOCUMENT: Final = 512 * 1024
 
 

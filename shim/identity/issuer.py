@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from shim.identity.fetching import Fetcher, KeysUnavailable, origin
+import anyio
+
+from shim.identity.fetching import SECONDS, Fetcher, KeysUnavailable, origin
 from shim.identity.keys import Key, keys_of
 
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
@@ -32,6 +34,13 @@ class Issuer:
 
     async def keys(self) -> tuple[Key, ...]:
         """The keys of now. Raises KeysUnavailable."""
+        try:
+            with anyio.fail_after(SECONDS):
+                return await self._keys()
+        except TimeoutError:
+            raise KeysUnavailable(f"{self._issuer} gave no keys within {SECONDS:.0f} s") from None
+
+    async def _keys(self) -> tuple[Key, ...]:
         url = self._configured or self._found or await self._discovered()
         try:
             found = keys_of(await self._fetcher.document(url))

@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, str, int, str]] = {
     "a shared secret": ("audience: a", "audience: a, algorithms: [HS256]", 4, "HS256"),
     "no algorithms": ("audience: a", "audience: a, algorithms: []", 4, "no algorithm is allowed"),
     "a URL in the clear": ("server:\n", "server:\n  url: http://shim.test/mcp\n", 4, "in the clear"),
+    "a URL that cannot stand in a header": ("server:\n", "server:\n  url: https://shim.tést/mcp\n", 4, "in ASCII"),
     "no claims": ("jwt: {groups: staff}", "jwt: {}", 7, "name a claim"),
     "an empty claim": ("jwt: {groups: staff}", "jwt: {groups: ''}", 7, "character"),
     "a claim that is a list": ("jwt: {groups: staff}", "jwt: {groups: [staff]}", 7, "text is expected"),

@@ -27,6 +27,11 @@ server:
   max_request: 4MiB
   tls: {cert: server.pem, key: server.key}
   behind_proxy: false
+  jwt:
+    issuer: https://idp.example.com
+    audience: https://shim.example.com/mcp
+    jwks_url: https://idp.example.com/keys
+    algorithms: [RS256, ES256, EdDSA]
 store: sqlite:var/shim.db
 record:
   arguments: redacted
@@ -57,8 +62,11 @@ identities:
         sha256: 5d1c6f0be2b74aa9c83e17f4906ad2b35e8801c7f6b94d2a9e7730c15ab8d46f
         expires: 2027-06-01
     runs: auto
+  support-bot:
+    jwt: {sub: support-bot}
   staff:
-    groups: [staff]
+    jwt: {groups: staff}
+    name: "staff:{claims.email}"
   me:
     local: true
   lead:
@@ -74,6 +82,7 @@ grants:
   - name: tickets-for-staff
     to: ["group:staff"]
     allow: ["tickets/*"]
+    scopes: [tickets.read]
   - name: nothing-yet
     to: [me]
     allow:
@@ -131,6 +140,10 @@ def test_what_the_contract_shows_fits_the_schema_and_the_loader(tmp_path: Path) 
         ("max: 16", "max: 0"),
         ("era: auto", "pins: hold"),
         ("id: laptop", "run: x"),
+        ("ES256, EdDSA", "HS256"),
+        ("issuer: https", "issuers: https"),
+        ("jwt: {sub: support-bot}", "jwt: [support-bot]"),
+        ("scopes: [tickets.read]", "scopes: ['a b']"),
         ("sha256: 5d", "sha256: XX"),
         ("name: small-commits", "nome: small-commits"),
         ('allow: ["tickets/*"]', "allow: tickets"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -172,8 +174,17 @@ async def test_bad_tokens_rotation_reload_and_an_issuer_that_is_down(tmp_path: P
             # While the issuer is down the key is still known, and another is not; the record says why
             issuer.down = True
             assert await status(issuer.token(jti="again")) == 404
+            known = issuer.keys[0]
             issuer.rotate(("ES256", ec()))
             assert await status(issuer.token()) == 401
+            issuer.rotate(known)
+            # A change of the configuration holds for tokens that were verified before
+            config.write_text(config.read_text().replace("jwt: {groups: staff}", "jwt: {groups: other}"))
+            shim.process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while await status(issuer.token(jti="again")) != 401:
+                    pass
+            assert await status(issuer.token(groups="other")) == 404
     code, out, err = await run(config, "log", "export", "--format", "jsonl", "--events")
     assert code == 0, err
     events = [json.loads(json.loads(line)["event"]) for line in out.splitlines()]
