@@ -95,7 +95,9 @@ def _key(entry: Json) -> Key | None:
         return None
     kid, algorithm = entry.get("kid"), entry.get("alg")
     fit = next((fit for fit in FITS.values() if (fit.kty, fit.curve) == (entry.get("kty"), entry.get("crv"))), None)
-    if fit is None or (algorithm is not None and algorithm not in FITS) or not isinstance(kid, str | None):
+    if fit is None or not isinstance(kid, str | None) or not isinstance(algorithm, str | None):
+        return None
+    if algorithm is not None and algorithm not in FITS:
         return None
     if _PRIVATE & entry.keys():
         _log.error("the issuer publishes a private key (%.80r): it is not used", kid)

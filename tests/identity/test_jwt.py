@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from base64 import b64encode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shim.errors import Unauthenticated
 from shim.identity import compact
 from shim.identity.claims import Terms, credential_id, scopes_of
+from shim.identity.config import IdentityBlock
 from shim.identity.jwt import Verifier
-from shim.identity.keys import FITS
+from shim.identity.keys import FITS, keys_of
+from shim.identity.naming import People
 from shim.model import Json, JsonObject
 from tests.identity.issuer import AUDIENCE, AnyKey, b64, claims, ec, ed, part, public, rsa, signed
 from tests.identity.judging import ISSUER, bench
+from tests.policy.writing import law
 
 RSA, EC, ED = rsa(), ec(), ed()
 OTHER_EC = ec()
@@ -298,6 +304,11 @@ async def test_a_signature_that_is_changed_anywhere_is_wrong() -> None:
         public(EC, alg="ECDH-ES"),
         public(EC, key_ops=["sign"]),
         public(EC, key_ops="verify"),
+        public(EC, use=["sig"]),
+        public(EC, alg=["ES256"]),
+        public(EC, alg={"ES256": 1}),
+        public(EC, kty=["EC"]),
+        public(EC, x="\ud800"),
         public(EC, x="AAAA"),
         public(EC, crv="P-384"),
         public(EC, kid=7),
@@ -349,3 +360,39 @@ async def test_what_is_refused_tells_the_caller_nothing() -> None:
     with pytest.raises(Unauthenticated) as caught:
         there.verifier.verify(good(aud="x"))
     assert str(caught.value) == "authentication required"
+
+
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+_HEADER = st.dictionaries(st.sampled_from(["typ", "kid", "cty", "jwk", "x5t", "zip", "crit"]), _ANY, max_size=2)
+_TIMES = ("exp", "nbf", "iat")
+_NAMES = ("iss", "aud", "sub", "jti", "scope", "scp", "cnf", "typ", "token_use", "events", "nonce", "groups", "email")
+_CLAIMS = st.dictionaries(st.sampled_from(_TIMES + _NAMES), _ANY, max_size=4)
+
+
+@law
+@given(_HEADER, _CLAIMS)
+def test_whatever_is_signed_is_an_identity_or_refused(header: JsonObject, members: JsonObject) -> None:
+    there = bench(EC)
+    there.ring._keys, there.ring._heard = keys_of({"keys": there.published}), there.now
+    people = People({"staff": IdentityBlock(jwt={"groups": "staff"}, name="staff:{claims.email}")})
+    token = signed(
+        {"alg": "ES256", "kid": EC.kid, **header},
+        {**claims(ISSUER), "groups": "staff", "email": "a@x.test", **members},
+        EC,
+    )
+    why = None
+    try:
+        verified = there.verifier.verify(token)
+        identity = people.identity(verified.claims)
+    except Unauthenticated as error:
+        why = error.why
+    if why is not None:
+        assert why.startswith("a JWT")
+        assert why.isprintable()
+    else:
+        assert re.fullmatch(r"staff:[A-Za-z0-9][A-Za-z0-9._@+=|~-]*", identity.name)
+        assert len(verified.id) < 2000
