@@ -14,8 +14,8 @@ from shim.model import Credential, Decision, Identity, JsonObject, Reason
 from shim.policy.conditions import Facts
 from shim.server.config import JwtBlock, ServerBlock
 from shim.server.protected import Protected
-from tests.server.doubles import MemoryPolicy, Tokens, World, world
-from tests.server.running import JSON_HEADERS, LEGACY, Served, call, client, events, post, routed, serving
+from tests.server.doubles import MemoryPolicy, Tokens, World, offer, world
+from tests.server.running import JSON_HEADERS, LEGACY, Served, call, client, events, post, request, routed, serving
 
 JWT = JwtBlock(issuer="https://idp.test", audience="https://shim.test/mcp")
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -23,11 +23,11 @@ NEEDED = ("a.read", "a.write")
 
 
 class Scoped(MemoryPolicy):
-    """`up/echo` needs scopes."""
+    """`up/echo` needs scopes, and so do prompts and resources."""
 
     def decide(self, identity: Identity, ref: str, facts: Facts) -> Decision:
         decision = super().decide(identity, ref, facts)
-        if ref == "up/echo" and decision.effect == "allow" and not facts.scopes.issuperset(NEEDED):
+        if (ref == "up/echo" or ":" in ref) and decision.effect == "allow" and not facts.scopes.issuperset(NEEDED):
             return Decision("deny", Reason.INSUFFICIENT_SCOPE, "g", NEEDED)
         return decision
 
@@ -189,3 +189,26 @@ async def test_a_hidden_tool_asks_for_nothing(era: Literal["legacy", "modern"]) 
     for response in (hidden, unknown):
         assert "www-authenticate" not in response.headers
     assert hidden.content.replace(b"up__secret", b"X") == unknown.content.replace(b"up__nothing", b"X")
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_prompt_and_a_resource_ask_for_scopes_as_well(era: Literal["legacy", "modern"]) -> None:
+    made = scoped()
+    made.policy.grants = {"alice": {"prompt:up/greet", "resource:up/x:a"}}
+    made.catalog.learn(offer([], prompts=[{"name": "greet"}], resources=[{"uri": "x:a", "name": "a"}]))
+    asked: list[tuple[str, JsonObject]] = [
+        ("prompts/get", {"name": "up__greet"}),
+        ("resources/read", {"uri": "x:a"}),
+    ]
+    async with serving(made, block=ServerBlock(jwt=JWT), tokens=WithScopes(frozenset())) as served:
+        for method, params in asked:
+            if era == "modern":
+                named = {"mcp-name": params.get("name") or params["uri"]}
+                message = request(method, params)
+                response = await post(served, message, {**routed(message), **named})
+            else:
+                sent: JsonObject = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                response = await _legacy(served, sent, "ALICE")
+            assert response.status_code == 403
+            assert 'error="insufficient_scope", scope="a.read a.write"' in response.headers["www-authenticate"]
+            assert response.json()["error"]["data"]["reason"] == "insufficient-scope"
