@@ -114,3 +114,9 @@ class OutcomeUnknown(Refusal):
     """The connection ended after the call may have been sent and before an answer: it is not sent again."""
 
     reason = Reason.OUTCOME_UNKNOWN
+
+
+class Unanswered(Refusal):
+    """A question of the upstream has no answer of the client, and the call cannot go on without one."""
+
+    reason = Reason.CANCELLED

@@ -107,6 +107,7 @@ class Caller:
 
     `protocol` is the revision spoken (`2026-07-28`); `session` names the legacy session or the one process of
     `mcp-shim stdio`; `trace` is the W3C trace id of the request, 32 hex digits, chosen by the client program.
+    `capabilities` are those that the client declares, as it wrote them: what it can be asked.
     """
 
     credential: Credential
@@ -116,6 +117,7 @@ class Caller:
     address: str | None = None
     session: str | None = None
     trace: str | None = None
+    capabilities: JsonObject = field(default_factory=dict)
 
     @property
     def identity(self) -> Identity:
@@ -185,12 +187,14 @@ class Decision:
     """What policy says to one call: the effect, the reason code, and the grant that made it (None: none matched).
 
     `scopes`: with `insufficient-scope`, all that the grant asks for.
+    `may_ask`: what the upstream may ask of the client meanwhile (`elicitation`, `sampling`, `roots`).
     """
 
     effect: Effect
     reason: Reason
     grant: str | None = None
     scopes: tuple[str, ...] = ()
+    may_ask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ class Call:
     `tool` is the real `upstream/tool`, `prompt:upstream/name` or `resource:upstream/uri`, or the name as the caller
     spelled it when nothing there has that name (then `upstream` is None); None for what concerns none. `arguments` are
     the caller's, untouched; `schema` is the tool's input schema, for redaction. `policy` is the digest of the
-    configuration that decides.
+    configuration that decides. `may_ask`: see `Decision`.
     """
 
     id: str
@@ -213,6 +217,7 @@ class Call:
     began: datetime
     policy: str
     schema: JsonObject | None = None
+    may_ask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +319,37 @@ class Answer:
     scopes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an upstream asks of the client in the middle of a call: a request with `method` and `params`, without an id.
+
+    `key` is the upstream's own name for it, if it has one; `within` the number of seconds that it waits.
+    """
+
+    request: JsonObject
+    within: float
+    key: str | None = None
+
+    @property
+    def method(self) -> str:
+        return str(self.request["method"])
+
+    @property
+    def params(self) -> JsonObject:
+        params = self.request.get("params")
+        return params if isinstance(params, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the client says to a question: exactly one of `result` and `error` (a JSON-RPC error object)."""
+
+    result: JsonObject | None = None
+    error: JsonObject | None = None
+
+
 class Listener(Protocol):
-    """Hears from a call while it runs. Both take a notification's params as the upstream sent them.
+    """Hears from a call while it runs, and is asked. All take params as the upstream sent them.
 
     In `progress`, `progressToken` is the upstream's side of it and is replaced by whoever delivers to the client.
     """
@@ -323,6 +357,16 @@ class Listener(Protocol):
     async def progress(self, params: JsonObject) -> None: ...
 
     async def log(self, params: JsonObject) -> None: ...
+
+    async def ask(self, question: Question) -> Response:
+        """Put a question to the client and await its answer; several may be under way at once.
+
+        Raises Unanswered when the client cannot be asked. Cancelling takes the question back.
+        """
+        ...
+
+    async def completed(self, params: JsonObject) -> None:
+        """What a person was asked to do at a URL is done; this may come when the call is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
     ("server",): frozenset({"metrics"}),
     ("record",): frozenset({"retain"}),
     ("upstreams", "*"): frozenset(
-        {"answer_within", "pins"}
+        {"pins"}
         | {"program", "path", "files", "args", "tools"}
         | {"openapi", "base", "operations", "auth", "fixed", "slashes", "response_headers"}
         | {"python", "interpreter", "inject"}
@@ -56,9 +56,7 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
         | {"installation", "repositories", "permissions", "run", "json", "prompt", "url"}
     ),
     ("identities", "*"): frozenset({"limits"}),
-    ("grants", "*"): frozenset(
-        {"approval", "limits", "timeout", "max_result", "allow_from_upstream", "bind", "enforce"}
-    ),
+    ("grants", "*"): frozenset({"approval", "limits", "timeout", "max_result", "bind", "enforce"}),
 }
 """Keys that are known and not enforced by this version, by where they stand: refused, even with their default."""
 

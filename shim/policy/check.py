@@ -42,6 +42,9 @@ def faults(grant: GrantBlock) -> list[Fault]:
     for effect, patterns in (("allow", grant.allow), ("deny", grant.deny)):
         for place, pattern in enumerate(patterns):
             found += _pattern_faults((effect, place), pattern, denies=effect == "deny")
+    if grant.allow_from_upstream and not grant.allow:
+        message = "belongs to a grant with `allow`: it says what may be asked in the calls that this one allows"
+        found.append(Fault(("allow_from_upstream",), None, message, "error"))
     if grant.when is not None:
         try:
             Condition.of(grant.when)

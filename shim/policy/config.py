@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
@@ -20,7 +20,7 @@ class GrantBlock(Block):
 
     `to` holds identities, `group:NAME`, or `*`; `allow` and `deny` hold patterns on `upstream/tool`,
     `prompt:upstream/name` and `resource:upstream/uri`; `scopes` those that the caller's access token must carry, all of
-    them.
+    them; `allow_from_upstream` what an upstream may ask of the client in a call that is allowed.
     """
 
     name: GrantName
@@ -29,3 +29,4 @@ class GrantBlock(Block):
     deny: tuple[str, ...] = ()
     when: str | None = None
     scopes: tuple[Scope, ...] = ()
+    allow_from_upstream: tuple[Literal["elicitation", "sampling", "roots"], ...] = ()

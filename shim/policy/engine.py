@@ -44,6 +44,7 @@ class Rule:
     patterns: tuple[Pattern, ...]
     condition: Condition | None
     scopes: tuple[str, ...] = ()
+    may_ask: tuple[str, ...] = ()
 
     def matches(self, principals: frozenset[str], ref: str) -> bool:
         if self.to.isdisjoint(principals):
@@ -62,7 +63,7 @@ class Rule:
         if verdict is True and not carried.issuperset(self.scopes):
             return Decision("deny", Reason.INSUFFICIENT_SCOPE, self.grant, self.scopes)
         if verdict is True:
-            return Decision("allow", Reason.GRANTED, self.grant)
+            return Decision("allow", Reason.GRANTED, self.grant, may_ask=self.may_ask)
         return Decision("deny", Reason.CONDITION_FALSE if verdict is False else Reason.CONDITION_ERROR, self.grant)
 
 
@@ -92,7 +93,8 @@ def compile_rules(grants: Iterable[GrantBlock], conditions: Mapping[str, Conditi
             if patterns:
                 compiled = tuple(map(Pattern.of, patterns))
                 order, to = len(rules), frozenset(grant.to)
-                rules.append(Rule(order, grant.name, to, effect, compiled, condition, grant.scopes))
+                may_ask = grant.allow_from_upstream if effect == "allow" else ()
+                rules.append(Rule(order, grant.name, to, effect, compiled, condition, grant.scopes, may_ask))
     return tuple(rules)
 
 
@@ -139,6 +141,7 @@ class Policy:
             principal: RuleIndex((pattern, rule.effect, rule) for pattern, rule in own)
             for principal, own in entries.items()
         }
+        self._asked = frozenset(principal for rule in self._rules if rule.may_ask for principal in rule.to)
         self._recent: dict[_Key, _Resolved] = {}
         self._older: dict[_Key, _Resolved] = {}
 
@@ -170,6 +173,10 @@ class Policy:
     def visible(self, identity: Identity, ref: str) -> bool:
         """Whether some grant allows it and no unconditional deny matches; arguments are not looked at."""
         return self._find(identity, ref).visible
+
+    def may_be_asked(self, identity: Identity) -> bool:
+        """Whether some grant of the identity lets an upstream ask its client for anything."""
+        return bool(self._asked) and not self._asked.isdisjoint(_principals(identity))
 
     def matching_grants(self, identity: Identity, ref: str) -> tuple[str, ...]:
         """The grants that allow it to the identity under some arguments, in file order."""

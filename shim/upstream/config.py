@@ -55,6 +55,7 @@ class UpstreamBlock(Block):
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]*$", max_length=40)] | None = None
     timeout: Annotated[Duration, Field(gt=0)] = 120.0
     max_result: Annotated[Size, Field(gt=0)] = 10 * 2**20
+    answer_within: Annotated[Duration, Field(gt=0)] = 55.0
     required: bool = False
     catalog: dict[SecretName, SecretName] = Field(default_factory=dict)
 

@@ -120,7 +120,6 @@ NOT_YET = [
             "limits: {rate: 1/min}",
             "timeout: 30s",
             "max_result: 1MiB",
-            "allow_from_upstream: []",
             "bind: {}",
             "enforce: true",
             "when: '\"untrusted\" in run.labels'",
@@ -129,7 +128,6 @@ NOT_YET = [
 ]
 UPSTREAM_KEYS = [
     *(
-        "answer_within: 55s",
         "pins: hold",
         "program: git",
         "path: []",
