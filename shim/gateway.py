@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
@@ -65,7 +66,7 @@ class Gateway:
         call = self._invocations.begin(caller, method.name, asked.name, target, asked.arguments)
         decision = self._decide(call, asked, found)
         if target is None or not sees(target.ref):
-            await self._record_hidden(call, decision)
+            await self._invocations.hidden(call, decision)
             return method.unknown(asked, caller)
         if check is not None:
             check(target)
@@ -97,17 +98,11 @@ class Gateway:
             return Decision("deny", Reason.UNKNOWN_TOOL, decision.grant)
         return decision
 
-    async def _record_hidden(self, call: Call, decision: Decision) -> None:
-        # The answer must not depend on how the record fares: it would tell what is hidden from what is not there.
-        try:
-            await self._invocations.intend(call, decision)
-        except RecordUnavailable as error:
-            _log.error("a denied call of %s could not be recorded: %s", call.caller.identity.name, error)
-
     async def _perform(
         self, call: Call, decision: Decision, use: Use, params: JsonObject, listener: Listener, leases: Leases
     ) -> Answer:
         started = perf_counter()
+        call = replace(call, may_ask=decision.may_ask) if decision.may_ask else call
         try:
             sent, leased = use.towards(params), await leases.take()
             reply = use.told(await self._upstreams.call(call, use.target, sent, listener, leased))
@@ -134,6 +129,10 @@ class Gateway:
     def listening(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """One `subscriptions/listen` as an invocation, for as long as the block lasts. Raises RecordUnavailable."""
         return self._invocations.listening(caller)
+
+    def may_be_asked(self, caller: Caller) -> bool:
+        """Whether an upstream could ask this caller's client anything in some call."""
+        return bool(caller.capabilities) and self._policy.may_be_asked(caller.identity)
 
     def view(self, identity: Identity) -> View:
         """What an identity would see now; nothing is recorded, as nothing is shown."""

@@ -69,6 +69,16 @@ class Invocations:
         with anyio.CancelScope(shield=True):
             await self._record.intent(call, decision)
 
+    async def hidden(self, call: Call, decision: Decision) -> None:
+        """Put the denial of what the caller may not know of on the record, as far as the record can be written.
+
+        The answer must not depend on how the record fares: it would tell what is hidden from what is not there.
+        """
+        try:
+            await self.intend(call, decision)
+        except RecordUnavailable as error:
+            _log.error("a denied call of %s could not be recorded: %s", call.caller.identity.name, error)
+
     async def settle(self, call: Call, outcome: Outcome, leases: tuple[Lease, ...] = ()) -> bool:
         """Commit the outcome, and which secrets were issued for the call.
 

@@ -15,7 +15,8 @@ from shim.cli.errors import PROBLEM, problem, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import json_text, visible
 from shim.cli.tools import arguments
-from shim.model import Answer, Caller, Client, Json, JsonObject, UpstreamStatus
+from shim.errors import Unanswered
+from shim.model import Answer, Caller, Client, Json, JsonObject, Question, Response, UpstreamStatus
 
 if TYPE_CHECKING:
     from shim.app import App
@@ -64,6 +65,12 @@ class _Aloud:
 
     async def log(self, params: JsonObject) -> None:
         self._say(params.get("data"))
+
+    async def ask(self, question: Question) -> Response:
+        raise Unanswered(f"nobody is asked for {question.method} on the command line")
+
+    async def completed(self, params: JsonObject) -> None:
+        """Nothing was asked."""
 
     def _say(self, what: Json) -> None:
         if what is not None and sys.stderr.isatty():

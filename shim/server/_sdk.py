@@ -22,6 +22,7 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 from pydantic import ConfigDict
 
+from shim import jsontext
 from shim.model import Json, JsonObject
 
 Context: TypeAlias = ServerRequestContext[Any, Any]
@@ -41,10 +42,13 @@ __all__ = [
     "Server",
     "SessionManager",
     "SessionMessage",
+    "answer",
+    "ask",
     "connection_of",
     "encoded",
     "error",
     "incoming",
+    "incoming_answer",
     "notify",
     "owner",
     "raw_server",
@@ -86,6 +90,26 @@ async def notify(context: Context, method: str, params: JsonObject) -> None:
     await context.session._request_outbound.notify(method, params)
 
 
+async def ask(context: Context, method: str, params: JsonObject | None) -> JsonObject:
+    """A request to the client on the stream of the request it belongs to: the whole message that answers it.
+
+    The params are sent as given. Cancelling tells the client. Raises MCPError where the client cannot be reached.
+    """
+    result = await context.session._request_outbound.send_raw_request(method, params)
+    return jsontext.parse_object(result[_ANSWER].encode())
+
+
+_ANSWER = "message"
+
+
+def answer(id_: str | int | None, message: JsonObject) -> JsonObject:
+    """What the server is shown of a client's answer: which it is, and for `ask` the message as text that it passes on.
+
+    The server would refuse or change what the strict reader has let through.
+    """
+    return {"jsonrpc": "2.0", "id": id_, "result": {_ANSWER: jsontext.dump(message).decode()}}
+
+
 class _Fault(ErrorData):
     """An error object with the members that its sender gave it, no more and no fewer."""
 
@@ -109,6 +133,11 @@ def incoming(id_: str | int | None, method: str, params: JsonObject | None, cont
     # Not validated again: the strict reader has done that, and the model refuses text that JSON may hold.
     request = JSONRPCRequest.model_construct(jsonrpc="2.0", id=id_, method=method, params=params)
     return SessionMessage(request, metadata=metadata)
+
+
+def incoming_answer(id_: str | int | None, message: JsonObject) -> SessionMessage:
+    """A client's answer for a stream that a server reads."""
+    return SessionMessage(JSONRPCResponse.model_construct(**answer(id_, message)))
 
 
 def encoded(message: SessionMessage) -> JsonObject:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import INVALID_PARAMS, LOG_LEVEL_META_KEY
+from mcp_types.methods import INPUT_REQUIRED_METHODS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim.errors import ProtocolError
 from shim.generation import Current, Sender
-from shim.model import JsonObject
+from shim.methods import Method
+from shim.model import Answer, JsonObject, Listener
 from shim.server.authentication import seconds_left
 from shim.server.closing import Closing
+from shim.server.holding import Check, Holding, is_resumed
 from shim.server.message import Message
 from shim.server.notices import LEVELS
 from shim.server.request import Request
@@ -52,6 +55,7 @@ class Face:
     version: str
     closing: Closing
     ttl: int = 5000
+    holding: Holding = field(default_factory=Holding)
 
     @property
     def info(self) -> JsonObject:
@@ -80,6 +84,22 @@ class Face:
         if request.message.params.get("cursor") is not None:
             raise ProtocolError(INVALID_PARAMS, "Invalid params: unknown cursor")
         return LISTS[method][1](await request.gateway.lists(request.caller))
+
+    async def call(self, request: Request, method: Method, listener: Listener, check: Check | None = None) -> Answer:
+        """A call of a modern client: its end, or questions to the client; or a call that answers go on with.
+
+        `check` as in `Gateway.call`. Raises ProtocolError. Cancelling cancels the call.
+        """
+        gateway, caller, params = request.gateway, request.caller, request.message.params
+        if method.name in INPUT_REQUIRED_METHODS and is_resumed(params):
+            return await self.holding.resume(caller, method.name, params, listener, check)
+        if method.name not in INPUT_REQUIRED_METHODS or not gateway.may_be_asked(caller):
+            return await gateway.call(caller, method, params, listener, check)
+
+        async def run(held: Listener, seen: Check) -> Answer:
+            return await gateway.call(caller, method, params, held, seen)
+
+        return await self.holding.begin(caller, method.name, params, listener, check, run)
 
     def modern_list(self, method: str, listing: Listing) -> JsonObject:
         """A list as the modern result of its method."""

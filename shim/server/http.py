@@ -71,14 +71,15 @@ class HttpFace:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keeps the sessions of legacy clients; leaving ends them."""
-        async with self._legacy.running():
+        """Keeps the sessions of legacy clients and the calls that wait for modern ones; leaving ends them."""
+        async with self._legacy.running(), self._face.holding.running():
             yield
 
     def abandon(self) -> None:
         """Cancel what still runs; every call records its end."""
         self._modern.abandon()
         self._legacy.abandon()
+        self._face.holding.abandon()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -44,7 +44,9 @@ class LegacyFace:
         self._middleware = SdkMiddleware(face)
         self._most = min(max_sessions, SESSIONS_PER_IDENTITY)
         server = _sdk.raw_server(face.name, face.version, self._middleware)
-        self._manager = _sdk.session_manager(server, max_request=max_request, max_sessions=max_sessions, idle=idle)
+        # A client's answer is wrapped in text, in which every quote takes two bytes.
+        most = 2 * max_request + 1024
+        self._manager = _sdk.session_manager(server, max_request=most, max_sessions=max_sessions, idle=idle)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -100,7 +102,9 @@ class LegacyFace:
         if message.method != "initialize":
             if _SESSION not in headers:
                 return 400, ProtocolError(INVALID_REQUEST, "Bad Request: Missing session ID")
-            if message.id is not None and self._middleware.is_running(headers.text(_SESSION), message.id):
+            # The id of an answer is one of the server's own.
+            own = message.id if message.method is not None else None
+            if own is not None and self._middleware.is_running(headers.text(_SESSION), own):
                 return 400, ProtocolError(INVALID_REQUEST, "Invalid Request: this id is in use")
         elif self._middleware.sessions_of(credential.identity.name) >= self._most:
             return 503, ProtocolError(INTERNAL_ERROR, "Too many open sessions")
@@ -200,8 +204,7 @@ def _routing(message: Message) -> JsonObject:
     if message.id is not None:
         body["id"] = message.id
     if message.method is None:
-        body["result"] = {}
-        return body
+        return _sdk.answer(message.id, message.raw)
     body["method"] = message.method
     if message.method == "initialize":
         body["params"] = message.params

@@ -185,6 +185,11 @@ def client_of(info: Json) -> Client | None:
     return Client(name[:_LONGEST_CLIENT], version[:_LONGEST_CLIENT])
 
 
+def capabilities_of(declared: Json) -> JsonObject:
+    """What a client declares that it can be asked."""
+    return declared if isinstance(declared, dict) else {}
+
+
 def trace_of(meta: JsonObject) -> str | None:
     """The trace id of a valid `traceparent` (W3C Trace Context, section 3.2), 32 hex digits."""
     value = meta.get("traceparent")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import anyio
 from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -19,14 +20,22 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from shim.errors import ProtocolError, RecordUnavailable
+from shim.errors import ProtocolError, RecordUnavailable, Unanswered
 from shim.generation import Sender
 from shim.methods import METHODS
-from shim.model import Answer, Caller, Client, Identity, JsonObject, Transport
+from shim.model import Answer, Caller, Client, Identity, JsonObject, Question, Response, Transport
 from shim.server import _sdk
 from shim.server.beside import Beside
 from shim.server.face import LISTS, Face, log_level
-from shim.server.message import PROGRESS_TOKEN, Message, RequestId, check_client_info, client_of, trace_of
+from shim.server.message import (
+    PROGRESS_TOKEN,
+    Message,
+    RequestId,
+    capabilities_of,
+    check_client_info,
+    client_of,
+    trace_of,
+)
 from shim.server.notices import LEVELS, Notices
 from shim.server.request import Request
 from shim.server.shapes import CACHED, encodable, error_object, error_of, legacy_result, modern_result, private
@@ -66,6 +75,7 @@ class Session:
     identity: Identity
     client: Client | None
     seen: Digests | None
+    capabilities: JsonObject = field(default_factory=dict)
     level: str = LEVELS[0]
 
 
@@ -150,11 +160,14 @@ class SdkMiddleware:
         message = origin.message
         if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
             client = client_of(message.meta.get(CLIENT_INFO_META_KEY))
+            declared = capabilities_of(message.meta.get(CLIENT_CAPABILITIES_META_KEY))
         elif context.method == "initialize":
             client = client_of(message.params.get("clientInfo"))
+            declared = capabilities_of(message.params.get("capabilities"))
         else:
             session = self._sessions.get(id(_sdk.connection_of(context)))
             client = session.client if session is not None else None
+            declared = session.capabilities if session is not None else {}
         return Caller(
             origin.sender.credential,
             origin.transport,
@@ -163,6 +176,7 @@ class SdkMiddleware:
             origin.address,
             origin.session or _sdk.connection_of(context).session_id,
             trace_of(message.meta),
+            declared,
         )
 
     async def _answer(
@@ -221,7 +235,7 @@ class SdkMiddleware:
         seen = self._face.current.seen_as(caller.identity)
         if id(connection) not in self._sessions:
             connection.exit_stack.callback(self._sessions.pop, id(connection), None)
-        self._sessions[id(connection)] = Session(connection, caller.identity, caller.client, seen)
+        self._sessions[id(connection)] = Session(connection, caller.identity, caller.client, seen, caller.capabilities)
         return {**result, **self._face.about(origin.sender), "serverInfo": self._face.info}
 
     async def _call(self, request: Request, method: str, level: str | None, step_up: StepUp) -> JsonObject:
@@ -231,9 +245,17 @@ class SdkMiddleware:
                 self._running.add(scope)
                 try:
                     notices = Notices(
-                        beside.start, request.deliver, token=message.meta.get(PROGRESS_TOKEN), level=level
+                        beside.start,
+                        request.deliver,
+                        token=message.meta.get(PROGRESS_TOKEN),
+                        level=level,
+                        ask=request.ask,
+                        aside=request.aside,
                     )
-                    answer = await request.gateway.call(caller, METHODS[method], message.params, notices)
+                    if request.ask is None:
+                        answer = await self._face.call(request, METHODS[method], notices)
+                    else:
+                        answer = await request.gateway.call(caller, METHODS[method], message.params, notices)
                     with anyio.move_on_after(DELIVERY_SECONDS):
                         await notices.close()
                 finally:
@@ -246,12 +268,34 @@ class SdkMiddleware:
 
 
 def _request(context: _sdk.Context, caller: Caller, origin: Origin) -> Request:
+    def sendable(params: JsonObject) -> JsonObject:
+        return encodable(params) if caller.transport == "http" else params
+
     async def deliver(method: str, params: JsonObject) -> None:
-        await _sdk.notify(context, method, encodable(params) if caller.transport == "http" else params)
+        await _sdk.notify(context, method, sendable(params))
+
+    async def ask(question: Question) -> Response:
+        params = sendable(question.params) if "params" in question.request else None
+        try:
+            answer = await _sdk.ask(context, question.method, params)
+        except _sdk.MCPError:
+            raise Unanswered("the client is gone") from None
+        result, error = answer.get("result"), answer.get("error")
+        if isinstance(result, dict):
+            return Response(result)
+        if isinstance(error, dict) and type(error.get("code")) is int and isinstance(error.get("message"), str):
+            return Response(error=error)
+        raise Unanswered("the client sent an answer that is none")
+
+    async def aside(method: str, params: JsonObject) -> None:
+        with anyio.move_on_after(DELIVERY_SECONDS):
+            await _sdk.connection_of(context).notify(method, sendable(params))
 
     # Its own id, as it was sent: the SDK's is text.
     id_ = origin.message.id if origin.message.id is not None else str(context.request_id)
-    return Request(id_, origin.sender, caller, origin.message, deliver)
+    if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return Request(id_, origin.sender, caller, origin.message, deliver)
+    return Request(id_, origin.sender, caller, origin.message, deliver, ask, aside)
 
 
 def _origin(context: _sdk.Context) -> Origin:

@@ -47,7 +47,7 @@ from shim.server.beside import Beside
 from shim.server.exchange import Exchange, encode_error, encode_result
 from shim.server.face import LISTS, Face, log_level
 from shim.server.headers import Headers
-from shim.server.message import PROGRESS_TOKEN, Message, client_of, trace_of
+from shim.server.message import PROGRESS_TOKEN, Message, capabilities_of, client_of, trace_of
 from shim.server.notices import Notices
 from shim.server.protected import Demand
 from shim.server.request import Request
@@ -94,7 +94,8 @@ class ModernFace:
         """Answer one message of an authenticated sender."""
         protocol = exchange.headers.text(b"mcp-protocol-version") or ""
         client = client_of(message.meta.get(CLIENT_INFO_META_KEY))
-        caller = Caller(sender.credential, "http", protocol, client, address, None, trace_of(message.meta))
+        trace, declared = trace_of(message.meta), capabilities_of(message.meta.get(CLIENT_CAPABILITIES_META_KEY))
+        caller = Caller(sender.credential, "http", protocol, client, address, None, trace, declared)
         try:
             await self._dispatch(exchange, sender, caller, message)
         except ProtocolError as error:
@@ -164,7 +165,7 @@ class ModernFace:
                 beside.start_later(WATCH_SECONDS, exchange.watch, scope, self._ping)
                 notices = Notices(beside.start, request.deliver, token=message.meta.get(PROGRESS_TOKEN), level=level)
                 try:
-                    answer = await request.gateway.call(caller, method, message.params, notices, check)
+                    answer = await self._face.call(request, method, notices, check)
                 except ProtocolError as error:
                     await request.gateway.refuse(caller, message.method, error)
                     answer = Answer(error=error_of(error))

@@ -111,7 +111,8 @@ async def serve_stdio(
         group.start_soon(stopping)
         group.start_soon(pump)
         group.start_soon(connection.deliver, from_server, group.cancel_scope)
-        await _sdk.serve_streams(server, server_reads, server_writes)
+        async with face.holding.running():
+            await _sdk.serve_streams(server, server_reads, server_writes)
 
 
 class _Connection:
@@ -148,7 +149,8 @@ class _Connection:
             await self._refuse(message, sender, None)
             return
         if message.method is None:
-            return  # a response: nothing was asked
+            await to_server.send(_sdk.incoming_answer(message.id, message.raw))
+            return
         if message.id is not None:
             fault = self._out_of_era(message)
             if fault is not None:

@@ -24,18 +24,20 @@ def callers(
     block: UpstreamBlock,
     dialect: Dialect,
     handed: Handed,
+    capabilities: JsonObject,
 ) -> Ask:
     """A caller's request for what this target offers: the shim's own protocol members in `_meta`, all else as it came.
 
-    `params` name the target as its upstream does.
-    `inputResponses` and `requestState` are dropped: they answer questions that nobody was asked.
+    `params` name the target as its upstream does. `inputResponses` and `requestState` are dropped: they are between the
+    client and the shim, or between the shim and the upstream. `capabilities` is what the upstream may ask the client
+    for.
     """
     theirs = params.get("_meta")
     meta = theirs if isinstance(theirs, dict) else {}
     kept = {key: value for key, value in meta.items() if not _ours(key)}
     sent = {key: value for key, value in params.items() if key != "_meta" and key not in _ROUNDS}
     level = _level(call, meta)
-    kept |= dialect.meta(level)
+    kept |= dialect.meta(level, capabilities)
     if kept:
         sent["_meta"] = kept
     return Ask(

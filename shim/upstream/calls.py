@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 
 from mcp_types import HEADER_MISMATCH, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from shim import jsontext
 from shim.errors import UpstreamUnavailable
 from shim.model import Call, JsonObject, Leased, Listener, Need, Offered, Reply
-from shim.upstream import asking
+from shim.upstream import asking, questions
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
-from shim.upstream.failures import Busy, unavailable
+from shim.upstream.exchange import Ask
+from shim.upstream.failures import Busy, fault, unavailable
 from shim.upstream.handing import Handed, Handing
 from shim.upstream.opening import Opening
-from shim.upstream.pool import Pool
-from shim.upstream.session import Opened, Peer, Spawn
+from shim.upstream.pool import Key, Pool
+from shim.upstream.questions import Asker, Questions
+from shim.upstream.rounds import Rounds, is_url_required
+from shim.upstream.session import Opened, Peer
+from shim.upstream.surroundings import Surroundings
 
 _PATIENCE = 10.0
 
@@ -38,18 +45,19 @@ class Calls:
         block: UpstreamBlock,
         opening: Opening,
         condition: Condition,
-        spawn: Spawn,
+        around: Surroundings,
         doubt: Callable[[], None],
     ) -> None:
         self._name = name
         self._block = block
         self._opening = opening
         self._condition = condition
+        self._around = around
         self._doubt = doubt
         self._handing = Handing(block)
         self._pool = Pool(
             name,
-            spawn,
+            around.spawn,
             limit=block.pool.max,
             idle=block.pool.idle,
             patience=min(_PATIENCE, block.timeout),
@@ -63,14 +71,19 @@ class Calls:
     async def send(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """See `Upstreams.call`."""
         handed = self._handing.hand(leased)
+        capabilities = questions.declared(call) if call.may_ask else {}
         await self._condition.ready()
         try:
-            async with self._session(call, handed) as opened:
+            async with self._session(call, handed, capabilities) as opened:
                 if call.method == _COMPLETE and _completes_nothing(opened.peer):
                     return Reply(dict(_NOTHING_TO_COMPLETE), None, 0)
-                ask = asking.callers(call, target, params, listener, self._block, opened.dialect, handed)
+                ask = asking.callers(call, target, params, listener, self._block, opened.dialect, handed, capabilities)
                 await opened.dialect.prepare(ask)
-                reply = await opened.session.request(ask)
+                if capabilities:
+                    asker = Asker(self._name, call, capabilities, listener, self._block.answer_within, self._around)
+                    reply = await self._asked(asker, opened, ask)
+                else:
+                    reply = self._unasked(await opened.session.request(ask), call)
         except Busy:
             raise
         except UpstreamUnavailable:
@@ -88,15 +101,37 @@ class Calls:
         """End each session with its last call, and return when there is none left."""
         await self._pool.end()
 
-    def _session(self, call: Call, handed: Handed) -> AbstractAsyncContextManager[Opened]:
-        if self._opening.over_http and self._condition.era == "modern":
-            # Nothing is kept between two requests, and each carries its own credentials.
-            return self._pool.session(("", b""), self._without_state)
-        owner = "" if self._block.isolation == "shared" else call.caller.identity.name
-        return self._pool.session((owner, handed.fingerprint), partial(self._open, handed))
+    async def _asked(self, asker: Asker, opened: Opened, ask: Ask) -> Reply:
+        """A call whose client may be asked meanwhile."""
+        async with Questions(asker) as open_questions:
+            rounds = Rounds(asker, opened.peer.era, opened.session.inbox)
+            return await rounds.run(opened.session.request, replace(ask, asked=open_questions))
 
-    async def _open(self, handed: Handed) -> Opened:
-        return await self._opening.open(handed, self._condition.era)
+    def _unasked(self, reply: Reply, call: Call) -> Reply:
+        """A URL that a person shall open is a question, too, and this upstream may ask none."""
+        if is_url_required(reply):
+            self._around.event("upstream.refused", {"upstream": self._name, "method": questions.ELICIT}, call.id)
+            raise fault(self._name, "needs a person to open a URL, which it may not ask for here")
+        return reply
+
+    def _session(self, call: Call, handed: Handed, capabilities: JsonObject) -> AbstractAsyncContextManager[Opened]:
+        """A session that this call may share (DESIGN, "Upstream sessions")."""
+        era = self._condition.era
+        if self._opening.over_http and era == "modern":
+            # Nothing is kept between two requests, and each carries its own credentials.
+            return self._pool.session(Key(), self._without_state)
+        caller = call.caller
+        owner = "" if self._block.isolation == "shared" else caller.identity.name
+        if not capabilities or era == "modern":
+            return self._pool.session(Key(owner, handed.fingerprint), partial(self._open, handed, {}))
+        make, said = partial(self._open, handed, capabilities), jsontext.digest(capabilities)
+        if caller.protocol in MODERN_PROTOCOL_VERSIONS or caller.session is None:
+            # One call at a time: over such a session a question names no call.
+            return self._pool.session(Key(owner, handed.fingerprint, said), make, alone=True)
+        return self._pool.session(Key(caller.identity.name, handed.fingerprint, said, caller.session), make)
+
+    async def _open(self, handed: Handed, capabilities: JsonObject) -> Opened:
+        return await self._opening.open(handed, self._condition.era, capabilities)
 
     async def _without_state(self) -> Opened:
         if self._condition.peer is None:

@@ -6,10 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from shim.errors import Refusal
 from shim.jsontext import dump
-from shim.model import JsonObject, Listener, Reply
+from shim.model import Json, JsonObject, Listener, Question, Reply, Response
 from shim.upstream.failures import timed_out, unavailable
 
 PATIENCE = 10
@@ -23,6 +24,18 @@ LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "e
 """RFC 5424 severities as MCP names them, least severe first."""
 
 
+class Asked(Protocol):
+    """Takes what the upstream asks in the middle of a call. Never waits: see `shim.upstream.questions.Questions`."""
+
+    def put(
+        self, exchange: Exchange, id_: str | int, request: JsonObject, say: Callable[[Response], None], /
+    ) -> Question | None: ...
+
+    def withdraw(self, id_: Json, /) -> None: ...
+
+    def completed(self, params: JsonObject, /) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request as it goes to an upstream. `params` are complete for the upstream's era, but for the progress token.
@@ -30,6 +43,7 @@ class Ask:
     `timeout` in seconds, anew at each progress notice; `limit` in bytes of the whole answer. `progress`: the caller
     wants progress. `level`: the least severity of log messages that the caller wants; None: whatever comes, "off":
     none. `name` and `headers` go to HTTP upstreams only, in headers. `invocation` names the call in the record.
+    `asked` takes the upstream's questions; None: none may be asked.
     """
 
     method: str
@@ -42,6 +56,7 @@ class Ask:
     name: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     invocation: str | None = None
+    asked: Asked | None = None
 
     def line(self, id_: int) -> bytes:
         """The request's JSON text under this id; the same id is its progress token."""
@@ -89,6 +104,8 @@ class Exchange:
         "_clock",
         "_end",
         "_failure",
+        "_held",
+        "_held_since",
         "_name",
         "_notices",
         "_wake",
@@ -112,6 +129,8 @@ class Exchange:
         self._wake: asyncio.Future[None] | None = None
         self._clock: asyncio.Timeout | None = None
         self._end = 0.0
+        self._held = 0
+        self._held_since = 0.0
         self._allowance: Allowance | None = None
 
     @property
@@ -137,10 +156,27 @@ class Exchange:
     def progress(self, params: JsonObject) -> None:
         """The upstream works: the timeout starts anew, up to the limit of all patience."""
         clock = self._clock
-        if clock is not None and not clock.expired():
+        if clock is not None and not clock.expired() and not self._held:
             clock.reschedule(min(asyncio.get_running_loop().time() + self.ask.timeout, self._end))
         if self.ask.progress:
             self._notice("progress", params)
+
+    def hold(self) -> None:
+        """The upstream waits for an answer: until `go_on` no time passes that is its own."""
+        self._held += 1
+        if self._held == 1:
+            self._held_since = asyncio.get_running_loop().time()
+            if self._clock is not None and not self._clock.expired():
+                self._clock.reschedule(None)
+
+    def go_on(self) -> None:
+        """The upstream has an answer; when it waits for none any more, its time starts anew."""
+        self._held -= 1
+        if self._held == 0:
+            now = asyncio.get_running_loop().time()
+            self._end += now - self._held_since
+            if self._clock is not None and not self._clock.expired():
+                self._clock.reschedule(min(now + self.ask.timeout, self._end))
 
     def log(self, params: JsonObject) -> None:
         if self.ask.hears(params):

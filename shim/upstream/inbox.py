@@ -1,18 +1,20 @@
-"""What comes from an upstream, sorted: answers to their calls, notices to those they belong to, questions refused."""
+"""What comes from an upstream, sorted: answers to their calls, notices and questions to those they belong to."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-from shim.model import Era, Json, JsonObject, Reply
-from shim.upstream.exchange import Allowance, Exchange
+from shim.model import Era, Json, JsonObject, Reply, Response
+from shim.upstream.exchange import Allowance, Asked, Exchange
 from shim.upstream.failures import fault, too_large
 
 _ASKED_BURST, _ASKED_PER_SECOND = 100.0, 10.0
 _ODD_BURST, _ODD_PER_SECOND = 20.0, 1.0
+_ELICITATIONS = 256
 
 LISTS = ("tools", "prompts", "resources")
 """The capabilities that come with lists, which may change."""
@@ -37,6 +39,7 @@ class Inbox:
         time = asyncio.get_running_loop().time
         self._waiting: dict[int, Exchange] = {}
         self._newest = 0
+        self._elicitations: OrderedDict[str, Callable[[JsonObject], None]] = OrderedDict()
         self.era: Era = "legacy"
         self._name = name
         self._watcher = watcher
@@ -101,10 +104,13 @@ class Inbox:
         error = message.get("error")
         if error is not None:
             exchange.answer(Reply(None, error, size))
-        elif message["result"].get("resultType") == "input_required":
+        elif message["result"].get("resultType") == "input_required" and not self._may_ask(exchange):
             self._refuse_inputs(exchange, message["result"])
         else:
             exchange.answer(Reply(message["result"], None, size))
+
+    def _may_ask(self, exchange: Exchange) -> bool:
+        return self.era == "modern" and exchange.ask.asked is not None
 
     def _refuse_inputs(self, exchange: Exchange, result: JsonObject) -> None:
         requests = result.get("inputRequests")
@@ -115,35 +121,72 @@ class Inbox:
         )
         for method in sorted(methods)[:10] or ["input_required"]:
             self._watcher.refused(method[:100], exchange.ask.invocation)
-        exchange.fail(fault(self._name, "asked for input from the client, which this version does not pass on"))
+        exchange.fail(fault(self._name, "asked for input from the client, which is not allowed here"))
 
     def _said(self, message: JsonObject, heard: Exchange | None) -> None:
         method, params = message["method"], message.get("params")
         if not isinstance(method, str):
             self.odd("a message whose method is not text")
         elif "id" in message:
-            self._asked(method, message["id"], heard)
+            self._asked(method, message, heard)
         elif method == "notifications/progress":
             self._progressed(params, heard)
         elif method == "notifications/message":
             self._logged(params, heard)
         elif method in _CHANGES:
             self._watcher.lists_changed()
+        elif method == "notifications/cancelled":
+            self._withdrawn(params)
+        elif method == "notifications/elicitation/complete":
+            self._completed(params)
 
-    def _asked(self, method: str, id_: Json, heard: Exchange | None) -> None:
+    def _asked(self, method: str, message: JsonObject, heard: Exchange | None) -> None:
+        id_ = message["id"]
         if not self._questions.spend():
             self.odd("a flood of requests")
             return
-        if method != "ping":
-            exchange = heard or self._only()
+        exchange = heard or self._only() or self._newest_asked()
+        asked = exchange.ask.asked if exchange is not None and not exchange.over else None
+        if method != "ping" and (asked is None or self.era == "modern"):
             self._watcher.refused(method[:100], exchange.ask.invocation if exchange is not None else None)
-        if self.era == "modern" or not isinstance(id_, str | int):
+        if self.era == "modern" or type(id_) not in (str, int):
             return
         if method == "ping":
             self._say({"jsonrpc": "2.0", "id": id_, "result": {}})
-        else:
+        elif exchange is None or asked is None:
             error = {"code": -32601, "message": f"{method[:100]} is not allowed here"}
             self._say({"jsonrpc": "2.0", "id": id_, "error": error})
+        else:
+            self._put(exchange, asked, method, message)
+
+    def _put(self, exchange: Exchange, asked: Asked, method: str, message: JsonObject) -> None:
+        id_, params = message["id"], message.get("params")
+
+        def say(response: Response) -> None:
+            answer = {"result": response.result} if response.error is None else {"error": response.error}
+            self._say({"jsonrpc": "2.0", "id": id_, **answer})
+
+        request = {"method": method, "params": params} if isinstance(params, dict) else {"method": method}
+        if asked.put(exchange, id_, request, say) is not None and isinstance(params, dict):
+            self.watch(params.get("elicitationId"), asked.completed)
+
+    def watch(self, elicitation: Json, completed: Callable[[JsonObject], None]) -> None:
+        """Have `completed` called once the upstream says that what it asked for under this id is done."""
+        if isinstance(elicitation, str):
+            while len(self._elicitations) >= _ELICITATIONS:
+                self._elicitations.popitem(last=False)
+            self._elicitations[elicitation] = completed
+
+    def _completed(self, params: Json) -> None:
+        elicitation = params.get("elicitationId") if isinstance(params, dict) else None
+        completed = self._elicitations.pop(elicitation, None) if isinstance(elicitation, str) else None
+        if completed is not None:
+            completed(params)
+
+    def _withdrawn(self, params: Json) -> None:
+        for exchange in self._waiting.values():
+            if exchange.ask.asked is not None and isinstance(params, dict):
+                exchange.ask.asked.withdraw(params.get("requestId"))
 
     def _progressed(self, params: Json, heard: Exchange | None) -> None:
         token = params.get("progressToken") if isinstance(params, dict) else None
@@ -156,6 +199,11 @@ class Inbox:
         exchange = heard or self._only()
         if exchange is not None and isinstance(params, dict):
             exchange.log(params)
+
+    def _newest_asked(self) -> Exchange | None:
+        # Of several calls in a session that can be asked, all are of one client: it does not matter which one asks.
+        calls = [exchange for exchange in self._waiting.values() if exchange.ask.asked is not None]
+        return calls[-1] if calls else None
 
     def _only(self) -> Exchange | None:
         calls = [exchange for exchange in self._waiting.values() if exchange.ask.invocation is not None]

@@ -21,11 +21,11 @@ _SET_LEVEL_TIMEOUT = 5.0
 _SMALL = 1024 * 1024
 
 
-async def initialize(session: Session, me: Me, timeout: float, limit: int) -> Reply:
-    """Send `initialize` with the newest legacy revision and no capabilities."""
+async def initialize(session: Session, me: Me, capabilities: JsonObject, timeout: float, limit: int) -> Reply:
+    """Send `initialize` with the newest legacy revision, and what may be asked in this session."""
     params: JsonObject = {
         "protocolVersion": LATEST_HANDSHAKE_VERSION,
-        "capabilities": {},
+        "capabilities": capabilities,
         "clientInfo": me.info,
     }
     return await session.request(Ask("initialize", params, timeout, limit))
@@ -53,7 +53,7 @@ class Legacy:
         self._peer = peer
         self._level: str | None = None
 
-    def meta(self, _level: str | None = None, /) -> JsonObject:
+    def meta(self, _level: str | None = None, _capabilities: JsonObject | None = None, /) -> JsonObject:
         return {}
 
     def headers(self, _target: Offered, _arguments: object, _handed: Handed, /) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ class Link:
         opening = Opening(name, kind, self, around.me, around.spawn, limit)
         self._condition = Condition(name, _FORCED[block.era])
         self._attendant = Attendant(name, block, opening, self._condition, around, limit)
-        self._calls = Calls(name, block, opening, self._condition, around.spawn, self._attendant.nudge)
+        self._calls = Calls(name, block, opening, self._condition, around, self._attendant.nudge)
 
     @property
     def first(self) -> asyncio.Event:

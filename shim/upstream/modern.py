@@ -31,7 +31,7 @@ _LISTENING = 86_400.0
 
 async def discover(session: Session, me: Me, version: str, timeout: float, limit: int) -> Reply:
     """Send `server/discover`."""
-    return await session.request(Ask("server/discover", {"_meta": _meta(me, version)}, timeout, limit))
+    return await session.request(Ask("server/discover", {"_meta": _meta(me, version, {})}, timeout, limit))
 
 
 def peer(result: JsonObject, version: str) -> Peer:
@@ -41,12 +41,11 @@ def peer(result: JsonObject, version: str) -> Peer:
     return Peer.said("modern", version, server, result)
 
 
-def _meta(me: Me, version: str) -> JsonObject:
-    # No capabilities: an upstream may ask the client for nothing.
+def _meta(me: Me, version: str, capabilities: JsonObject) -> JsonObject:
     return {
         PROTOCOL_VERSION_META_KEY: version,
         CLIENT_INFO_META_KEY: me.info,
-        CLIENT_CAPABILITIES_META_KEY: {},
+        CLIENT_CAPABILITIES_META_KEY: capabilities,
     }
 
 
@@ -63,8 +62,8 @@ class Modern:
     def mirrors(self) -> bool:
         return self._mirrored is not None
 
-    def meta(self, level: str | None = None, /) -> JsonObject:
-        meta = _meta(self._me, self._peer.protocol)
+    def meta(self, level: str | None = None, capabilities: JsonObject | None = None, /) -> JsonObject:
+        meta = _meta(self._me, self._peer.protocol, capabilities or {})
         if level in LEVELS:
             meta[LOG_LEVEL_META_KEY] = level
         return meta

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shim.errors import OutcomeUnknown, Refusal, UpstreamTimeout, UpstreamUnavailable
-from shim.model import Era
+from shim.model import Era, JsonObject
 from shim.upstream.failures import Ended
 from shim.upstream.handing import NOTHING, Handed
 from shim.upstream.inbox import Watcher
@@ -31,14 +31,15 @@ class Opening:
     def over_http(self) -> bool:
         return self._kind.over_http
 
-    async def open(self, handed: Handed, era: Era | None) -> Opened:
+    async def open(self, handed: Handed, era: Era | None, capabilities: JsonObject | None = None) -> Opened:
         """A session with these secrets and no others; `era` as far as it is known.
 
-        Raises UpstreamUnavailable: nothing of a call has been sent by then.
+        `capabilities` is what a legacy upstream may ask of the client in it. Raises UpstreamUnavailable: nothing of a
+        call has been sent by then.
         """
         session = await self._kind.start(self._watcher, handed)
         try:
-            return await self._open(session, era)
+            return await self._open(session, era, capabilities or {})
         except BaseException as error:
             self._spawn(session.close)
             if isinstance(error, Refusal):
@@ -50,8 +51,8 @@ class Opening:
         session = await self._kind.start(self._watcher, NOTHING)
         return self._opened(session, peer)
 
-    async def _open(self, session: Session, era: Era | None) -> Opened:
-        peer = await self._probe.peer(session, era)
+    async def _open(self, session: Session, era: Era | None, capabilities: JsonObject) -> Opened:
+        peer = await self._probe.peer(session, era, capabilities)
         opened = self._opened(session, peer)
         if peer.era == "legacy":
             await session.notify("notifications/initialized")

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from shim.errors import Refusal
 from shim.upstream.failures import Busy, unavailable
 from shim.upstream.session import Opened, Spawn
 
-Key: TypeAlias = tuple[str, bytes]
-"""Whose session it is (an identity, or nobody's in particular), and the fingerprint of what it was handed."""
+
+class Key(NamedTuple):
+    """Whose session it is (an identity, or nobody's in particular), and the fingerprint of what it was handed.
+
+    `capabilities` tells sessions apart in which something else may be asked of the client, `client` those that belong
+    to one session of a client.
+    """
+
+    owner: str = ""
+    fingerprint: bytes = b""
+    capabilities: str = ""
+    client: str = ""
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
     key: Key
+    turn: int
     ready: asyncio.Future[Opened]
     users: int = 0
     last: float = 0.0
@@ -62,7 +74,9 @@ class Pool:
         self._limit = limit
         self._idle = idle
         self._patience = patience
-        self._entries: dict[Key, _Entry] = {}
+        # For sessions that one call has at a time there are several of one key, in turns that are not 0.
+        self._entries: dict[tuple[Key, int], _Entry] = {}
+        self._turns = itertools.count(1)
         self._queue = asyncio.Lock()
         self._changed = asyncio.Event()
         self._ending = False
@@ -72,16 +86,21 @@ class Pool:
         return len(self._entries)
 
     @asynccontextmanager
-    async def session(self, key: Key, make: Make) -> AsyncIterator[Opened]:
-        """Lend the session of this key, opened by `make` if there is none.
+    async def session(self, key: Key, make: Make, *, alone: bool = False) -> AsyncIterator[Opened]:
+        """Lend the session of this key, opened by `make` if there is none; `alone`: one that nobody else has meanwhile.
 
         Raises UpstreamUnavailable, or the Refusal that `make` raised: no call was sent then.
         """
         end = asyncio.get_running_loop().time() + self._patience
-        entry = await self._entry(key, make, end)
+        entry = await self._entry(key, make, end, alone=alone)
         entry.users += 1
         try:
             yield await self._opened(entry, end)
+        except BaseException:
+            if alone:
+                # What such a call left behind in it, a late question above all, must not meet the next one.
+                self._drop(entry)
+            raise
         finally:
             entry.users -= 1
             entry.last = asyncio.get_running_loop().time()
@@ -123,22 +142,27 @@ class Pool:
         except TimeoutError:
             raise unavailable(self._name, f"its session did not open within {self._patience:g} s") from None
 
-    async def _entry(self, key: Key, make: Make, end: float) -> _Entry:
-        entry = self._entries.get(key)
+    async def _entry(self, key: Key, make: Make, end: float, *, alone: bool) -> _Entry:
+        entry = None if alone else self._entries.get((key, 0))
         if entry is not None and entry.usable:
             return entry
         try:
             async with asyncio.timeout_at(end), self._queue:
                 while True:
-                    entry = self._entries.get(key)
+                    entry = self._free(key) if alone else self._entries.get((key, 0))
                     if entry is not None and entry.usable:
                         return entry
                     if self._vacancy(entry):
-                        return self._add(key, make)
+                        return self._add(key, next(self._turns) if alone else 0, make)
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             raise Busy(self._name, self._limit) from None
+
+    def _free(self, key: Key) -> _Entry | None:
+        """A session of this key that nobody has; one that is of no use any more only where there is no other."""
+        idle = [entry for entry in self._entries.values() if entry.key == key and entry.users == 0 and entry.turn]
+        return max(idle, key=lambda entry: entry.usable, default=None)
 
     def _vacancy(self, replaced: _Entry | None) -> bool:
         if replaced is not None:
@@ -151,11 +175,11 @@ class Pool:
         self._drop(min(idle, key=lambda entry: entry.last))
         return True
 
-    def _add(self, key: Key, make: Make) -> _Entry:
+    def _add(self, key: Key, turn: int, make: Make) -> _Entry:
         loop = asyncio.get_running_loop()
-        entry = _Entry(key, loop.create_future(), last=loop.time())
+        entry = _Entry(key, turn, loop.create_future(), last=loop.time())
         entry.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
-        self._entries[key] = entry
+        self._entries[key, turn] = entry
         self._spawn(self._open, entry, make)
         return entry
 
@@ -167,7 +191,7 @@ class Pool:
         else:
             entry.ready.set_result(session)
             entry.last = asyncio.get_running_loop().time()
-            if self._entries.get(entry.key) is not entry:
+            if self._entries.get((entry.key, entry.turn)) is not entry:
                 # Given up while it was being opened.
                 self._close_later(session)
         finally:
@@ -177,8 +201,8 @@ class Pool:
                 self._drop(entry)
 
     def _drop(self, entry: _Entry) -> None:
-        if self._entries.get(entry.key) is entry:
-            del self._entries[entry.key]
+        if self._entries.get((entry.key, entry.turn)) is entry:
+            del self._entries[entry.key, entry.turn]
             session = entry.session
             if session is not None:
                 self._close_later(session)

@@ -32,16 +32,21 @@ class Probe:
         self._timeout = timeout
         self._limit = limit
 
-    async def peer(self, session: Session, era: Era | None) -> Peer:
-        """Who is there. `era`: what the configuration forces, or what was found out before. Raises the Refusals."""
-        if era == "legacy":
-            return await self._legacy(session)
-        return await self._discover(session, forced=era == "modern")
+    async def peer(self, session: Session, era: Era | None, capabilities: JsonObject) -> Peer:
+        """Who is there. `era`: what the configuration forces, or what was found out before. Raises the Refusals.
 
-    async def _discover(self, session: Session, *, forced: bool, version: str = LATEST_MODERN_VERSION) -> Peer:
+        A legacy peer is told the `capabilities` of the client whose session this is.
+        """
+        if era == "legacy":
+            return await self._legacy(session, capabilities)
+        peer = await self._discover(session, forced=era == "modern")
+        return peer if peer is not None else await self._legacy(session, capabilities)
+
+    async def _discover(self, session: Session, *, forced: bool, version: str = LATEST_MODERN_VERSION) -> Peer | None:
+        """Who is there; None where the upstream is legacy."""
         reply = await self._ask(session, version, self._timeout if forced else _PROBE, forced=forced)
         if reply is None:
-            return await self._legacy(session)
+            return None
         if reply.error is not None:
             return await self._corrected(session, reply.error, forced=forced, version=version)
         supported = _supported(reply.result)
@@ -50,7 +55,7 @@ class Probe:
             return modern.peer(reply.result or {}, mutual[-1])
         if forced:
             raise self._incompatible()
-        return await self._legacy(session)
+        return None
 
     async def _ask(self, session: Session, version: str, timeout: float, *, forced: bool) -> Reply | None:
         """The answer to a probe; None where it shows that the upstream is legacy."""
@@ -67,7 +72,7 @@ class Probe:
                 raise
         return None
 
-    async def _corrected(self, session: Session, error: JsonObject, *, forced: bool, version: str) -> Peer:
+    async def _corrected(self, session: Session, error: JsonObject, *, forced: bool, version: str) -> Peer | None:
         code = error.get("code")
         if code == UNSUPPORTED_PROTOCOL_VERSION:
             supported = _supported(error.get("data"), "supported")
@@ -78,15 +83,17 @@ class Probe:
                 raise self._incompatible()
         elif code in (HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY) or forced:
             raise unavailable(self._name, f"it refused to say what it offers (error {code})")
-        return await self._legacy(session)
+        return None
 
-    async def _legacy(self, session: Session) -> Peer:
+    async def _legacy(self, session: Session, capabilities: JsonObject) -> Peer:
         session.inbox.era = "legacy"
-        reply = await legacy.initialize(session, self._me, self._timeout, self._limit)
+        reply = await legacy.initialize(session, self._me, capabilities, self._timeout, self._limit)
         if reply.error is not None:
             if reply.error.get("code") == UNSUPPORTED_PROTOCOL_VERSION:
                 # A slow start: the probe was answered after all, and fixed the era before the handshake came.
-                return await self._discover(session, forced=True)
+                peer = await self._discover(session, forced=True)
+                if peer is not None:
+                    return peer
             raise unavailable(self._name, f"it refused the handshake (error {reply.error.get('code')})")
         return legacy.peer(self._name, reply.result or {})
 

@@ -106,8 +106,11 @@ class Dialect(Protocol):
     def mirrors(self) -> bool:
         """Whether headers repeat arguments, so that a tool whose schema has that wrong cannot be called."""
 
-    def meta(self, level: str | None = None, /) -> JsonObject:
-        """The protocol's own members of a request's `_meta`; `level` is the least severity of log messages wanted."""
+    def meta(self, level: str | None = None, capabilities: JsonObject | None = None, /) -> JsonObject:
+        """The protocol's own members of a request's `_meta`.
+
+        `level` is the least severity of log messages wanted, `capabilities` what the upstream may ask of the client.
+        """
 
     def headers(self, target: Offered, arguments: object, handed: Handed, /) -> Mapping[str, str]:
         """What goes with a call in headers of its own; none where the session has all that is needed."""

@@ -35,10 +35,11 @@ class Upstreams:
     """Connects to every upstream at once and keeps each alive on its own. An async context manager.
 
     `secrets` issues what reading catalogs needs. `on_offer` gets every reading of a catalog, `on_event` what an
-    upstream asked of the client (kind, body, invocation or None); both are awaited by background tasks, never by a
-    call. `environment` is where stdio upstreams get PATH, HOME and LANG from; `folder` is what their `cwd` and TLS
-    files are relative to. `known` takes out of a text what looks like a credential, before anybody reads what a process
-    said. `name` and `version` are how the shim names itself to upstreams; `jitter` gives 0..1.
+    upstream asked of the client (kind, body, invocation or None). Both are awaited by background tasks, and by a call
+    only before a question is passed on. `environment` is where stdio upstreams get PATH, HOME and LANG from; `folder`
+    is what their `cwd` and TLS files are relative to. `known` takes out of a text what looks like a credential, before
+    anybody reads what a process said. `name` and `version` are how the shim names itself to upstreams; `jitter` gives
+    0..1.
 
     To be entered and left by the same task. Leaving ends all sessions and child processes, within 10 s, also those of
     the upstreams that took the place of these by `replace`.
@@ -145,7 +146,7 @@ class _Keeper:
         self._environment = environment
         self._folder = folder
         self._known = known
-        self._around = Surroundings(me, self._spawn, self, jitter, on_offer, self._event)
+        self._around = Surroundings(me, self._spawn, self, jitter, on_offer, self._event, on_event)
         self._watchdog = Watchdog()
         self._scopes: dict[Link, anyio.CancelScope] = {}
         self._group: TaskGroup | None = None

@@ -13,7 +13,7 @@ from shim.upstream.session import Me, Spawn
 class Surroundings:
     """`secrets` are for reading catalogs; `random` gives 0..1 for jitter.
 
-    `event` takes what an upstream asked, and returns.
+    `event` takes what an upstream asked, and returns; `record` commits it first, or raises RecordUnavailable.
     """
 
     me: Me
@@ -22,3 +22,4 @@ class Surroundings:
     random: Callable[[], float]
     offer: Callable[[Offer], Awaitable[None]]
     event: Callable[[str, JsonObject, str | None], None]
+    record: Callable[[str, JsonObject, str | None], Awaitable[None]]

@@ -43,14 +43,18 @@ class MemoryPolicy:
 
     def __init__(self, grants: dict[str, set[str]]) -> None:
         self.grants = grants
+        self.may_ask: tuple[str, ...] = ()
 
     def visible(self, identity: Identity, ref: str) -> bool:
         return ref in self.grants.get(identity.name, ())
 
+    def may_be_asked(self, identity: Identity) -> bool:
+        return bool(self.may_ask)
+
     def decide(self, identity: Identity, ref: str, facts: Facts) -> Decision:
         if not self.visible(identity, ref):
             return Decision("deny", Reason.NO_GRANT)
-        return Decision("allow", Reason.GRANTED, "g")
+        return Decision("allow", Reason.GRANTED, "g", may_ask=self.may_ask)
 
 
 @dataclass

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shim.model import Call, Caller, Credential, Identity, JsonObject, Lease, Offer, Reply, Tool
+from shim.errors import Unanswered
+from shim.model import Call, Caller, Credential, Identity, JsonObject, Lease, Offer, Question, Reply, Response, Tool
 from shim.record.known import harmless
 from shim.secrets.broker import Broker
 from shim.upstream.config import UpstreamBlock
@@ -33,6 +34,12 @@ class Heard:
 
     async def log(self, params: JsonObject) -> None:
         self.logged.append(params)
+
+    async def ask(self, question: Question) -> Response:
+        raise Unanswered("nobody is there")
+
+    async def completed(self, params: JsonObject) -> None:
+        raise AssertionError("nothing was asked")
 
 
 class Running:
@@ -80,15 +87,17 @@ class Running:
         extra: JsonObject | None = None,
         definition: JsonObject | None = None,
         leases: list[Lease] | None = None,
+        may_ask: tuple[str, ...] = (),
+        capabilities: JsonObject | None = None,
+        session: str | None = None,
     ) -> Reply:
         params: JsonObject = {"name": tool, "arguments": arguments or {}, **(extra or {})}
         if meta is not None:
             params["_meta"] = meta
-        caller = Caller(Credential(Identity(identity), "token"), "http", protocol)
-        ref = f"{upstream}/{tool}"
-        call = Call(
-            f"inv-{tool}", caller, "run", "tools/call", ref, upstream, arguments, datetime(2026, 8, 1, tzinfo=UTC), "p"
-        )
+        credential = Credential(Identity(identity), "token")
+        caller = Caller(credential, "http", protocol, session=session, capabilities=capabilities or {})
+        ref, began = f"{upstream}/{tool}", datetime(2026, 8, 1, tzinfo=UTC)
+        call = Call(f"inv-{tool}", caller, "run", "tools/call", ref, upstream, arguments, began, "p", may_ask=may_ask)
         known = Tool(upstream, tool, tool, definition or {"name": tool, "inputSchema": {"type": "object"}}, ref)
         async with self.broker.leased(self.upstreams.needs(upstream)) as held:
             leased = await held.take()
@@ -98,7 +107,11 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    blocks: dict[str, UpstreamBlock], *, settled: bool = True, broker: Broker | None = None
+    blocks: dict[str, UpstreamBlock],
+    *,
+    settled: bool = True,
+    broker: Broker | None = None,
+    on_event: Callable[[str, JsonObject, str | None], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Running]:
     """Enter `Upstreams`, as the composition root does; a test may not take longer than a minute with them."""
     run = Running(broker or Broker({}, environment={}, random=os.urandom, new_id=lambda: "lease"))
@@ -107,7 +120,7 @@ async def running(
             blocks,
             secrets=run.broker,
             on_offer=run.on_offer,
-            on_event=run.on_event,
+            on_event=on_event or run.on_event,
             environment=os.environ,
             folder=HERE,
             known=harmless,
