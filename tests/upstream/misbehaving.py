@@ -159,10 +159,11 @@ def children(id_: Any, params: Obj, arguments: Obj) -> None:
 
 
 def asks(id_: Any, params: Obj, arguments: Obj) -> None:
+    before = len(state["answers"])
     send({"id": "q1", "method": arguments["method"], "params": {}})
     if ERA == "legacy":
         deadline = time.monotonic() + 5
-        while not state["answers"] and time.monotonic() < deadline:
+        while len(state["answers"]) == before and time.monotonic() < deadline:
             time.sleep(0.01)
     say(id_, json.dumps(state["answers"]))
 
