@@ -1,12 +1,16 @@
 """The one file that touches what the SDK keeps private or calls provisional, on the serving side.
 
 `Server.middleware` is provisional (it may change in a minor release); it is used because it alone passes raw results.
-Private are the two channels of a `ServerSession`: the public senders serialise typed models and would drop unknown
-members. `tests/server/test_sdk_contract.py` holds what is relied on here.
+Private are the two channels of a `ServerSession` (the public senders serialise typed models and would drop unknown
+members), and what the session manager knows of idle sessions. `tests/server/test_sdk_contract.py` holds what is relied
+on here.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import anyio
@@ -47,6 +51,7 @@ __all__ = [
     "connection_of",
     "encoded",
     "error",
+    "held",
     "incoming",
     "incoming_answer",
     "notify",
@@ -73,6 +78,33 @@ def session_manager(server: Server[Any], *, max_request: int, max_sessions: int,
     return StreamableHTTPSessionManager(
         server, max_request_body_size=max_request, max_sessions=max_sessions, session_idle_timeout=idle
     )
+
+
+@contextmanager
+def held(manager: SessionManager, session_id: str) -> Iterator[bool]:
+    """Keep a session from ending for idleness, as a request in flight does; False where it is ending already.
+
+    The manager counts only what it serves itself; the streams of notices are ours.
+    """
+    transport = manager._server_instances.get(session_id)
+    if transport is None or transport.is_terminated:
+        yield False
+        return
+    scope, idle = transport.idle_scope, transport._idle_timeout
+    if scope is None or idle is None:
+        yield True
+        return
+    if scope.cancel_called:
+        yield False
+        return
+    transport._requests_in_flight += 1
+    scope.deadline = math.inf
+    try:
+        yield True
+    finally:
+        transport._requests_in_flight -= 1
+        if not transport._requests_in_flight:
+            scope.deadline = anyio.current_time() + idle
 
 
 def owner(identity: str) -> AuthenticatedUser:

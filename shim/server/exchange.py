@@ -29,6 +29,8 @@ _STREAM: Final = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+ABORT: Final = "shim.abort"
+"""Where the scope of a request has the function that ends its connection at once."""
 _PING: Final = b": ping\r\n\r\n"
 _DRAINED_SECONDS = 1.0
 _DRAINED_BYTES = 2**24
@@ -121,7 +123,7 @@ class Exchange:
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """A notification, before the answer."""
-        await self._stream(_event(jsontext.dump({"jsonrpc": "2.0", "method": method, "params": params})))
+        await self.piece(_event(jsontext.dump({"jsonrpc": "2.0", "method": method, "params": params})))
 
     async def watch(self, scope: anyio.CancelScope, interval: float) -> None:
         """Cancel `scope` when the client leaves; meanwhile ping every `interval` seconds, so that no proxy does."""
@@ -132,9 +134,32 @@ class Exchange:
                 scope.cancel()
                 return
             if waiting.cancelled_caught:
-                await self._stream(_PING)
+                await self.piece(_PING)
 
-    async def _stream(self, piece: bytes) -> None:
+    async def begin(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Begin an event stream of which nothing is to be said yet."""
+        self.started = self.streams = True
+        await self.send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *headers]})
+        await self.send({"type": "http.response.body", "body": b"", "more_body": True})
+
+    async def event(self, message: bytes, id_: str) -> None:
+        """One event of a stream that can be taken up again after it. Without a message it says only where that is."""
+        identified = b"id: " + id_.encode("ascii") + b"\r\n"
+        await self.piece(identified + (_event(message) if message else b"data: \r\n\r\n"))
+
+    async def end(self) -> None:
+        """The end of a stream, without an answer."""
+        async with self._writing():
+            await self.send({"type": "http.response.body", "body": b""})
+
+    def abort(self) -> None:
+        """End the connection at once, whatever it still has to deliver."""
+        abort = self.scope.get(ABORT)
+        if abort is not None:
+            abort()
+
+    async def piece(self, piece: bytes) -> None:
+        """Bytes of an event stream, which begins with them if it has not begun."""
         first, self.streams = not self.streams, True
         self.started = True
         async with self._writing():

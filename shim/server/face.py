@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import anyio
-from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import INVALID_PARAMS, LOG_LEVEL_META_KEY
 from mcp_types.methods import INPUT_REQUIRED_METHODS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -16,13 +14,13 @@ from shim.errors import ProtocolError
 from shim.generation import Current, Sender
 from shim.methods import Method
 from shim.model import Answer, JsonObject, Listener
-from shim.server.authentication import seconds_left
 from shim.server.closing import Closing
 from shim.server.holding import Check, Holding, is_resumed
 from shim.server.message import Message
 from shim.server.notices import LEVELS
 from shim.server.request import Request
 from shim.server.shapes import modern_result
+from shim.server.subscriptions import LOOK_SECONDS, listen
 from shim.views import Listing, View
 
 CAPABILITIES: JsonObject = {
@@ -42,19 +40,21 @@ LISTS: Final[Mapping[str, tuple[str, Callable[[View], Listing]]]] = {
 }
 """Each method that lists, with the member of its result and which list of a view that is."""
 
-CHANGES: Final[Mapping[str, str]] = {f"{kind}ListChanged": kind for kind in ("tools", "prompts", "resources")}
-"""What a `subscriptions/listen` may ask for, and the list that is meant."""
-
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One server as clients see it; `ttl` is for how many milliseconds a list may be taken for fresh."""
+    """One server as clients see it.
+
+    `ttl` is for how many milliseconds a list may be taken for fresh; `look` how often, in seconds, a stream looks
+    whether its owner is still somebody.
+    """
 
     current: Current
     name: str
     version: str
     closing: Closing
     ttl: int = 5000
+    look: float = LOOK_SECONDS
     holding: Holding = field(default_factory=Holding)
 
     @property
@@ -107,44 +107,8 @@ class Face:
         return modern_result(result, self.info)
 
     async def listen(self, request: Request) -> JsonObject:
-        """One `subscriptions/listen` of a modern client, until the process stops or the sender is nobody any more.
-
-        Acknowledges first; then tells of list changes that this caller can see, if it asked for them. Returns the
-        result that closes it gracefully (MCP 2026-07-28, "Subscriptions"); cancelling ends it abruptly. Raises
-        ProtocolError and RecordUnavailable.
-        """
-        wanted, prove = request.message.params.get("notifications"), request.sender.prove
-        if not isinstance(wanted, dict):
-            raise ProtocolError(INVALID_PARAMS, "Invalid params: notifications must be an object")
-        honoured = {asked: True for asked in CHANGES if wanted.get(asked) is True}
-        lists = {CHANGES[asked] for asked in honoured}
-        meta = {SUBSCRIPTION_ID_META_KEY: request.id}
-        bell = anyio.Event()
-
-        def ring() -> None:
-            bell.set()
-
-        async with request.gateway.listening(request.caller):
-            seen = self.current.seen_by(prove)
-            ends = (self.closing.watch(ring), self.current.watch(ring))
-            try:
-                await request.deliver(
-                    "notifications/subscriptions/acknowledged", {"_meta": meta, "notifications": honoured}
-                )
-                while seen is not None and not self.closing.begun:
-                    # Nobody rings when a token ends: a stream does not outlive it.
-                    with anyio.move_on_after(seconds_left(request.sender.credential)):
-                        await bell.wait()
-                    bell = anyio.Event()
-                    now = self.current.seen_by(prove)
-                    for kind in now.changes(seen) if now is not None else ():
-                        if kind in lists:
-                            await request.deliver(f"notifications/{kind}/list_changed", {"_meta": meta})
-                    seen = now
-            finally:
-                for end in ends:
-                    end()
-        return modern_result({"resultType": "complete", "_meta": meta}, self.info)
+        """One `subscriptions/listen` of a modern client, until it ends. Raises ProtocolError and RecordUnavailable."""
+        return modern_result(await listen(request, self.current, self.closing, look=self.look), self.info)
 
 
 def log_level(message: Message) -> str | None:

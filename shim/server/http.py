@@ -55,7 +55,7 @@ class HttpFace:
         self._auth_refused = auth_refused
         self._modern = ModernFace(face, ping=ping, demand=self._demand)
         self._legacy = LegacyFace(
-            face, block.max_request, max_sessions=max_sessions, idle=session_idle, demand=self._demand
+            face, block.max_request, max_sessions=max_sessions, idle=session_idle, ping=ping, demand=self._demand
         )
         self._authorities = Authorities(0, url=block.url, allowed=block.allowed_hosts)
         self._protected = Protected.of(block, 0)
@@ -151,7 +151,7 @@ class HttpFace:
         if method == "POST":
             await self._post(exchange, sender, address)
         elif method in ("GET", "DELETE") and _SESSION in headers and not _is_modern(headers):
-            await self._legacy.stream(exchange, sender, address)
+            await (self._legacy.stream if method == "GET" else self._legacy.delete)(exchange, sender, address)
         else:
             await exchange.early(405, headers=_ALLOW_POST)
 

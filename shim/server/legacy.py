@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import TypeAlias
 
 import anyio
@@ -20,15 +21,25 @@ from shim.methods import METHODS
 from shim.model import Caller, Client, Credential, JsonObject
 from shim.server import _sdk
 from shim.server.authentication import seconds_left
+from shim.server.bell import Bell
 from shim.server.exchange import Event, Exchange, Receive, Scope, Send, encode_error
 from shim.server.face import Face
-from shim.server.headers import Headers
+from shim.server.headers import Headers, accepts
 from shim.server.message import Message, client_of
 from shim.server.middleware import Origin, SdkMiddleware
 from shim.server.protected import Demand, Fields
+from shim.server.replay import Replays, Track
+from shim.server.sessions import NOTICES, Session, Sessions, stream_of
 from shim.server.shapes import error_object
+from shim.server.stream import again, is_primed, notices
+from shim.server.tracked import Tracked
 
 _SESSION = b"mcp-session-id"
+_LAST = b"last-event-id"
+_VERSION = b"mcp-protocol-version"
+_NO_SESSION = encode_error(None, error_object(INVALID_REQUEST, "Session not found"))
+PURGE_SECONDS = 15.0
+"""How often what is no longer to be kept of streams that ended is looked for."""
 SESSIONS_PER_IDENTITY = 1000
 
 Refusal: TypeAlias = Callable[[], tuple[int, bytes, Fields] | None]
@@ -38,10 +49,15 @@ Refusal: TypeAlias = Callable[[], tuple[int, bytes, Fields] | None]
 class LegacyFace:
     """Hands messages of legacy clients to their sessions. Enter `running` first."""
 
-    def __init__(self, face: Face, max_request: int, *, max_sessions: int, idle: float, demand: Demand) -> None:
+    def __init__(
+        self, face: Face, max_request: int, *, max_sessions: int, idle: float, ping: float, demand: Demand
+    ) -> None:
         self._face = face
         self._demand = demand
-        self._middleware = SdkMiddleware(face)
+        self._ping = ping
+        self._replays = Replays(monotonic)
+        self._sessions = Sessions(face.current, self._ended)
+        self._middleware = SdkMiddleware(face, self._sessions)
         self._most = min(max_sessions, SESSIONS_PER_IDENTITY)
         server = _sdk.raw_server(face.name, face.version, self._middleware)
         # A client's answer is wrapped in text, in which every quote takes two bytes.
@@ -52,7 +68,8 @@ class LegacyFace:
     async def running(self) -> AsyncIterator[None]:
         """Keeps the sessions; leaving cancels what still runs in them."""
         async with self._manager.run(), anyio.create_task_group() as group:
-            group.start_soon(self._middleware.announce)
+            group.start_soon(self._sessions.announce)
+            group.start_soon(self._purge)
             yield
             group.cancel_scope.cancel()
 
@@ -70,17 +87,26 @@ class LegacyFace:
             await sender.generation.gateway.refuse(caller, message.method, error)
             await exchange.plain(status, encode_error(message.id, error_object(error.code, str(error))))
             return
-        origin = Origin(sender, "http", address, None, message)
-        body = jsontext.dump(_routing(message))
-        exchange.started = True
-        # A token that carries scopes may lack some, which is a status: that must not be sent before it is known.
-        holds = message.method in METHODS and sender.credential.scopes is not None
-        sending = _Sending(exchange.send, self._refusal(message, origin) if holds else None)
-        await self._manager.handle_request(
-            _session_scope(exchange, sender.credential, origin), _replayed(body, exchange.receive), sending
-        )
-        if sending.status == 404:
+        if await self._through(exchange, Origin(sender, "http", address, None, message)) == 404:
             await self._no_session(exchange, sender, address, message.method)
+
+    async def _through(self, exchange: Exchange, origin: Origin) -> int | None:
+        """Have a message answered by its session, if there is one; the status of the answer."""
+        message, credential = origin.message, origin.sender.credential
+        exchange.started = True
+        body, scope = jsontext.dump(_routing(message)), _session_scope(exchange, credential, origin)
+        session = self._sessions.named(exchange.headers.text(_SESSION), credential.identity.name)
+        # A token that carries scopes may lack some, which is a status: that must not be sent before it is known.
+        holds = message.method in METHODS and credential.scopes is not None
+        sending = _Sending(exchange.send, self._refusal(message, origin) if holds else None)
+        if session is None or message.id is None:
+            await self._manager.handle_request(scope, _replayed(body, exchange.receive), sending)
+            return sending.status
+        primed = is_primed(exchange.headers.text(_VERSION)) and not holds
+        stream = stream_of(message.id)
+        with Tracked(exchange, sending, session, self._replays, stream, primed=primed) as tracked:
+            await self._manager.handle_request(scope, _replayed(body, tracked.receive), tracked.send)
+        return sending.status
 
     def _refusal(self, message: Message, origin: Origin) -> Refusal:
         def refusal() -> tuple[int, bytes, Fields] | None:
@@ -106,43 +132,87 @@ class LegacyFace:
             own = message.id if message.method is not None else None
             if own is not None and self._middleware.is_running(headers.text(_SESSION), own):
                 return 400, ProtocolError(INVALID_REQUEST, "Invalid Request: this id is in use")
-        elif self._middleware.sessions_of(credential.identity.name) >= self._most:
+        elif self._sessions.count(credential.identity.name) >= self._most:
             return 503, ProtocolError(INTERNAL_ERROR, "Too many open sessions")
         return None
 
     async def stream(self, exchange: Exchange, sender: Sender, address: str | None) -> None:
-        """A session's stream of the server's own messages (GET), or its end (DELETE).
+        """A session's stream of the server's own messages (GET), or what another of its streams still had to say.
 
-        A stream ends when its owner is nobody any more.
+        It ends when its owner is nobody any more, and when another takes its place.
         """
+        headers, bell = exchange.headers, Bell()
+        if _SESSION in headers.repeated or _LAST in headers.repeated:
+            await exchange.early(400)
+            return
+        session = self._sessions.named(headers.text(_SESSION), sender.credential.identity.name)
+        if session is None or session.id is None:
+            await self._no_session(exchange, sender, address, None)
+            await exchange.early(404, _NO_SESSION)
+            return
+        if not accepts(headers.text(b"accept"))[1]:
+            await exchange.early(406)
+            return
+        last = headers.text(_LAST)
+        place = (NOTICES, session.outbox.told) if last is None else session.event(last)
+        track = None if place is None else self._replays.find(session.token, place[0])
+        if place is None or (place[1] > session.outbox.last if place[0] == NOTICES else not _is_kept(track, place[1])):
+            await self._unknown_event(exchange, sender, address)
+            return
+
+        def pause() -> float:
+            # Nobody rings when a token ends: a stream does not outlive it.
+            return min(self._ping, seconds_left(sender.credential))
+
+        def over() -> bool:
+            return self._face.closing.begun or not self._face.current.knows(sender.prove)
+
+        ends = (self._face.closing.watch(bell.ring), self._face.current.watch(bell.ring))
+        try:
+            with _sdk.held(self._manager, session.id):
+                if track is None:
+                    await notices(exchange, session, place[1], bell, over, self._ping, pause)
+                else:
+                    await again(exchange, session, track, place[1], bell, over, self._ping, pause)
+        finally:
+            for end in ends:
+                end()
+
+    async def delete(self, exchange: Exchange, sender: Sender, address: str | None) -> None:
+        """The end of a session, by its owner."""
         if _SESSION in exchange.headers.repeated:
             await exchange.early(400)
             return
         exchange.started = True
         sending = _Sending(exchange.send)
-        async with anyio.create_task_group() as group:
-
-            def look() -> None:
-                if not self._face.current.knows(sender.prove):
-                    group.cancel_scope.cancel()
-
-            group.cancel_scope.deadline = anyio.current_time() + seconds_left(sender.credential)
-            ends = (self._face.closing.watch(group.cancel_scope.cancel), self._face.current.watch(look))
-            try:
-                look()
-                if not self._face.closing.begun:
-                    scope = _session_scope(exchange, sender.credential, None)
-                    await self._manager.handle_request(scope, exchange.receive, sending)
-            finally:
-                for end in ends:
-                    end()
-        await sending.finish()
+        scope = _session_scope(exchange, sender.credential, None)
+        await self._manager.handle_request(scope, exchange.receive, sending)
         if sending.status == 404:
             await self._no_session(exchange, sender, address, None)
 
+    async def _unknown_event(self, exchange: Exchange, sender: Sender, address: str | None) -> None:
+        """Answer for an event that is not kept, or never was one of this session: the two are not told apart."""
+        error = ProtocolError(
+            INVALID_REQUEST, "Bad Request: nothing is kept after this event; open the stream without Last-Event-ID"
+        )
+        await sender.generation.gateway.refuse(_caller(exchange, sender, address, None), None, error)
+        await exchange.early(400, encode_error(None, error_object(error.code, str(error))))
+
+    def _ended(self, session: Session) -> None:
+        self._replays.forget(session.token)
+
+    async def _purge(self) -> None:
+        while True:
+            await anyio.sleep(PURGE_SECONDS)
+            self._replays.purge()
+
+
+def _is_kept(track: Track | None, number: int) -> bool:
+    return track is not None and track.after(number) is not None
+
 
 class _Sending:
-    """Passes a response on, tells its status, and can end one that was left open.
+    """Passes a response on, and tells its status.
 
     With a `refusal` its beginning waits for the first piece of its body; is there one by then, it is sent instead.
     """
@@ -152,14 +222,12 @@ class _Sending:
         self._refusal = refusal
         self._held: Event | None = None
         self._replaced = False
-        self._open: bool | None = None
         self.status: int | None = None
 
     async def __call__(self, event: Event) -> None:
         begins = event["type"] == "http.response.start"
         if begins:
             self.status = event["status"]
-        self._open = begins or bool(event.get("more_body", False))
         if begins and self._refusal is not None:
             self._held = event
             return
@@ -178,13 +246,6 @@ class _Sending:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *fields]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
-
-    async def finish(self) -> None:
-        if self._open is None:
-            await self._send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
-        if self._open is not False:
-            await self._send({"type": "http.response.body", "body": b""})
-        self._open = False
 
 
 def _caller(exchange: Exchange, sender: Sender, address: str | None, client: Client | None) -> Caller:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from shim.errors import ProtocolError, RecordUnavailable, Unanswered
 from shim.generation import Sender
 from shim.methods import METHODS
-from shim.model import Answer, Caller, Client, Identity, JsonObject, Question, Response, Transport
+from shim.model import Answer, Caller, JsonObject, Question, Response, Transport
 from shim.server import _sdk
 from shim.server.beside import Beside
 from shim.server.face import LISTS, Face, log_level
@@ -38,13 +38,10 @@ from shim.server.message import (
 )
 from shim.server.notices import LEVELS, Notices
 from shim.server.request import Request
+from shim.server.sessions import DELIVERY_SECONDS, Session, Sessions
 from shim.server.shapes import CACHED, encodable, error_object, error_of, legacy_result, modern_result, private
-from shim.views import Digests
 
 _log = logging.getLogger("shim.server")
-
-DELIVERY_SECONDS = 30.0
-"""How long the last notices of a call, or a list change, wait for a client that does not read."""
 
 
 @dataclass(slots=True)
@@ -67,36 +64,19 @@ class Origin:
     step_up: StepUp = field(default_factory=StepUp)
 
 
-@dataclass(slots=True)
-class Session:
-    """What a legacy client said on this connection, and the lists it knows."""
-
-    connection: _sdk.Connection
-    identity: Identity
-    client: Client | None
-    seen: Digests | None
-    capabilities: JsonObject = field(default_factory=dict)
-    level: str = LEVELS[0]
-
-
 class SdkMiddleware:
-    """The middleware. Owns the legacy sessions that are open."""
+    """The middleware. Owns which requests run."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: Face, sessions: Sessions) -> None:
         self._face = face
-        self._sessions: dict[int, Session] = {}
+        self._sessions = sessions
         self._running: set[anyio.CancelScope] = set()
         self._ids: set[tuple[str | None, str]] = set()
-        self._bell = anyio.Event()
 
     def abandon(self) -> None:
         """Cancel every call that still runs, each of which then records its end."""
         for scope in tuple(self._running):
             scope.cancel()
-
-    def sessions_of(self, identity: str) -> int:
-        """How many sessions an identity has open."""
-        return sum(session.identity.name == identity for session in self._sessions.values())
 
     def is_running(self, session: str | None, id_: RequestId) -> bool:
         """Whether a session has a request with this id that is not answered yet.
@@ -104,31 +84,6 @@ class SdkMiddleware:
         The SDK tells requests apart by their ids as text, so 7 and "7" are one; a second would take the first's stream.
         """
         return (session, str(id_)) in self._ids
-
-    async def announce(self) -> None:
-        """Tell each legacy session when what its owner may see has changed. Runs until it is cancelled."""
-        end = self._face.current.watch(self._ring)
-        try:
-            async with anyio.create_task_group() as group:
-                while True:
-                    await self._bell.wait()
-                    self._bell = anyio.Event()
-                    for session in tuple(self._sessions.values()):
-                        now = self._face.current.seen_as(session.identity)
-                        if now is None:
-                            continue
-                        for kind in now.changes(session.seen) if session.seen is not None else ():
-                            group.start_soon(self._tell, session, kind)
-                        session.seen = now
-        finally:
-            end()
-
-    def _ring(self) -> None:
-        self._bell.set()
-
-    async def _tell(self, session: Session, kind: str) -> None:
-        with anyio.move_on_after(DELIVERY_SECONDS):
-            await session.connection.notify(f"notifications/{kind}/list_changed", None)
 
     async def __call__(self, ctx: _sdk.Context, call_next: _sdk.CallNext) -> _sdk.HandlerResult:
         if ctx.request_id is None:
@@ -165,7 +120,7 @@ class SdkMiddleware:
             client = client_of(message.params.get("clientInfo"))
             declared = capabilities_of(message.params.get("capabilities"))
         else:
-            session = self._sessions.get(id(_sdk.connection_of(context)))
+            session = self._sessions.of(_sdk.connection_of(context))
             client = session.client if session is not None else None
             declared = session.capabilities if session is not None else {}
         return Caller(
@@ -191,12 +146,12 @@ class SdkMiddleware:
         if context.method not in (*METHODS, *LISTS, "logging/setLevel"):
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
         connection = _sdk.connection_of(context)
-        session = self._sessions.get(id(connection))
+        session = self._sessions.of(connection)
         if session is None or not connection.initialize_accepted:
             raise ProtocolError(INVALID_PARAMS, "Invalid request parameters: the session is not initialized")
         # Who refreshed a token may have other claims by now.
         session.identity = caller.identity
-        request = _request(context, caller, origin)
+        request = _request(context, caller, origin, session)
         if context.method in LISTS:
             listing = await self._face.listing(request, context.method)
             return {LISTS[context.method][0]: list(listing.definitions)}
@@ -230,12 +185,7 @@ class SdkMiddleware:
             raise ProtocolError(INVALID_PARAMS, "Invalid request parameters") from None
         if not isinstance(result, dict):
             raise TypeError("the handshake's result is not an object")
-        connection = _sdk.connection_of(context)
-        # By what is in force now, not when the handshake came: of what changes from here on the session is told.
-        seen = self._face.current.seen_as(caller.identity)
-        if id(connection) not in self._sessions:
-            connection.exit_stack.callback(self._sessions.pop, id(connection), None)
-        self._sessions[id(connection)] = Session(connection, caller.identity, caller.client, seen, caller.capabilities)
+        self._sessions.open(_sdk.connection_of(context), caller.identity, caller.client, caller.capabilities)
         return {**result, **self._face.about(origin.sender), "serverInfo": self._face.info}
 
     async def _call(self, request: Request, method: str, level: str | None, step_up: StepUp) -> JsonObject:
@@ -267,7 +217,7 @@ class SdkMiddleware:
         return answer.result
 
 
-def _request(context: _sdk.Context, caller: Caller, origin: Origin) -> Request:
+def _request(context: _sdk.Context, caller: Caller, origin: Origin, session: Session | None = None) -> Request:
     def sendable(params: JsonObject) -> JsonObject:
         return encodable(params) if caller.transport == "http" else params
 
@@ -288,8 +238,8 @@ def _request(context: _sdk.Context, caller: Caller, origin: Origin) -> Request:
         raise Unanswered("the client sent an answer that is none")
 
     async def aside(method: str, params: JsonObject) -> None:
-        with anyio.move_on_after(DELIVERY_SECONDS):
-            await _sdk.connection_of(context).notify(method, sendable(params))
+        if session is not None:
+            session.outbox.put((method, str(params.get("elicitationId"))), method, params)
 
     # Its own id, as it was sent: the SDK's is text.
     id_ = origin.message.id if origin.message.id is not None else str(context.request_id)

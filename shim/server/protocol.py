@@ -1,6 +1,7 @@
 """HTTP/1.1 on one connection, with the bounds that uvicorn's own protocol does not have.
 
-A header block is bounded in size and time, the pieces of a body in time; what two readers could take for different
+A header block is bounded in size and time, the pieces of a body in time, and so is a response that its client does not
+read: then the connection ends, and what it held is gone. What two readers could take for different
 requests (RFC 9112, section 6.1 and 3.2: a length beside chunks, two Hosts, a target that names another host) is refused
 and the connection closed.
 """
@@ -17,15 +18,21 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from shim.server.exchange import ABORT
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Bytes of a header block; seconds for one, between pieces of a body, and until an idle connection is closed."""
+    """Bytes of a header block; seconds for one, between pieces of a body, and until an idle connection is closed.
+
+    `stall_seconds`: how long a response may wait for a client that takes nothing of it.
+    """
 
     head: int = 64 * 1024
     head_seconds: float = 10.0
     body_seconds: float = 30.0
     idle_seconds: float = 60.0
+    stall_seconds: float = 30.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -46,6 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._turned = False
         self._head_fed = 0
         self._head_size = 0
+        self._stall: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its base class has it
         super().connection_made(transport)
@@ -53,7 +61,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_stall()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_again(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._stop_stall()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._in_head and self._timer is None and (self.cycle is None or self.cycle.response_complete):
@@ -68,6 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key] # for our own application alone
         self._in_head = True
         self._head_fed = self._head_size = 0
 
@@ -136,6 +154,24 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+    def _look_again(self, held: int) -> None:
+        self._stop_stall()
+        self._stall = self.loop.call_later(self.bounds.stall_seconds, self._stalled, held)
+
+    def _stalled(self, held: int) -> None:
+        now = self.transport.get_write_buffer_size()
+        if now < held:
+            # Slowly, but the client reads.
+            self._look_again(now)
+        else:
+            # Not `close`, which would wait for the client to read what is still to be delivered.
+            self.transport.abort()
+
+    def _stop_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     def _start_timer(self, seconds: float, late: Callable[[], None]) -> None:
         self._stop_timer()

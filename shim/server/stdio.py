@@ -36,6 +36,7 @@ from shim.server.exchange import encode_error
 from shim.server.face import Face
 from shim.server.message import BadMessage, Message, client_of, read
 from shim.server.middleware import Origin, SdkMiddleware
+from shim.server.sessions import Sessions
 from shim.server.shapes import error_object
 
 _CHUNK = 65536
@@ -86,7 +87,8 @@ async def serve_stdio(
     process for its runs; `max_request` bounds a line, in bytes. Returns when the client is gone.
     """
     connection = _Connection(face, prove, session, writing)
-    middleware = SdkMiddleware(face)
+    sessions = Sessions(face.current)
+    middleware = SdkMiddleware(face, sessions)
     server = _sdk.raw_server(face.name, face.version, middleware)
     to_server, server_reads, server_writes, from_server = _sdk.streams()
 
@@ -107,7 +109,7 @@ async def serve_stdio(
                 await connection.take(line, to_server)
             await finish()
 
-        group.start_soon(middleware.announce)
+        group.start_soon(sessions.announce)
         group.start_soon(stopping)
         group.start_soon(pump)
         group.start_soon(connection.deliver, from_server, group.cancel_scope)
