@@ -64,6 +64,11 @@ class HttpFace:
     def face(self) -> Face:
         return self._face
 
+    @property
+    def legacy(self) -> LegacyFace:
+        """The sessions of legacy clients."""
+        return self._legacy
+
     def bound(self, port: int) -> None:
         """Learn the port that is listened on: Host must name it."""
         self._authorities = Authorities(port, url=self._block.url, allowed=self._block.allowed_hosts)

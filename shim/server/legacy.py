@@ -73,6 +73,16 @@ class LegacyFace:
             yield
             group.cancel_scope.cancel()
 
+    @property
+    def sessions(self) -> int:
+        """How many are open."""
+        return len(self._sessions)
+
+    @property
+    def kept(self) -> int:
+        """Of how many streams something is kept that may be asked for again."""
+        return len(self._replays)
+
     def abandon(self) -> None:
         """Cancel every call that still runs."""
         self._middleware.abandon()

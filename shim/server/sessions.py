@@ -80,6 +80,9 @@ class Sessions:
         self._telling: set[Session] = set()
         self._bell = anyio.Event()
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def open(
         self, connection: _sdk.Connection, identity: Identity, client: Client | None, declared: JsonObject
     ) -> Session:

@@ -17,6 +17,7 @@ from shim.server.closing import Closing
 from shim.server.config import ServerBlock
 from shim.server.face import Face
 from shim.server.http import HttpFace
+from shim.server.legacy import LegacyFace
 from shim.server.listen import serve_http
 from shim.server.protocol import Bounds
 from tests.server.doubles import Tokens, World, world
@@ -35,8 +36,8 @@ def generation_of(made: World, tokens: Tokens, ready: Ready = up) -> Generation:
     return Generation(made.gateway, tokens, lambda identity: f"for {identity.name}", ready)
 
 
-def face_of(first: Generation) -> Face:
-    return Face(Current(first), "mcp-shim", "0", Closing())
+def face_of(first: Generation, look: float = 15.0) -> Face:
+    return Face(Current(first), "mcp-shim", "0", Closing(), look=look)
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Served:
     stop: asyncio.Event
     ended: asyncio.Event
     ready: list[bool]
+    legacy: LegacyFace
 
     @property
     def port(self) -> int:
@@ -77,19 +79,20 @@ async def serving(
     async def ready() -> tuple[bool, dict[str, str]]:
         return is_ready[0], {"up": "up"}
 
-    face = face_of(generation_of(made, tokens, ready))
+    face = face_of(generation_of(made, tokens, ready), ping)
     block = block or ServerBlock()
     stop, ended = asyncio.Event(), asyncio.Event()
-    served = Served("", made, face, tokens, [], stop, ended, is_ready)
+    refused: list[tuple[str | None, str]] = []
 
     http = HttpFace(
         face,
         block,
-        auth_refused=lambda address, why: served.refused.append((address, why)),
+        auth_refused=lambda address, why: refused.append((address, why)),
         ping=ping,
         max_sessions=max_sessions,
         session_idle=session_idle,
     )
+    served = Served("", made, face, tokens, refused, stop, ended, is_ready, http.legacy)
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def serve() -> None:
@@ -164,6 +167,41 @@ async def post(
     sent = dict(headers) if headers is not None else routed(message if isinstance(message, dict) else {}, token)
     async with client() as http:
         return await http.post(served.url, content=body, headers=sent)
+
+
+HELLO: JsonObject = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
+}
+
+
+class Raw:
+    """One legacy session, byte by byte."""
+
+    def __init__(self, served: Served, http: httpx2.AsyncClient, token: str) -> None:
+        self._served = served
+        self._http = http
+        self.headers = {**JSON_HEADERS, "authorization": f"Bearer {token}"}
+        self.hello: JsonObject = {}
+
+    async def open(self) -> Raw:
+        response = await self.post(HELLO)
+        self.hello = events(response)[0]
+        self.headers["mcp-session-id"] = response.headers["mcp-session-id"]
+        self.headers["mcp-protocol-version"] = LEGACY
+        await self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return self
+
+    async def post(self, message: JsonObject, **headers: str) -> httpx2.Response:
+        return await self._http.post(
+            self._served.url, content=json.dumps(message).encode(), headers={**self.headers, **headers}
+        )
+
+    async def request(self, method: str, params: JsonObject | None = None, id: int | str = 1) -> JsonObject:  # noqa: A002
+        message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params or {}}
+        return events(await self.post(message))[-1]
 
 
 def events(response: httpx2.Response) -> list[JsonObject]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import count
 
 import anyio
@@ -14,41 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from shim.model import Call, JsonObject, Listener, Reply
 from shim.server.face import CAPABILITIES
 from tests.server.doubles import Tokens, offer, tool, world
-from tests.server.running import JSON_HEADERS, LEGACY, Served, client, events, request, serving
-
-HELLO: JsonObject = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
-}
-
-
-class Raw:
-    """One legacy session, byte by byte."""
-
-    def __init__(self, served: Served, http: httpx2.AsyncClient, token: str) -> None:
-        self._served = served
-        self._http = http
-        self.headers = {**JSON_HEADERS, "authorization": f"Bearer {token}"}
-        self.hello: JsonObject = {}
-
-    async def open(self) -> Raw:
-        response = await self.post(HELLO)
-        self.hello = events(response)[0]
-        self.headers["mcp-session-id"] = response.headers["mcp-session-id"]
-        self.headers["mcp-protocol-version"] = LEGACY
-        await self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
-        return self
-
-    async def post(self, message: JsonObject, **headers: str) -> httpx2.Response:
-        return await self._http.post(
-            self._served.url, content=json.dumps(message).encode(), headers={**self.headers, **headers}
-        )
-
-    async def request(self, method: str, params: JsonObject | None = None, id: int | str = 1) -> JsonObject:  # noqa: A002
-        message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params or {}}
-        return events(await self.post(message))[-1]
+from tests.server.running import HELLO, LEGACY, Raw, client, events, request, serving
 
 
 async def test_the_handshake_says_what_is_true() -> None:
