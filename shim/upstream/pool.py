@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -49,6 +49,9 @@ class _Entry:
         return session.alive if session is not None else not self.ready.done()
 
 
+GIVE_WAY_SECONDS = 1.0
+"""How long a call waits at most although its session is there, because another waits for any."""
+
 Make: TypeAlias = Callable[[], Awaitable[Opened]]
 """Opens a session; raises a Refusal when it cannot."""
 
@@ -58,6 +61,7 @@ class Pool:
 
     At most `limit` at once. Who needs one more takes the place of the one that was idle longest, or waits its turn;
     and for a session to open, for at most `patience` seconds in all; the session then goes on opening for others.
+    While somebody waits, who has a session leaves it for a moment, so that calls that overlap keep none for ever.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Pool:
         self._turns = itertools.count(1)
         self._queue = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._wanting = False
         self._ending = False
         self._closing = 0
 
@@ -144,6 +149,9 @@ class Pool:
 
     async def _entry(self, key: Key, make: Make, end: float, *, alone: bool) -> _Entry:
         entry = None if alone else self._entries.get((key, 0))
+        if self._wanting and entry is not None:
+            await self._give_way(entry)
+            entry = self._entries.get((key, 0))
         if entry is not None and entry.usable:
             return entry
         try:
@@ -154,8 +162,7 @@ class Pool:
                         return entry
                     if self._vacancy(entry):
                         return self._add(key, next(self._turns) if alone else 0, make)
-                    self._changed.clear()
-                    await self._changed.wait()
+                    await self._wait()
         except TimeoutError:
             raise Busy(self._name, self._limit) from None
 
@@ -163,6 +170,24 @@ class Pool:
         """A session of this key that nobody has; one that is of no use any more only where there is no other."""
         idle = [entry for entry in self._entries.values() if entry.key == key and entry.users == 0 and entry.turn]
         return max(idle, key=lambda entry: entry.usable, default=None)
+
+    async def _wait(self) -> None:
+        """Wait for one session more or less in use, the first in the queue that is waited for."""
+        self._wanting = True
+        try:
+            self._changed.clear()
+            await self._changed.wait()
+        finally:
+            self._wanting = False
+            self._changed.set()
+
+    async def _give_way(self, entry: _Entry) -> None:
+        """Let who waits have this session, if its calls end soon; or any other that becomes free."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GIVE_WAY_SECONDS):
+                while self._wanting and entry.usable:
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def _vacancy(self, replaced: _Entry | None) -> bool:
         if replaced is not None:

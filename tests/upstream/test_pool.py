@@ -106,3 +106,54 @@ async def test_a_caller_that_leaves_while_its_session_opens_harms_nobody() -> No
         await asyncio.sleep(0)
         leaving.cancel()
         assert text(await staying) == "{}"
+
+
+async def test_calls_that_overlap_keep_no_session_from_others() -> None:
+    async with running({"odd": stdio(pool={"max": 1}, timeout="8s")}) as run:
+        served = asyncio.Event()
+
+        async def keeps_calling() -> None:
+            while not served.is_set():
+                await run.call("odd", "slow", {"seconds": 0.05}, identity="alice")
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(keeps_calling())
+            await run.call("odd", "slow", {"seconds": 0.02}, identity="alice")
+            # when another comes while the one session is never idle, then it has its turn
+            assert text(await run.call("odd", "echo", {}, identity="bob")) == "{}"
+            served.set()
+
+
+async def test_a_long_call_holds_up_others_of_its_identity_for_a_moment_alone() -> None:
+    async with running({"odd": stdio(pool={"max": 1}, timeout="8s")}) as run:
+        long = asyncio.create_task(run.call("odd", "slow", {"seconds": 4}, identity="alice"))
+        await run.call("odd", "slow", {"seconds": 0}, identity="alice")
+        waits = asyncio.create_task(run.call("odd", "echo", {}, identity="bob"))
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        await run.call("odd", "slow", {"seconds": 0}, identity="alice")
+        assert time.monotonic() - began < 3
+        assert not long.done()
+        assert text(await waits) == "{}"
+        await long
+
+
+async def all_are_served(identities: int, most: int, calls: int) -> None:
+    async with running({"odd": stdio(pool={"max": most}, timeout="55s")}) as run:
+
+        async def client(name: str) -> list[str]:
+            arguments = {"who": name}
+            return [text(await run.call("odd", "echo", arguments, identity=name)) for _ in range(calls)]
+
+        answers = await asyncio.gather(*(client(f"agent-{number}") for number in range(identities)))
+    assert answers == [[json.dumps({"who": f"agent-{number}"})] * calls for number in range(identities)]
+
+
+async def test_more_identities_than_sessions_are_all_served() -> None:
+    await all_are_served(12, 3, 3)
+
+
+@pytest.mark.soak
+async def test_a_hundred_identities_are_all_served() -> None:
+    await all_are_served(100, 16, 5)
