@@ -52,7 +52,11 @@ class Served:
     stop: asyncio.Event
     ended: asyncio.Event
     ready: list[bool]
-    legacy: LegacyFace
+    http: HttpFace
+
+    @property
+    def legacy(self) -> LegacyFace:
+        return self.http.legacy
 
     @property
     def port(self) -> int:
@@ -92,7 +96,7 @@ async def serving(
         max_sessions=max_sessions,
         session_idle=session_idle,
     )
-    served = Served("", made, face, tokens, refused, stop, ended, is_ready, http.legacy)
+    served = Served("", made, face, tokens, refused, stop, ended, is_ready, http)
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def serve() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from shim import jsontext
 from shim.model import JsonObject
 from shim.server import _sdk
 
@@ -108,3 +109,45 @@ def test_no_schema_is_ever_looked_up_before_the_caller_is_known() -> None:
     assert server.get_tool_input_schema is not None
     assert server.get_tool_input_schema("any") is None
     assert server.middleware == [never]
+
+
+async def test_a_session_that_is_held_does_not_end_for_idleness() -> None:
+    async def passes(ctx: _sdk.Context, call_next: _sdk.CallNext) -> _sdk.HandlerResult:
+        _sdk.connection_of(ctx).exit_stack.callback(ended.set)
+        return await call_next(ctx)
+
+    ended, sent = anyio.Event(), list[Any]()
+    manager = _sdk.session_manager(_sdk.raw_server("n", "1", passes), max_request=10_000, max_sessions=2, idle=0.05)
+    body = jsontext.dump({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO})
+    heard = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        if not heard:
+            await anyio.sleep_forever()
+        return heard.pop()
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    names = (b"content-type", b"accept", b"host")
+    values = (b"application/json", b"application/json, text/event-stream", b"127.0.0.1")
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "query_string": b"",
+        "http_version": "1.1",
+        "headers": list(zip(names, values, strict=True)),
+    }
+    async with manager.run():
+        await manager.handle_request(scope, receive, send)
+        name = dict(sent[0]["headers"])[b"mcp-session-id"].decode()
+        with _sdk.held(manager, name) as is_held:
+            assert is_held
+            with anyio.move_on_after(0.5):
+                await ended.wait()
+            assert not ended.is_set()
+        with anyio.fail_after(5):
+            await ended.wait()
+        with _sdk.held(manager, name) as is_held:
+            assert not is_held
