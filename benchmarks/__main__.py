@@ -20,7 +20,8 @@ from benchmarks import fronts
 from benchmarks.fronts import Front, Shape
 from benchmarks.processes import DidNotStart, Weight, weigh
 from benchmarks.rounds import FULL, FULL_GROWTH, QUICK, QUICK_GROWTH, Series, Size, interleave
-from benchmarks.tables import comparison, growth, memory, out
+from benchmarks.streams import idle
+from benchmarks.tables import comparison, growth, memory, out, streams
 from tests.parts.install import MissingPart
 
 TOOLS = (1, 100, 1000)
@@ -82,18 +83,23 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
             series = await compare(options.subjects, tools, size, folder)
             report["comparison"][str(tools)] = [asdict(one) for one in series]
             out.print(comparison(tools, series))
-        if "shim" in options.subjects:
+        if "shim" in options.subjects and options.tools:
             series, weights = await grow(QUICK_GROWTH if options.quick else FULL_GROWTH, folder)
             report["growth"] = [asdict(one) for one in series]
             report["memory"] = {key: asdict(weight) for key, weight in weights.items()}
             out.print(growth("base", series), memory(weights))
+        if "shim" in options.subjects and options.streams:
+            found = await idle(folder, options.streams)
+            report["streams"] = {key: {**asdict(one), "kib": one.kib} for key, one in found.items()}
+            out.print(streams(found))
     return report
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and calls: a look, not a figure to quote")
-    parser.add_argument("--tools", type=int, nargs="+", default=list(TOOLS), help="how many tools the upstream offers")
+    parser.add_argument("--tools", type=int, nargs="*", default=list(TOOLS), help="how many tools the upstream offers")
+    parser.add_argument("--streams", type=int, default=1000, help="how many idle streams are weighed; 0: none")
     parser.add_argument(
         "--subjects", nargs="+", choices=["bare", "shim", "airlock"], default=["bare", "shim", "airlock"]
     )

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.processes import Weight
 from benchmarks.rounds import CALLERS, Series, ratio
+from benchmarks.streams import Idle
 
 out = Console(width=max(140, Console().width))
 
@@ -53,6 +54,14 @@ def memory(weights: Mapping[str, Weight]) -> Table:
     table = _table("mcp-shim: memory, idle, before its first call, in MiB", "with", "RSS", "PSS")
     for name, weight in weights.items():
         table.add_row(name, f"{weight.rss:.1f}", "-" if weight.pss is None else f"{weight.pss:.1f}")
+    return table
+
+
+def streams(found: Mapping[str, Idle]) -> Table:
+    table = _table("mcp-shim: memory of what waits", *("", "how many", "MiB with none", "MiB with all", "KiB each"))
+    for name, one in found.items():
+        none, all_ = (f"{weight.pss or weight.rss:.1f}" for weight in (one.none, one.all))
+        table.add_row(name, f"{one.count:,}", none, all_, f"{one.kib:.1f}")
     return table
 
 
