@@ -17,6 +17,7 @@ from time import perf_counter
 
 from shim.catalog import Catalog
 from shim.errors import ProtocolError, RecordUnavailable, Refusal
+from shim.hearing import Hearing
 from shim.invocations import Invocations
 from shim.methods import Asked, Found, Method, Sees, Use
 from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Offered, Reason, Secrets
@@ -44,6 +45,7 @@ class Gateway:
         self._upstreams = upstreams
         self._secrets = secrets
         self._views = Views(catalog, policy)
+        self.hearing = Hearing(policy, invocations.begin)
 
     async def lists(self, caller: Caller) -> View:
         """What this caller may see. That it was shown is on the record before any list of it is delivered."""

@@ -7,12 +7,12 @@ are read from the same. Whoever holds a generation may go on with it after anoth
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from shim.errors import Unauthenticated
 from shim.gateway import Gateway
-from shim.model import Credential, Identity
+from shim.model import Caller, Credential, Identity
 from shim.views import Digests
 
 
@@ -116,6 +116,14 @@ class Current:
         """The digests of what an identity that was proved before would be shown now; None where it is nobody."""
         now = self._now.authenticator.again(identity)
         return self._now.gateway.view(now).digests if now is not None else None
+
+    def may_hear(self, caller: Caller, ref: str, uri: str) -> bool:
+        """Whether a caller of some time ago may be told now that this resource changed."""
+        identity = self._now.authenticator.again(caller.identity)
+        if identity is None:
+            return False
+        now = replace(caller, credential=replace(caller.credential, identity=identity))
+        return self._now.gateway.hearing.may(now, ref, uri)
 
     def _ring(self) -> None:
         for watcher in tuple(self._watchers):

@@ -195,6 +195,13 @@ class ReadResource:
         return reply
 
 
+class Subscribe(ReadResource):
+    """`resources/subscribe`, which goes the way of reading. It is governed for modern clients too, who have no such
+    method: URI by URI of a `subscriptions/listen`."""
+
+    name = "resources/subscribe"
+
+
 class Complete:
     """`completion/complete`, which follows its prompt, its resource or its template."""
 
@@ -256,7 +263,8 @@ _PROMPT, _RESOURCE = GetPrompt(), ReadResource()
 
 CALL_TOOL: Final[Method] = CallTool()
 METHODS: Final[Mapping[str, Method]] = {method.name: method for method in (CALL_TOOL, _PROMPT, _RESOURCE, Complete())}
-"""Every governed method by its name."""
+"""Every governed method by its name, but for subscribing, which is not one request alone."""
+SUBSCRIBE: Final[Method] = Subscribe()
 
 
 def _leads_somewhere(use: Use, value: str) -> bool:

@@ -6,7 +6,7 @@ MCP messages themselves travel as plain `JsonObject`s and are looked into only a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -367,6 +367,16 @@ class Listener(Protocol):
 
     async def completed(self, params: JsonObject) -> None:
         """What a person was asked to do at a URL is done; this may come when the call is over."""
+
+
+class Subscriber(Listener, Protocol):
+    """Wants to be told of resources that change, for longer than one request. What it is told returns at once."""
+
+    def heard(self, uri: str, release: Callable[[], None]) -> None:
+        """From now on it is told when this resource changes, until `release` is called."""
+
+    def updated(self, uri: str, ref: str) -> None:
+        """A resource changed, which policy calls `ref`: one it wants to hear of, or one below that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from shim.views import Listing, View
 CAPABILITIES: JsonObject = {
     "tools": {"listChanged": True},
     "prompts": {"listChanged": True},
-    "resources": {"listChanged": True},
+    "resources": {"subscribe": True, "listChanged": True},
     "completions": {},
     "logging": {},
 }

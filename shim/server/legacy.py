@@ -17,7 +17,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 from shim import jsontext
 from shim.errors import ProtocolError
 from shim.generation import Sender
-from shim.methods import METHODS
+from shim.methods import METHODS, SUBSCRIBE
 from shim.model import Caller, Client, Credential, JsonObject
 from shim.server import _sdk
 from shim.server.authentication import seconds_left
@@ -107,7 +107,7 @@ class LegacyFace:
         body, scope = jsontext.dump(_routing(message)), _session_scope(exchange, credential, origin)
         session = self._sessions.named(exchange.headers.text(_SESSION), credential.identity.name)
         # A token that carries scopes may lack some, which is a status: that must not be sent before it is known.
-        holds = message.method in METHODS and credential.scopes is not None
+        holds = message.method in (*METHODS, SUBSCRIBE.name) and credential.scopes is not None
         sending = _Sending(exchange.send, self._refusal(message, origin) if holds else None)
         if session is None or message.id is None:
             await self._manager.handle_request(scope, _replayed(body, exchange.receive), sending)

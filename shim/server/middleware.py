@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from shim.errors import ProtocolError, RecordUnavailable, Unanswered
 from shim.generation import Sender
-from shim.methods import METHODS
+from shim.methods import METHODS, SUBSCRIBE
 from shim.model import Answer, Caller, JsonObject, Question, Response, Transport
 from shim.server import _sdk
 from shim.server.beside import Beside
@@ -42,6 +42,8 @@ from shim.server.sessions import DELIVERY_SECONDS, Session, Sessions
 from shim.server.shapes import CACHED, encodable, error_object, error_of, legacy_result, modern_result, private
 
 _log = logging.getLogger("shim.server")
+
+UNSUBSCRIBE = "resources/unsubscribe"
 
 
 @dataclass(slots=True)
@@ -143,7 +145,7 @@ class SdkMiddleware:
             return await self._initialize(context, call_next, caller, origin)
         if context.method == "ping":
             return {}
-        if context.method not in (*METHODS, *LISTS, "logging/setLevel"):
+        if context.method not in (*METHODS, *LISTS, SUBSCRIBE.name, UNSUBSCRIBE, "logging/setLevel"):
             raise ProtocolError(METHOD_NOT_FOUND, "Method not found", context.method)
         connection = _sdk.connection_of(context)
         session = self._sessions.of(connection)
@@ -155,6 +157,11 @@ class SdkMiddleware:
         if context.method in LISTS:
             listing = await self._face.listing(request, context.method)
             return {LISTS[context.method][0]: list(listing.definitions)}
+        if context.method == SUBSCRIBE.name:
+            return legacy_result(self._result(caller, await session.watched.subscribe(request), origin.step_up))
+        if context.method == UNSUBSCRIBE:
+            session.unsubscribe(request.message.params)
+            return {}
         if context.method == "logging/setLevel":
             level = request.message.params.get("level")
             if level not in LEVELS:
@@ -210,6 +217,9 @@ class SdkMiddleware:
                         await notices.close()
                 finally:
                     self._running.discard(scope)
+        return self._result(caller, answer, step_up)
+
+    def _result(self, caller: Caller, answer: Answer, step_up: StepUp) -> JsonObject:
         if answer.result is None:
             fault = answer.error or error_object(INTERNAL_ERROR, "Internal error")
             step_up.scopes, step_up.error = answer.scopes, fault

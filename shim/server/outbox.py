@@ -18,6 +18,13 @@ class Notice:
     number: int
     method: str
     params: JsonObject | None
+    may: Callable[[], bool] | None = None
+    """Tells whether it may still be said; None: always."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it may be said now."""
+        return self.may is None or self.may()
 
 
 class Outbox:
@@ -41,11 +48,17 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._notices)
 
-    def put(self, kind: Hashable, method: str, params: JsonObject | None = None) -> None:
+    def put(
+        self,
+        kind: Hashable,
+        method: str,
+        params: JsonObject | None = None,
+        may: Callable[[], bool] | None = None,
+    ) -> None:
         """Add a notice in the place of the one of its kind, and tell who watches."""
         self.last += 1
         self._notices.pop(kind, None)
-        self._notices[kind] = Notice(self.last, method, params)
+        self._notices[kind] = Notice(self.last, method, params, may)
         if len(self._notices) > self._kept:
             del self._notices[next(iter(self._notices))]
         for watcher in tuple(self._watchers):

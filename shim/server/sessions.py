@@ -7,16 +7,20 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 import anyio.lowlevel
+from mcp_types import INVALID_PARAMS
 
 from shim import jsontext
+from shim.errors import ProtocolError
 from shim.generation import Current
 from shim.model import Client, Identity, JsonObject
 from shim.server import _sdk
 from shim.server.notices import LEVELS
 from shim.server.outbox import Outbox
+from shim.server.watched import Watched
 from shim.views import Digests
 
 DELIVERY_SECONDS = 30.0
@@ -25,6 +29,7 @@ DELIVERY_SECONDS = 30.0
 NOTICES = "0"
 """The name of the stream of a session's notices."""
 
+_UPDATED = "notifications/resources/updated"
 _EVENT_ID = re.compile(r"([0-9a-f]{16})\.(0|[0-9a-f]{12})\.([0-9]{1,15})", re.ASCII)
 
 
@@ -44,6 +49,8 @@ class Session:
     level: str = LEVELS[0]
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     outbox: Outbox = field(default_factory=Outbox)
+    watched: Watched = field(default_factory=Watched)
+    """The resources that its client subscribes to."""
     ended: bool = False
     end_stream: Callable[[], None] | None = None
     """Ends the stream of its notices that is open now, if any."""
@@ -51,6 +58,14 @@ class Session:
     @property
     def id(self) -> str | None:
         return self.connection.session_id
+
+    def unsubscribe(self, params: JsonObject) -> None:
+        """Be told no more of a resource. Raises ProtocolError for params without a URI; says not what there was."""
+        uri = params.get("uri")
+        if not isinstance(uri, str):
+            raise ProtocolError(INVALID_PARAMS, "Invalid params: uri must be a string")
+        self.watched.leave(uri)
+        self.outbox.forget((_UPDATED, uri))
 
     def event_id(self, stream: str, number: int) -> str:
         """The id of an event on one of the session's streams."""
@@ -97,6 +112,7 @@ class Sessions:
         session = Session(connection, identity, client, seen, declared)
         connection.exit_stack.callback(self._end, connection)
         self._open[connection] = session
+        session.watched.tell = partial(self._updated, session)
         if session.id is None:
             session.outbox.watch(self._ring)
         else:
@@ -150,10 +166,18 @@ class Sessions:
             while notices := session.outbox.after(session.outbox.told):
                 for notice in notices:
                     session.outbox.told = notice.number
+                    if not notice.holds:
+                        continue
                     with anyio.move_on_after(DELIVERY_SECONDS):
                         await session.connection.notify(notice.method, notice.params)
         finally:
             self._telling.discard(session)
+
+    def _updated(self, session: Session, uri: str, ref: str) -> None:
+        caller = session.watched.caller
+        if caller is not None:
+            may = partial(self._current.may_hear, caller, ref, uri)
+            session.outbox.put((_UPDATED, uri), _UPDATED, {"uri": uri}, may)
 
     def _ring(self) -> None:
         self._bell.set()
@@ -161,6 +185,7 @@ class Sessions:
     def _end(self, connection: _sdk.Connection) -> None:
         session = self._open.pop(connection)
         session.ended = True
+        session.watched.close()
         if session.id is not None:
             del self._named[session.id]
         if session.end_stream is not None:

@@ -52,7 +52,9 @@ async def notices(
                 while not (session.ended or replaced() or over()):
                     for notice in outbox.after(after):
                         after = notice.number
-                        await exchange.event(_encoded(notice.method, notice.params), session.event_id(NOTICES, after))
+                        if notice.holds:
+                            data = _encoded(notice.method, notice.params)
+                            await exchange.event(data, session.event_id(NOTICES, after))
                         outbox.told = max(outbox.told, after)
                     if outbox.last <= after:
                         await bell.wait(pause())

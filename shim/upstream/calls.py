@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +12,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim import jsontext
 from shim.errors import UpstreamUnavailable
-from shim.model import Call, JsonObject, Leased, Listener, Need, Offered, Reply
+from shim.model import Call, Caller, JsonObject, Leased, Listener, Need, Offered, Reply
 from shim.upstream import asking, questions
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
@@ -92,6 +92,36 @@ class Calls:
         if reply.error is not None and reply.error.get("code") in _OUT_OF_DATE:
             self._doubt()
         return reply
+
+    def hand(self, leased: Leased) -> Handed:
+        """The values of secrets where they go. Raises SecretUnavailable."""
+        return self._handing.hand(leased)
+
+    def owner(self, caller: Caller) -> str:
+        """Whose sessions a caller's calls go through: nobody's in particular where all share them."""
+        if self._block.isolation == "shared" or (self._is_stateless and not self.needs):
+            return ""
+        return caller.identity.name
+
+    @asynccontextmanager
+    async def held(self, caller: Caller, handed: Handed) -> AsyncIterator[Opened]:
+        """The session of a caller's calls, to hear what it says beside them, while it lives. Raises the Refusals."""
+        if not self._is_stateless:
+            async with self._pool.hold(
+                Key(self.owner(caller), handed.fingerprint), partial(self._open, handed, {})
+            ) as opened:
+                yield opened
+            return
+        opened = await self._without_state()
+        try:
+            yield opened
+        finally:
+            self._around.spawn(opened.close)
+
+    @property
+    def _is_stateless(self) -> bool:
+        # Nothing is kept between two requests, and each carries its own credentials.
+        return self._opening.over_http and self._condition.era == "modern"
 
     async def tend(self) -> None:
         """End sessions when they are idle, for ever."""

@@ -44,6 +44,7 @@ class Ask:
     wants progress. `level`: the least severity of log messages that the caller wants; None: whatever comes, "off":
     none. `name` and `headers` go to HTTP upstreams only, in headers. `invocation` names the call in the record.
     `asked` takes the upstream's questions; None: none may be asked.
+    `heard` is told what a stream of notices is for (method and params), and returns.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     invocation: str | None = None
     asked: Asked | None = None
+    heard: Callable[[str, JsonObject], None] | None = None
 
     def line(self, id_: int) -> bytes:
         """The request's JSON text under this id; the same id is its progress token."""

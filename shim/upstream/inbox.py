@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
+
 from shim.model import Era, Json, JsonObject, Reply, Response
 from shim.upstream.exchange import Allowance, Asked, Exchange
 from shim.upstream.failures import fault, too_large
@@ -20,6 +22,9 @@ LISTS = ("tools", "prompts", "resources")
 """The capabilities that come with lists, which may change."""
 
 _CHANGES = frozenset(f"notifications/{kind}/list_changed" for kind in LISTS)
+
+
+ACKNOWLEDGED, UPDATED = "notifications/subscriptions/acknowledged", "notifications/resources/updated"
 
 
 class Watcher(Protocol):
@@ -41,6 +46,8 @@ class Inbox:
         self._newest = 0
         self._elicitations: OrderedDict[str, Callable[[JsonObject], None]] = OrderedDict()
         self.era: Era = "legacy"
+        self.heard: Callable[[str, JsonObject], None] | None = None
+        """Is told of subscriptions what came on no stream of their own (method and params), and returns."""
         self._name = name
         self._watcher = watcher
         self._say = say
@@ -139,6 +146,8 @@ class Inbox:
             self._withdrawn(params)
         elif method == "notifications/elicitation/complete":
             self._completed(params)
+        elif method in (ACKNOWLEDGED, UPDATED) and isinstance(params, dict):
+            self._subscribed(method, params, heard)
 
     def _asked(self, method: str, message: JsonObject, heard: Exchange | None) -> None:
         id_ = message["id"]
@@ -187,6 +196,15 @@ class Inbox:
         for exchange in self._waiting.values():
             if exchange.ask.asked is not None and isinstance(params, dict):
                 exchange.ask.asked.withdraw(params.get("requestId"))
+
+    def _subscribed(self, method: str, params: JsonObject, heard: Exchange | None) -> None:
+        meta = params.get("_meta")
+        id_ = meta.get(SUBSCRIPTION_ID_META_KEY) if isinstance(meta, dict) else None
+        # Over stdio all streams are one: each notice says which it belongs to.
+        exchange = self._waiting.get(id_) if heard is None and type(id_) is int else heard
+        hears = (exchange.ask.heard if exchange is not None else None) or self.heard
+        if hears is not None:
+            hears(method, params)
 
     def _progressed(self, params: Json, heard: Exchange | None) -> None:
         token = params.get("progressToken") if isinstance(params, dict) else None

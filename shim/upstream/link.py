@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
-from shim.model import Call, Era, JsonObject, Leased, Listener, Need, Offered, Reply, UpstreamStatus
+from shim.model import Call, Era, JsonObject, Leased, Listener, Need, Offered, Reply, Subscriber, UpstreamStatus
 from shim.upstream.attendant import Attendant
 from shim.upstream.calls import Calls
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
+from shim.upstream.hearing import SUBSCRIBE
 from shim.upstream.opening import Opening
 from shim.upstream.session import CATALOG_LIMIT, Kind
+from shim.upstream.subscribing import Subscribing
 from shim.upstream.surroundings import Surroundings
+from shim.upstream.wants import Wants
 
 _FORCED: dict[str, Era | None] = {"auto": None, "2025-11-25": "legacy", "2026-07-28": "modern"}
 
@@ -20,7 +24,7 @@ _FORCED: dict[str, Era | None] = {"auto": None, "2025-11-25": "legacy", "2026-07
 class Link:
     """`run` is its life; everything else may be called at any time. Hears what sessions say outside of calls."""
 
-    def __init__(self, name: str, block: UpstreamBlock, kind: Kind, around: Surroundings) -> None:
+    def __init__(self, name: str, block: UpstreamBlock, kind: Kind, around: Surroundings, wants: Wants) -> None:
         self.name = name
         self._kind = kind
         self._around = around
@@ -30,6 +34,7 @@ class Link:
         self._condition = Condition(name, _FORCED[block.era])
         self._attendant = Attendant(name, block, opening, self._condition, around, limit)
         self._calls = Calls(name, block, opening, self._condition, around, self._attendant.nudge)
+        self._subscribing = Subscribing(name, wants, self._calls, self._condition, around, limit)
 
     @property
     def first(self) -> asyncio.Event:
@@ -64,6 +69,7 @@ class Link:
         """
         self._retired = True
         self._condition.leave()
+        self._subscribing.end()
         await self._calls.end()
         await self._kind.close()
 
@@ -83,6 +89,8 @@ class Link:
 
     async def call(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """See `Upstreams.call`."""
+        if call.method == SUBSCRIBE:
+            return await self._subscribing.subscribe(call, target, cast(Subscriber, listener))
         try:
             return await self._calls.send(call, target, params, listener, leased)
         finally:

@@ -33,6 +33,7 @@ class _Entry:
     turn: int
     ready: asyncio.Future[Opened]
     users: int = 0
+    holders: int = 0
     last: float = 0.0
 
     @property
@@ -113,6 +114,23 @@ class Pool:
                 self._drop(entry)
             self._changed.set()
 
+    @asynccontextmanager
+    async def hold(self, key: Key, make: Make) -> AsyncIterator[Opened]:
+        """The session of this key, for as long as it lives: it does not end for idleness meanwhile.
+
+        A call that needs a place takes that of a session which is held alone, as it would take that of an idle one.
+        """
+        async with self.session(key, make) as opened:
+            entry = self._entries.get((key, 0))
+            if entry is not None:
+                entry.holders += 1
+        try:
+            yield opened
+        finally:
+            if entry is not None:
+                entry.holders -= 1
+                entry.last = asyncio.get_running_loop().time()
+
     async def end(self) -> None:
         """End idle sessions now, and from now on each other as soon as it is idle. Returns when there is none left."""
         self._ending = True
@@ -130,7 +148,7 @@ class Pool:
             await asyncio.sleep(max(0.05, min(30.0, self._idle / 4)))
             for entry in list(self._entries.values()):
                 if (
-                    entry.users == 0
+                    entry.users == entry.holders == 0
                     and entry.ready.done()
                     and (not entry.usable or entry.last + self._idle <= loop.time())
                 ):

@@ -23,6 +23,7 @@ from shim.upstream.kinds import kind_of
 from shim.upstream.link import Link
 from shim.upstream.session import Me
 from shim.upstream.surroundings import Surroundings
+from shim.upstream.wants import Wants
 from shim.upstream.watchdog import Watchdog
 
 _log = logging.getLogger("shim.upstream")
@@ -116,6 +117,7 @@ class Upstreams:
         `params` are the caller's as they came, but that they name the target as its upstream does; `leased` is what
         `needs` says: it goes to this upstream, for this call and for those with the same values. Raises the Refusals of
         `shim.errors`; a call that may have reached the upstream is never sent again. Cancelling cancels upstream.
+        The listener of a `resources/subscribe` is a `Subscriber`.
         """
         link = self._links.get(target.upstream)
         if link is None or not self._keeper.runs:
@@ -148,6 +150,7 @@ class _Keeper:
         self._known = known
         self._around = Surroundings(me, self._spawn, self, jitter, on_offer, self._event, on_event)
         self._watchdog = Watchdog()
+        self._wants: dict[str, Wants] = {}
         self._scopes: dict[Link, anyio.CancelScope] = {}
         self._group: TaskGroup | None = None
         self._events: asyncio.Queue[tuple[str, JsonObject, str | None]] = asyncio.Queue(_EVENTS)
@@ -193,7 +196,9 @@ class _Keeper:
             spawn=self._spawn,
             known=self._known,
         )
-        link = Link(name, block, kind, self._around)
+        # They outlive the link: whoever is told of a resource is told by the one that takes its place.
+        wants = self._wants.setdefault(name, Wants(name))
+        link = Link(name, block, kind, self._around, wants)
         self._scopes[link] = anyio.CancelScope()
         self._spawn(self._live, link)
         return link

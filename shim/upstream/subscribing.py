@@ -1,0 +1,103 @@
+"""Hearing of changed resources: for each owner of sessions one that hears what its wants are about, as long as any is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from functools import partial
+
+from mcp_types import METHOD_NOT_FOUND
+
+from shim.errors import Refusal
+from shim.model import Call, Offered, Reply, Subscriber
+from shim.upstream.backoff import Backoff
+from shim.upstream.calls import Calls
+from shim.upstream.condition import Condition
+from shim.upstream.failures import unavailable
+from shim.upstream.hearing import Hearing
+from shim.upstream.surroundings import Surroundings
+from shim.upstream.wants import Want, Wants
+
+_LONGEST_PAUSE = 10.0
+
+
+class Subscribing:
+    """Has the wants of one upstream heard. What went unheard because a session was lost is told afterwards."""
+
+    def __init__(
+        self, name: str, wants: Wants, calls: Calls, condition: Condition, around: Surroundings, limit: int
+    ) -> None:
+        self._name = name
+        self._wants = wants
+        self._calls = calls
+        self._condition = condition
+        self._around = around
+        self._limit = limit
+        self._hearings: dict[Hashable, Hearing] = {}
+        self._ended = False
+        self._unwatch = wants.watch(self._look)
+        self._look()
+
+    async def subscribe(self, call: Call, target: Offered, subscriber: Subscriber) -> Reply:
+        """One `resources/subscribe` for a recorded intent: the upstream's answer, once it is heard. Raises Refusals."""
+        await self._condition.ready()
+        peer = self._condition.peer
+        if peer is not None and not peer.can("resources", "subscribe"):
+            return Reply(None, {"code": METHOD_NOT_FOUND, "message": "Method not found"}, 0)
+        want = Want(call.caller, target.name, subscriber)
+        self._wants.add(want)
+        try:
+            reply = await self._hearings[self._owner_of(want)].answer(want.uri)
+        except BaseException:
+            self._wants.remove(want)
+            raise
+        if reply.error is not None:
+            self._wants.remove(want)
+        else:
+            subscriber.heard(want.uri, partial(self._wants.remove, want))
+        return reply
+
+    def end(self) -> None:
+        """Hear nothing any more, because this upstream is configured no more: another takes the wants over, or none."""
+        self._ended = True
+        self._unwatch()
+        self._look()
+
+    def _look(self) -> None:
+        for owner, want in self._wants.owners(self._owner_of).items() if not self._ended else ():
+            if owner not in self._hearings:
+                hearing = Hearing(self._name, self._limit, partial(self._tell, owner), partial(self._uris, owner))
+                self._hearings[owner] = hearing
+                self._around.spawn(self._hear, owner, want, hearing)
+        for hearing in self._hearings.values():
+            hearing.look()
+
+    def _owner_of(self, want: Want) -> Hashable:
+        return self._calls.owner(want.caller)
+
+    def _uris(self, owner: Hashable) -> set[str]:
+        return set() if self._ended else self._wants.uris(owner, self._owner_of)
+
+    def _tell(self, owner: Hashable, uri: str) -> None:
+        self._wants.tell(uri, owner, self._owner_of)
+
+    async def _hear(self, owner: Hashable, want: Want, hearing: Hearing) -> None:
+        pauses, time = Backoff(self._around.random), asyncio.get_running_loop().time
+        try:
+            while self._uris(owner):
+                began = time()
+                try:
+                    await self._condition.ready()
+                    async with self._around.secrets.leased(self._calls.needs) as leases:
+                        handed = self._calls.hand(await leases.take())
+                        async with self._calls.held(want.caller, handed) as opened:
+                            await hearing.keep(opened, handed)
+                except Refusal as refusal:
+                    hearing.fail(refusal)
+                if self._uris(owner):
+                    await asyncio.sleep(min(_LONGEST_PAUSE, pauses.after(time() - began)))
+        finally:
+            del self._hearings[owner]
+            hearing.fail(unavailable(self._name, "it is configured no more, or the shim is stopping"))
+            # What came to be wanted while this one ended needs another.
+            self._look()
