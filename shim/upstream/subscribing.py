@@ -1,12 +1,10 @@
-"""Hearing of changed resources: for each owner of sessions one that hears what its wants are about, as long as any is."""
+"""Hearing of changed resources: of the sessions of each owner one hears what its wants are about, while it has any."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
 from functools import partial
-
-from mcp_types import METHOD_NOT_FOUND
 
 from shim.errors import Refusal
 from shim.model import Call, Offered, Reply, Subscriber
@@ -41,9 +39,6 @@ class Subscribing:
     async def subscribe(self, call: Call, target: Offered, subscriber: Subscriber) -> Reply:
         """One `resources/subscribe` for a recorded intent: the upstream's answer, once it is heard. Raises Refusals."""
         await self._condition.ready()
-        peer = self._condition.peer
-        if peer is not None and not peer.can("resources", "subscribe"):
-            return Reply(None, {"code": METHOD_NOT_FOUND, "message": "Method not found"}, 0)
         want = Want(call.caller, target.name, subscriber)
         self._wants.add(want)
         try:
