@@ -140,7 +140,7 @@ async def test_a_modern_client_hears_of_the_lists_it_asked_for_and_of_what_it_ma
                 there.catalog.learn(changes.pop(0))
                 if len(heard) == 1:
                     there.catalog.learn(changes.pop(0))
-    assert heard[0]["params"]["notifications"] == {"promptsListChanged": True, "resourcesListChanged": True}
+    assert heard[0]["params"]["notifications"] == wanted
     assert [one["method"] for one in heard[1:]] == [
         "notifications/prompts/list_changed",
         "notifications/resources/list_changed",
