@@ -99,7 +99,9 @@ class Calls:
 
     def owner(self, caller: Caller) -> str:
         """Whose sessions a caller's calls go through: nobody's in particular where all share them."""
-        if self._block.isolation == "shared" or (self._is_stateless and not self.needs):
+        peer = self._condition.peer
+        is_stateless = self._opening.over_http and peer is not None and peer.era == "modern"
+        if self._block.isolation == "shared" or (is_stateless and not self.needs):
             return ""
         return caller.identity.name
 

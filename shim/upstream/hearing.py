@@ -25,7 +25,9 @@ from shim.upstream.session import Opened
 
 SUBSCRIBE = "resources/subscribe"
 
-_ANSWERED = 30.0
+ANSWERED = 30.0
+"""Seconds that an upstream has to say whether it will tell."""
+
 _LISTENING = 86_400.0
 _OVERLAP = 5.0
 
@@ -188,7 +190,7 @@ class Hearing:
             self._tell(uri)
 
     def _ask(self, opened: Opened, method: str, params: JsonObject) -> Ask:
-        return asking.own(method, params, opened.dialect, _ANSWERED, self._limit)
+        return asking.own(method, params, opened.dialect, ANSWERED, self._limit)
 
 
 _ACCEPTED = Reply({}, None, 0)

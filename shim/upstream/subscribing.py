@@ -11,8 +11,8 @@ from shim.model import Call, Offered, Reply, Subscriber
 from shim.upstream.backoff import Backoff
 from shim.upstream.calls import Calls
 from shim.upstream.condition import Condition
-from shim.upstream.failures import unavailable
-from shim.upstream.hearing import Hearing
+from shim.upstream.failures import timed_out, unavailable
+from shim.upstream.hearing import ANSWERED, Hearing
 from shim.upstream.surroundings import Surroundings
 from shim.upstream.wants import Want, Wants
 
@@ -34,7 +34,8 @@ class Subscribing:
         self._hearings: dict[Hashable, Hearing] = {}
         self._ended = False
         self._unwatch = wants.watch(self._look)
-        self._look()
+        for want in wants:
+            self._look(want)
 
     async def subscribe(self, call: Call, target: Offered, subscriber: Subscriber) -> Reply:
         """One `resources/subscribe` for a recorded intent: the upstream's answer, once it is heard. Raises Refusals."""
@@ -42,7 +43,11 @@ class Subscribing:
         want = Want(call.caller, target.name, subscriber)
         self._wants.add(want)
         try:
-            reply = await self._hearings[self._owner_of(want)].answer(want.uri)
+            async with asyncio.timeout(ANSWERED):
+                reply = await self._hearings[self._owner_of(want)].answer(want.uri)
+        except TimeoutError:
+            self._wants.remove(want)
+            raise timed_out(self._name, ANSWERED) from None
         except BaseException:
             self._wants.remove(want)
             raise
@@ -56,15 +61,17 @@ class Subscribing:
         """Hear nothing any more, because this upstream is configured no more: another takes the wants over, or none."""
         self._ended = True
         self._unwatch()
-        self._look()
-
-    def _look(self) -> None:
-        for owner, want in self._wants.owners(self._owner_of).items() if not self._ended else ():
-            if owner not in self._hearings:
-                hearing = Hearing(self._name, self._limit, partial(self._tell, owner), partial(self._uris, owner))
-                self._hearings[owner] = hearing
-                self._around.spawn(self._hear, owner, want, hearing)
         for hearing in self._hearings.values():
+            hearing.look()
+
+    def _look(self, want: Want) -> None:
+        owner = self._owner_of(want)
+        hearing = self._hearings.get(owner)
+        if hearing is None and self._uris(owner):
+            hearing = Hearing(self._name, self._limit, partial(self._tell, owner), partial(self._uris, owner))
+            self._hearings[owner] = hearing
+            self._around.spawn(self._hear, owner, want, hearing)
+        if hearing is not None:
             hearing.look()
 
     def _owner_of(self, want: Want) -> Hashable:
@@ -94,5 +101,6 @@ class Subscribing:
         finally:
             del self._hearings[owner]
             hearing.fail(unavailable(self._name, "it is configured no more, or the shim is stopping"))
-            # What came to be wanted while this one ended needs another.
-            self._look()
+            # Whose session hears a want may only be known once it is known which era the upstream speaks.
+            for other in self._wants if not self._ended else ():
+                self._look(other)

@@ -182,6 +182,22 @@ async def test_who_may_read_no_more_is_told_no_more(tmp_path: Path, legacy_pytho
         assert (await hers.of(A), await also.of(A)) == ([A], [A])
 
 
+@pytest.mark.parametrize("upstream", ["legacy", "modern"])
+async def test_an_upstream_that_is_configured_anew_is_heard_again(
+    upstream: Era, tmp_path: Path, legacy_python: Path
+) -> None:
+    async with (
+        notes(upstream, legacy_python, isolation="identity") as lines,
+        serving(configured(tmp_path, lines)) as shim,
+        reading(shim, "ann", "legacy", A) as (ann, hers, _),
+    ):
+        # when the upstream is another to the shim, which cannot know what changed meanwhile
+        configured(tmp_path, f"{lines}, max_result: 1MiB")
+        await hers.of(A)
+        await written(ann, A)
+        assert await hers.of(A, 2) == [A, A]
+
+
 async def test_each_identity_hears_its_own_process_and_again_after_it_was_lost(
     tmp_path: Path, legacy_python: Path
 ) -> None:
