@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from shim.model import Caller, Credential, Identity, JsonObject
+from shim.model import Caller, Credential, Identity, JsonObject, Question, Response
 from shim.upstream.wants import Want, Wants
 
 
@@ -24,6 +24,12 @@ class Told:
         raise AssertionError
 
     async def log(self, params: JsonObject) -> None:
+        raise AssertionError
+
+    async def ask(self, question: Question) -> Response:
+        raise AssertionError
+
+    async def completed(self, params: JsonObject) -> None:
         raise AssertionError
 
 
