@@ -188,7 +188,9 @@ async def test_a_hidden_tool_asks_for_nothing(era: Literal["legacy", "modern"]) 
         hidden, unknown = [await called(served, era, "BOB", name) for name in ("up__secret", "up__nothing")]
     for response in (hidden, unknown):
         assert "www-authenticate" not in response.headers
-    assert hidden.content.replace(b"up__secret", b"X") == unknown.content.replace(b"up__nothing", b"X")
+    # Each was asked in a session of its own, by which the ids of events differ.
+    told = [response.content if era == "modern" else b"%r" % answer(response) for response in (hidden, unknown)]
+    assert told[0].replace(b"up__secret", b"X") == told[1].replace(b"up__nothing", b"X")
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
