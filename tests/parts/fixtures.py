@@ -37,3 +37,9 @@ def keyring_backends() -> Path:
 def node() -> peers.Node:
     """Node with the Inspector and the reference servers."""
     return _or_fail(peers.node)
+
+
+@pytest.fixture(scope="session")
+def typescript() -> peers.TypeScript:
+    """The TypeScript SDK's client, its tasks, and a server with an app."""
+    return _or_fail(peers.typescript)

