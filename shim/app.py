@@ -50,6 +50,7 @@ from shim.server.listen import serve_http
 from shim.server.stdio import claimed, serve_stdio
 from shim.store.reader import Reader
 from shim.store.sqlite import SqliteStore
+from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
 
 _log = logging.getLogger("shim.app")
@@ -176,6 +177,7 @@ class _Wiring:
         self.record = record
         self.readings = Readings(store, record)
         self._runs = Runs(new_id)
+        self._tasks = Tasks(store)
 
     async def parts(self, configuration: Configuration, before: App | None = None) -> _Parts:
         """The parts of a configuration. Those of the app `before` go on where they would be the same.
@@ -202,7 +204,12 @@ class _Wiring:
         self.readings.into(catalog, parts.lint)
         invocations = Invocations(self.record, self._runs, policy_digest=configuration.digest, new_id=new_id)
         gateway = Gateway(
-            catalog=catalog, policy=parts.policy, invocations=invocations, upstreams=upstreams, secrets=parts.broker
+            catalog=catalog,
+            policy=parts.policy,
+            invocations=invocations,
+            upstreams=upstreams,
+            secrets=parts.broker,
+            tasks=self._tasks,
         )
         who = authenticator(configuration, self._verifier)
         return App(configuration, self.store, self.record, parts.policy, catalog, upstreams, parts.broker, who, gateway)

@@ -16,14 +16,16 @@ from functools import partial
 from time import perf_counter
 
 from shim.catalog import Catalog
+from shim.deciding import decide
 from shim.errors import ProtocolError, RecordUnavailable, Refusal
+from shim.finding import Finder
 from shim.hearing import Hearing
 from shim.invocations import Invocations
-from shim.methods import Asked, Found, Method, Sees, Use
+from shim.methods import Method, Use
 from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Offered, Reason, Secrets
-from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
 from shim.refusals import answered, broken, failed, left, refused
+from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
 from shim.views import View, Views
 
@@ -37,15 +39,24 @@ class Gateway:
     """Lists and calls on behalf of authenticated callers. Holds no state of its own; its parts do."""
 
     def __init__(
-        self, *, catalog: Catalog, policy: Policy, invocations: Invocations, upstreams: Upstreams, secrets: Secrets
+        self,
+        *,
+        catalog: Catalog,
+        policy: Policy,
+        invocations: Invocations,
+        upstreams: Upstreams,
+        secrets: Secrets,
+        tasks: Tasks,
     ) -> None:
         self._catalog = catalog
         self._policy = policy
         self._invocations = invocations
         self._upstreams = upstreams
         self._secrets = secrets
+        self._tasks = tasks
         self._views = Views(catalog, policy)
         self.hearing = Hearing(policy, invocations.begin)
+        self._finder = Finder(catalog, upstreams, tasks)
 
     async def lists(self, caller: Caller) -> View:
         """What this caller may see. That it was shown is on the record before any list of it is delivered."""
@@ -63,10 +74,10 @@ class Gateway:
         `request.refused`. Cancelling the awaiting task cancels the call upstream and records `cancelled`.
         """
         asked, sees = method.read(params), partial(self._policy.visible, caller.identity)
-        found = await self._find(method, asked, sees)
+        found = await self._finder.find(method, asked, caller.identity, sees)
         target = found.target
         call = self._invocations.begin(caller, method.name, asked.name, target, asked.arguments)
-        decision = self._decide(call, asked, found)
+        decision = decide(self._policy, call, asked, found)
         if target is None or not sees(target.ref):
             await self._invocations.hidden(call, decision)
             return method.unknown(asked, caller)
@@ -83,23 +94,6 @@ class Gateway:
             use = Use(method, caller, asked, target, sees)
             return await self._perform(call, decision, use, params, listener, leases)
 
-    async def _find(self, method: Method, asked: Asked, sees: Sees) -> Found:
-        found = method.find(asked, self._catalog, sees) if not method.waits else None
-        if found is None or found.target is None:
-            await self._upstreams.settled()
-            found = method.find(asked, self._catalog, sees)
-        return found
-
-    def _decide(self, call: Call, asked: Asked, found: Found) -> Decision:
-        if found.ref is None:
-            return Decision("deny", Reason.NO_GRANT)
-        scopes = call.caller.credential.scopes or frozenset()
-        facts = Facts(asked.args, call.run, call.caller.client, call.began, scopes)
-        decision = self._policy.decide(call.caller.identity, found.ref, facts)
-        if found.target is None and decision.effect != "deny":
-            return Decision("deny", Reason.UNKNOWN_TOOL, decision.grant)
-        return decision
-
     async def _perform(
         self, call: Call, decision: Decision, use: Use, params: JsonObject, listener: Listener, leases: Leases
     ) -> Answer:
@@ -108,6 +102,7 @@ class Gateway:
         try:
             sent, leased = use.towards(params), await leases.take()
             reply = use.told(await self._upstreams.call(call, use.target, sent, listener, leased))
+            await self._tasks.take(call, use.target, decision, reply)
         except Refusal as refusal:
             answer, outcome = failed(call, decision, refusal, _since(started))
         except asyncio.CancelledError:

@@ -37,7 +37,7 @@ class Asked:
     """What one request asks for: the target as the caller spelled it, and its arguments as they are recorded.
 
     `args` are what conditions look at. `by_uri`: the name is a URI, or a URI template. `completing` is the name of the
-    argument that is being completed.
+    argument that is being completed. `task`: the target is the tool whose call left the task with this id.
     """
 
     name: str
@@ -45,14 +45,19 @@ class Asked:
     args: JsonObject
     by_uri: bool = False
     completing: str = ""
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What that is. `ref` is what policy decides on, also where there is no such thing (None: it means nothing)."""
+    """What that is. `ref` is what policy decides on, also where there is no such thing (None: it means nothing).
+
+    `under` is the grant by which a call began that goes on with this request.
+    """
 
     target: Offered | None
     ref: str | None
+    under: str | None = None
 
     @classmethod
     def of(cls, target: Offered) -> Found:

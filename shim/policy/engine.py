@@ -170,6 +170,18 @@ class Policy:
                 lacking = lacking or decision
         return lacking or first or _NO_GRANT
 
+    def goes_on(self, identity: Identity, ref: str, grant: str, carried: frozenset[str]) -> Decision:
+        """The decision on a request that goes on with a call which `grant` allowed, of what is visible still.
+
+        Conditions held when the call began, with arguments that are not kept: they are not looked at again. `carried`
+        are the scopes of the caller's token.
+        """
+        found = self._find(identity, ref)
+        if not found.visible:
+            return found.fixed or _NO_GRANT
+        rule = next((rule for rule in found.allows if rule.grant == grant), found.allows[0])
+        return rule.decision(True, carried)
+
     def visible(self, identity: Identity, ref: str) -> bool:
         """Whether some grant allows it and no unconditional deny matches; arguments are not looked at."""
         return self._find(identity, ref).visible

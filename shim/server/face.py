@@ -8,9 +8,10 @@ from typing import Final
 
 from mcp_types import INVALID_PARAMS, LOG_LEVEL_META_KEY
 from mcp_types.methods import INPUT_REQUIRED_METHODS
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
 from shim.errors import ProtocolError
+from shim.extensions import EVERY, spoken
 from shim.generation import Current, Sender
 from shim.methods import Method
 from shim.model import Answer, JsonObject, Listener
@@ -23,14 +24,19 @@ from shim.server.shapes import modern_result
 from shim.server.subscriptions import LOOK_SECONDS, listen
 from shim.views import Listing, View
 
-CAPABILITIES: JsonObject = {
+_CAPABILITIES: JsonObject = {
     "tools": {"listChanged": True},
     "prompts": {"listChanged": True},
     "resources": {"subscribe": True, "listChanged": True},
     "completions": {},
     "logging": {},
 }
-"""What this version honours; nothing an upstream can do beyond it is promised."""
+
+
+def capabilities(protocol: str) -> JsonObject:
+    """What this version honours in a revision; nothing an upstream can do beyond it is promised."""
+    return {**_CAPABILITIES, "extensions": spoken(EVERY, protocol)}
+
 
 LISTS: Final[Mapping[str, tuple[str, Callable[[View], Listing]]]] = {
     "tools/list": ("tools", lambda view: view.tools),
@@ -62,10 +68,10 @@ class Face:
         """`serverInfo`."""
         return {"name": self.name, "version": self.version}
 
-    def about(self, sender: Sender) -> JsonObject:
+    def about(self, sender: Sender, protocol: str) -> JsonObject:
         """What a client is told of the server when it introduces itself: `capabilities`, and `instructions` if any."""
         instructions = sender.generation.instructions(sender.credential.identity)
-        told: JsonObject = {"capabilities": CAPABILITIES}
+        told: JsonObject = {"capabilities": capabilities(protocol)}
         return told if instructions is None else {**told, "instructions": instructions}
 
     def discover(self, sender: Sender) -> JsonObject:
@@ -75,7 +81,7 @@ class Face:
             "supportedVersions": list(MODERN_PROTOCOL_VERSIONS),
             "ttlMs": self.ttl,
             "cacheScope": "private",
-            **self.about(sender),
+            **self.about(sender, LATEST_MODERN_VERSION),
         }
         return modern_result(result, self.info)
 

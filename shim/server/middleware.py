@@ -40,6 +40,7 @@ from shim.server.notices import LEVELS, Notices
 from shim.server.request import Request
 from shim.server.sessions import DELIVERY_SECONDS, Session, Sessions
 from shim.server.shapes import CACHED, encodable, error_object, error_of, legacy_result, modern_result, private
+from shim.taskmethods import MODERN_METHODS
 
 _log = logging.getLogger("shim.server")
 
@@ -175,7 +176,7 @@ class SdkMiddleware:
             return self._face.discover(request.sender)
         if context.method in LISTS:
             return self._face.modern_list(context.method, await self._face.listing(request, context.method))
-        if context.method in METHODS:
+        if context.method in MODERN_METHODS:
             result = await self._call(request, context.method, log_level(request.message), StepUp())
             return modern_result(private(result) if context.method in CACHED else result, self._face.info)
         if context.method == "subscriptions/listen":
@@ -193,7 +194,7 @@ class SdkMiddleware:
         if not isinstance(result, dict):
             raise TypeError("the handshake's result is not an object")
         self._sessions.open(_sdk.connection_of(context), caller.identity, caller.client, caller.capabilities)
-        return {**result, **self._face.about(origin.sender), "serverInfo": self._face.info}
+        return {**result, **self._face.about(origin.sender, context.protocol_version), "serverInfo": self._face.info}
 
     async def _call(self, request: Request, method: str, level: str | None, step_up: StepUp) -> JsonObject:
         caller, message, answer = request.caller, request.message, Answer()
@@ -210,7 +211,7 @@ class SdkMiddleware:
                         aside=request.aside,
                     )
                     if request.ask is None:
-                        answer = await self._face.call(request, METHODS[method], notices)
+                        answer = await self._face.call(request, MODERN_METHODS[method], notices)
                     else:
                         answer = await request.gateway.call(caller, METHODS[method], message.params, notices)
                     with anyio.move_on_after(DELIVERY_SECONDS):

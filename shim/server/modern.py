@@ -15,7 +15,6 @@ from typing import Final
 import anyio
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
-    NAME_BEARING_METHODS,
     X_MCP_HEADER_KEY,
     InboundLadderRejection,
     classify_inbound_request,
@@ -40,8 +39,8 @@ from starlette.datastructures import Headers as ParameterHeaders
 
 from shim import jsontext
 from shim.errors import ProtocolError, RecordUnavailable
+from shim.extensions import NAMED
 from shim.generation import Sender
-from shim.methods import METHODS
 from shim.model import Answer, Caller, JsonObject, Offered, Tool
 from shim.server.beside import Beside
 from shim.server.exchange import Exchange, encode_error, encode_result
@@ -52,6 +51,7 @@ from shim.server.notices import Notices
 from shim.server.protected import Demand
 from shim.server.request import Request
 from shim.server.shapes import CACHED, error_object, error_of, modern_result, private
+from shim.taskmethods import MODERN_METHODS
 from shim.views import Listing
 
 PING_SECONDS = 15.0
@@ -79,7 +79,7 @@ class ModernFace:
         self._lists: dict[tuple[str, str], bytes] = {}
         self._running: set[anyio.CancelScope] = set()
         self._methods: dict[str, Callable[[Request, Exchange], Awaitable[None]]] = {
-            **dict.fromkeys(METHODS, self._call),
+            **dict.fromkeys(MODERN_METHODS, self._call),
             **dict.fromkeys(LISTS, self._list),
             "server/discover": self._discover,
             "subscriptions/listen": self._listen,
@@ -134,7 +134,7 @@ class ModernFace:
 
     def _check(self, message: Message, headers: Headers) -> None:
         """Raise ProtocolError where headers and body disagree or the envelope is not whole ("Server Validation")."""
-        meta, bearing = message.meta, NAME_BEARING_METHODS.get(message.method or "")
+        meta, bearing = message.meta, NAMED.get(message.method or "")
         name = message.params.get(bearing) if bearing is not None else None
         sent = headers.get(b"mcp-name")
         if sent is not None and _VISIBLE.fullmatch(sent) is None:
@@ -149,11 +149,14 @@ class ModernFace:
             verdict = classify_inbound_request(message.raw, headers=dict(headers.pairs()))
             if isinstance(verdict, InboundLadderRejection):
                 raise _rejected(verdict)
+            if bearing == "taskId" and isinstance(name, str):
+                # What the SDK does not know of: the methods of an extension.
+                raise ProtocolError(HEADER_MISMATCH, f"Header mismatch: mcp-name is not the {bearing} of the request")
         if not isinstance(meta[CLIENT_CAPABILITIES_META_KEY], dict):
             raise ProtocolError(INVALID_PARAMS, "Invalid params: clientCapabilities must be an object")
 
     async def _call(self, request: Request, exchange: Exchange) -> None:
-        message, caller, method = request.message, request.caller, METHODS[request.message.method or ""]
+        message, caller, method = request.message, request.caller, MODERN_METHODS[request.message.method or ""]
         level = log_level(message)
 
         def check(target: Offered) -> None:

@@ -14,6 +14,7 @@ from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import INVALID_PARAMS
 
 from shim.errors import ProtocolError
+from shim.extensions import TASKS, missing, of_client
 from shim.generation import Current
 from shim.methods import SUBSCRIBE
 from shim.model import Json, JsonObject
@@ -56,11 +57,13 @@ async def listen(request: Request, current: Current, closing: Closing, *, look: 
 
     Acknowledges first, with what of the filter is honoured; then tells of what this caller can see to have changed.
     Each resource is subscribed to as a legacy client would; those that cannot be had, for whatever reason, are left out
-    of what is acknowledged. Returns the result that closes it gracefully; cancelling ends it abruptly. Raises
-    ProtocolError, RecordUnavailable.
+    of what is acknowledged; so are tasks, whose state is had by asking. Returns the result that closes it gracefully;
+    cancelling ends it abruptly. Raises ProtocolError, RecordUnavailable.
     """
     filter_ = request.message.params.get("notifications")
     lists, uris = lists_of(filter_), resources_of(filter_)
+    if isinstance(filter_, dict) and "taskIds" in filter_ and TASKS not in of_client(request.caller):
+        raise missing(TASKS)
     prove, meta = request.sender.prove, {SUBSCRIPTION_ID_META_KEY: request.id}
     bell, changed = Bell(), dict[str, str]()
 

@@ -52,7 +52,20 @@ _FIRST = (
     "CREATE TABLE probe(one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    """CREATE TABLE tasks(
+  identity TEXT NOT NULL,
+  handle BLOB NOT NULL,
+  upstream TEXT NOT NULL,
+  tool TEXT NOT NULL,
+  "grant" TEXT NOT NULL,
+  expires TEXT NOT NULL,
+  PRIMARY KEY (identity, handle)
+) WITHOUT ROWID""",
+    "CREATE INDEX tasks_by_end ON tasks(expires)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """Statements that lead from version n to n + 1, by position."""
 
 VERSION = len(MIGRATIONS)

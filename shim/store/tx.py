@@ -24,6 +24,17 @@ class Head:
     hash: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Whose a task is, the SHA-256 of its id, who has it, and the tool and the grant of the call that left it."""
+
+    identity: str
+    handle: bytes
+    upstream: str
+    tool: str
+    grant: str
+
+
 class Unit(Protocol[T_co]):
     """Work that happens wholly or not at all."""
 
@@ -94,6 +105,37 @@ class Tx:
     def keep_offer(self, upstream: str, content: bytes) -> None:
         """Keep the last catalog of an upstream, in place of the one before."""
         self._raw.execute("INSERT OR REPLACE INTO offers(upstream, content) VALUES (?, ?)", (upstream, content))
+
+    def keep_task(self, task: Task, expires: str) -> bool:
+        """Remember a task until `expires` (as `stamp` writes it). False when its identity has one of another upstream
+        under this handle, which stays.
+        """
+        known = self.task(task.identity, task.handle)
+        if known is not None and known.upstream != task.upstream:
+            return False
+        self._raw.execute(
+            "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?)",
+            (task.identity, task.handle, task.upstream, task.tool, task.grant, expires),
+        )
+        return True
+
+    def task(self, identity: str, handle: bytes) -> Task | None:
+        """The task that an identity has under a handle."""
+        row = self._raw.execute(
+            'SELECT upstream, tool, "grant" FROM tasks WHERE identity = ? AND handle = ?', (identity, handle)
+        ).fetchone()
+        return Task(identity, handle, *map(str, row)) if row is not None else None
+
+    def use_task(self, task: Task, expires: str) -> None:
+        """Remember a task that is there until `expires` at least."""
+        self._raw.execute(
+            "UPDATE tasks SET expires = ? WHERE identity = ? AND handle = ? AND expires < ?",
+            (expires, task.identity, task.handle, expires),
+        )
+
+    def forget_tasks(self, now: str) -> None:
+        """Forget the tasks whose time is over."""
+        self._raw.execute("DELETE FROM tasks WHERE expires < ?", (now,))
 
     def last_checkpoint(self) -> int:
         """The seq up to which the newest checkpoint vouches; 0 when there is none."""

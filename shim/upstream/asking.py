@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mcp.shared.inbound import NAME_BEARING_METHODS
 from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from shim.extensions import EVERY_APP, NAMED, UPDATE, of_client
 from shim.model import Call, JsonObject, Listener, Offered
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.exchange import LEVELS, Ask
@@ -29,15 +29,16 @@ def callers(
     """A caller's request for what this target offers: the shim's own protocol members in `_meta`, all else as it came.
 
     `params` name the target as its upstream does. `inputResponses` and `requestState` are dropped: they are between the
-    client and the shim, or between the shim and the upstream. `capabilities` is what the upstream may ask the client
-    for.
+    client and the shim, or between the shim and the upstream; of a task they are the caller's answers. `capabilities`
+    is what the upstream may ask the client for.
     """
     theirs = params.get("_meta")
     meta = theirs if isinstance(theirs, dict) else {}
     kept = {key: value for key, value in meta.items() if not _ours(key)}
-    sent = {key: value for key, value in params.items() if key != "_meta" and key not in _ROUNDS}
-    level = _level(call, meta)
-    kept |= dialect.meta(level, capabilities)
+    apart = () if call.method == UPDATE else _ROUNDS
+    sent = {key: value for key, value in params.items() if key != "_meta" and key not in apart}
+    level, extensions = _level(call, meta), of_client(call.caller)
+    kept |= dialect.meta(level, {**capabilities, "extensions": extensions} if extensions else capabilities)
     if kept:
         sent["_meta"] = kept
     return Ask(
@@ -48,7 +49,7 @@ def callers(
         listener,
         progress="progressToken" in meta,
         level=level,
-        name=target.name if call.method in NAME_BEARING_METHODS else None,
+        name=params[NAMED[call.method]] if call.method in NAMED else None,
         headers=dialect.headers(target, params.get("arguments"), handed),
         invocation=call.id,
     )
@@ -56,7 +57,7 @@ def callers(
 
 def own(method: str, params: JsonObject, dialect: Dialect, timeout: float, limit: int) -> Ask:
     """A request that the shim makes for itself. `params` without `_meta`."""
-    meta = dialect.meta()
+    meta = dialect.meta(None, {"extensions": EVERY_APP})
     return Ask(method, {**params, "_meta": meta} if meta else params, timeout, limit)
 
 

@@ -12,6 +12,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim import jsontext
 from shim.errors import UpstreamUnavailable
+from shim.extensions import GET
 from shim.model import Call, Caller, JsonObject, Leased, Listener, Need, Offered, Reply
 from shim.upstream import asking, questions
 from shim.upstream.condition import Condition
@@ -19,6 +20,7 @@ from shim.upstream.config import UpstreamBlock
 from shim.upstream.exchange import Ask
 from shim.upstream.failures import Busy, fault, unavailable
 from shim.upstream.handing import Handed, Handing
+from shim.upstream.oftask import OfTask
 from shim.upstream.opening import Opening
 from shim.upstream.pool import Key, Pool
 from shim.upstream.questions import Asker, Questions
@@ -79,8 +81,10 @@ class Calls:
                     return Reply(dict(_NOTHING_TO_COMPLETE), None, 0)
                 ask = asking.callers(call, target, params, listener, self._block, opened.dialect, handed, capabilities)
                 await opened.dialect.prepare(ask)
-                if capabilities:
-                    asker = Asker(self._name, call, capabilities, listener, self._block.answer_within, self._around)
+                asker = Asker(self._name, call, capabilities, listener, self._block.answer_within, self._around)
+                if call.method == GET:
+                    reply = await OfTask(asker, opened.session, ask).state()
+                elif capabilities:
                     reply = await self._asked(asker, opened, ask)
                 else:
                     reply = self._unasked(await opened.session.request(ask), call)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 
 from shim.errors import Refusal
+from shim.extensions import EVERY_APP
 from shim.model import JsonObject, Offered, Reply
 from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import LEVELS, Ask
@@ -25,7 +26,7 @@ async def initialize(session: Session, me: Me, capabilities: JsonObject, timeout
     """Send `initialize` with the newest legacy revision, and what may be asked in this session."""
     params: JsonObject = {
         "protocolVersion": LATEST_HANDSHAKE_VERSION,
-        "capabilities": capabilities,
+        "capabilities": {**capabilities, "extensions": EVERY_APP},
         "clientInfo": me.info,
     }
     return await session.request(Ask("initialize", params, timeout, limit))

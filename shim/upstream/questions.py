@@ -21,6 +21,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim import jsontext
 from shim.errors import RecordUnavailable, Unanswered
+from shim.extensions import GET
 from shim.meta import without_own
 from shim.model import Call, Json, JsonObject, Listener, Question, Response
 from shim.upstream.exchange import Exchange
@@ -47,7 +48,7 @@ def declared(call: Call) -> JsonObject:
     """
     theirs: JsonObject = call.caller.capabilities
     kept: JsonObject = {}
-    if call.method not in INPUT_REQUIRED_METHODS:
+    if call.method not in INPUT_REQUIRED_METHODS and call.method != GET:
         return kept
     for name in call.may_ask:
         capability = theirs.get(name)

@@ -22,6 +22,9 @@ from shim.model import Json, JsonObject
 Era = Literal["legacy", "modern"]
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
+NAMED = {**NAME_BEARING_METHODS, "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId"}
+"""Which param of a method the header `Mcp-Name` repeats (2026-07-28; extension io.modelcontextprotocol/tasks)."""
+
 PATIENCE = 60.0
 """Seconds after which a peer that does not answer fails the test."""
 
@@ -146,8 +149,8 @@ class HttpPeer:
         headers: dict[str, str] = {}
         if self.era == "modern":
             headers = {"mcp-method": method}
-            if method in NAME_BEARING_METHODS:
-                headers["mcp-name"] = encode_header_value(body[NAME_BEARING_METHODS[method]])
+            if method in NAMED:
+                headers["mcp-name"] = encode_header_value(body[NAMED[method]])
         response = await self.post({"jsonrpc": "2.0", "id": number, "method": method, "params": body}, headers)
         for message in messages(response):
             if message.get("id") == number and "method" not in message:

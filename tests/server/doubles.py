@@ -33,6 +33,7 @@ from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
 from shim.record.recorder import Record
 from shim.secrets.broker import Broker
+from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
 
 Behaviour = Callable[[Call, JsonObject, Listener], Awaitable[Reply]]
@@ -152,6 +153,16 @@ REGION: JsonObject = {
 }
 
 
+class NoTasks:
+    """Nobody has a task."""
+
+    async def take(self, *_: object) -> None:
+        """What is answered here is never a task."""
+
+    async def find(self, *_: object) -> None:
+        """There is none."""
+
+
 @dataclass
 class World:
     """The gateway and the parts it was given."""
@@ -180,6 +191,7 @@ def world(tools: Iterable[JsonObject] | None = None, grants: dict[str, set[str]]
         invocations=invocations,
         upstreams=cast(Upstreams, upstreams),
         secrets=Broker({}, environment={}, random=bytes, new_id=lambda: "lease"),
+        tasks=cast(Tasks, NoTasks()),
     )
     return World(gateway, catalog, policy, record, upstreams)
 

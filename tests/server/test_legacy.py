@@ -11,7 +11,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 from shim.model import Call, JsonObject, Listener, Reply
-from shim.server.face import CAPABILITIES
+from shim.server.face import capabilities
 from tests.server.doubles import Tokens, offer, tool, world
 from tests.server.running import HELLO, LEGACY, Raw, client, events, request, serving
 
@@ -21,7 +21,7 @@ async def test_the_handshake_says_what_is_true() -> None:
         session = await Raw(served, http, "ALICE").open()
     assert session.hello["result"] == {
         "protocolVersion": LEGACY,
-        "capabilities": CAPABILITIES,
+        "capabilities": capabilities(LEGACY),
         "serverInfo": {"name": "mcp-shim", "version": "0"},
         "instructions": "for alice",
     }

@@ -10,7 +10,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.inbound import encode_header_value
 
 from shim.model import Call, Credential, Identity, JsonObject, Listener, Reply
-from shim.server.face import CAPABILITIES
+from shim.server.face import capabilities
 from tests.server.doubles import world
 from tests.server.running import LEGACY, call, client, envelope, post, request, routed, serving
 
@@ -75,7 +75,7 @@ async def test_discovery_says_what_is_true() -> None:
     async with serving() as served:
         result = (await post(served, request("server/discover"))).json()["result"]
     assert result["supportedVersions"] == ["2026-07-28"]
-    assert result["capabilities"] == CAPABILITIES
+    assert result["capabilities"] == capabilities("2026-07-28")
     assert result["instructions"] == "for alice"
 
 

@@ -14,7 +14,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from shim.model import Json, JsonObject
-from shim.server.face import CAPABILITIES
+from shim.server.face import capabilities
 from tests.server.running import LEGACY, PATIENCE, call, request
 from tests.server.stdio_server import MAX_LINE
 
@@ -101,7 +101,7 @@ async def test_a_legacy_session() -> None:
         listed = await pipes.ask({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         await pipes.send({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "up__echo"}})
         log, answer = await pipes.hear(), await pipes.hear()
-    assert hello["result"]["capabilities"] == CAPABILITIES
+    assert hello["result"]["capabilities"] == capabilities(LEGACY)
     assert [tool["name"] for tool in listed["result"]["tools"]] == ["up__echo", "up__placed", "up__slow"]
     assert log["method"] == "notifications/message"
     assert set(answer["result"]) == {"content"}
