@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
 import pytest
 
 from shim.errors import UpstreamUnavailable
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.pool import Key, Pool
+from shim.upstream.session import Opened
 from tests.upstream.support import Running, running, stdio, text
 from tests.upstream.test_ending import gone
 from tests.upstream.web import Request, serving
@@ -157,3 +161,37 @@ async def test_more_identities_than_sessions_are_all_served() -> None:
 @pytest.mark.soak
 async def test_a_hundred_identities_are_all_served() -> None:
     await all_are_served(100, 16, 5)
+
+
+class Lent:
+    """What the pool needs to know of a session."""
+
+    def __init__(self) -> None:
+        self.alive = True
+
+    async def close(self) -> None:
+        self.alive = False
+
+
+async def test_a_session_that_is_held_outlives_idleness_and_gives_way_to_a_call() -> None:
+    async def make() -> Opened:
+        return cast(Opened, Lent())
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+
+        def spawn(run: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+            group.create_task(run(*arguments))
+
+        pool = Pool("up", spawn, limit=1, idle=0.01, patience=5)
+        tending = group.create_task(pool.tend())
+        async with pool.hold(Key("alice"), make) as held:
+            # given that it would have ended for idleness several times over
+            await asyncio.sleep(0.3)
+            assert [held.alive] == [True]
+            async with pool.session(Key("alice"), make) as same:
+                assert same is held
+            # when another has a call and there is no other place
+            async with pool.session(Key("bob"), make) as other:
+                assert other is not held
+                assert [held.alive] == [False]
+        tending.cancel()
