@@ -141,14 +141,14 @@ async def test_a_modern_client_has_no_method_of_its_own_for_it() -> None:
 async def test_subscriptions_of_a_session_are_bounded() -> None:
     there = made()
     source = Source(there)
-    uris = [f"x:{number}" for number in range(MOST + 1)]
-    for uri in uris:
-        there.policy.grants["alice"].add(f"resource:up/{uri}")
-        there.upstreams.behaviours[f"resource:up/{uri}"] = source
     async with serving(there) as served, client() as http:
         session = await Raw(served, http, "ALICE").open()
-        *answers, last = [await session.request("resources/subscribe", {"uri": uri}) for uri in uris]
-        again = await session.request("resources/subscribe", {"uri": uris[0]})
-    assert [answer["result"] for answer in answers] == [{}] * MOST
-    assert last["error"]["code"] == -32602
+        await session.request("resources/subscribe", {"uri": "x:a"})
+        ((_, watched),) = source.heard
+        for number in range(MOST - 1):
+            watched.heard(f"x:{number}", lambda: None)
+        more = await session.request("resources/subscribe", {"uri": "x:b"})
+        again = await session.request("resources/subscribe", {"uri": "x:a"})
+    assert more["error"]["code"] == -32602
     assert again["result"] == {}
+    assert there.record.refused() == [("resources/subscribe", -32602)]
