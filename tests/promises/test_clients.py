@@ -19,7 +19,7 @@ from mcp_types import TextContent
 from shim.model import JsonObject
 from tests.parts.fixtures import node
 from tests.parts.peers import Node
-from tests.promises.running import SHIM, environment, serving, token
+from tests.promises.running import SHIM, environment, identity, serving, token, write_config
 
 __all__ = ["node"]
 
@@ -92,20 +92,58 @@ async def inspect(
     return process.returncode, found
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
-@pytest.mark.parametrize("era", ["legacy", "modern"])
-async def test_the_inspector(era: str, transport: Transport, node: Node, git_config: Path, repository: Path) -> None:
-    for who, seen in SEEN.items():
-        async with serving(git_config) as shim:
-            if transport == "http":
-                target = ["--transport", "http", "--server-url", shim.url]
-                target += ["--header", f"Authorization: Bearer {token(who)}"]
-            else:
-                target = ["--", SHIM, "stdio", "--identity", who, "--config", str(git_config)]
-            code, tools = await inspect(node, git_config, who, era, target, "--method", "tools/list")
-            assert code == 0, tools
-            assert [tool["name"] for tool in tools["tools"]] == seen
-            call = ["--method", "tools/call", "--tool-name", "git__git_status", "--tool-arg", f"repo_path={repository}"]
-            code, status = await inspect(node, git_config, who, era, target, *call)
-            assert code == 0, status
-            assert "NEW" in status["content"][0]["text"]
+@asynccontextmanager
+async def reached(config: Path, who: str, transport: Transport) -> AsyncIterator[list[str]]:
+    """How the Inspector is told to reach the shim as this identity."""
+    if transport == "stdio":
+        yield ["--", SHIM, "stdio", "--identity", who, "--config", str(config)]
+    else:
+        async with serving(config) as shim:
+            header = f"Authorization: Bearer {token(who)}"
+            yield ["--transport", "http", "--server-url", shim.url, "--header", header]
+
+
+@pytest.mark.parametrize(
+    ("era", "transport", "who"),
+    [
+        ("legacy", "http", "reader"),
+        ("legacy", "stdio", "writer"),
+        ("modern", "http", "writer"),
+        ("modern", "stdio", "reader"),
+    ],
+)
+async def test_the_inspector(
+    era: str, transport: Transport, who: str, node: Node, git_config: Path, repository: Path
+) -> None:
+    async with reached(git_config, who, transport) as target:
+        code, tools = await inspect(node, git_config, who, era, target, "--method", "tools/list")
+        assert code == 0, tools
+        assert [tool["name"] for tool in tools["tools"]] == SEEN[who]
+        call = ["--method", "tools/call", "--tool-name", "git__git_status", "--tool-arg", f"repo_path={repository}"]
+        code, status = await inspect(node, git_config, who, era, target, *call)
+        assert code == 0, status
+        assert "NEW" in status["content"][0]["text"]
+
+
+@pytest.mark.parametrize(("era", "transport"), [("legacy", "stdio"), ("modern", "http")])
+async def test_the_inspector_on_prompts_and_resources(
+    era: str, transport: Transport, node: Node, tmp_path: Path
+) -> None:
+    config = write_config(
+        tmp_path,
+        f"version: 1\nupstreams:\n  all: {{command: {json.dumps(node.everything())}}}\nidentities:\n{identity('me')}"
+        'grants:\n  - {name: some, to: [me], allow: ["prompt:all/simple-*", "resource:all/demo://resource/**"]}\n',
+    )
+    async with reached(config, "me", transport) as target:
+
+        async def ask(*words: str) -> JsonObject:
+            code, found = await inspect(node, config, "me", era, target, "--method", *words)
+            assert code == 0, found
+            return found
+
+        assert [one["name"] for one in (await ask("prompts/list"))["prompts"]] == ["all__simple-prompt"]
+        prompt = await ask("prompts/get", "--prompt-name", "all__simple-prompt")
+        assert prompt["messages"]
+        resources = (await ask("resources/list"))["resources"]
+        read = await ask("resources/read", "--uri", resources[0]["uri"])
+        assert read["contents"][0]["uri"] == resources[0]["uri"]

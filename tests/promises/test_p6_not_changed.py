@@ -18,13 +18,13 @@ from typing import Literal
 import pytest
 
 from shim.model import Json, JsonObject
-from tests.parts.fixtures import legacy_python
+from tests.parts.fixtures import legacy_python, node
 from tests.parts.odd import ROOT, odd_argv, odd_http
-from tests.parts.peers import sqlite_server
+from tests.parts.peers import Node, sqlite_server
 from tests.promises.running import BIN, SHIM, environment, identity, serving, token, write_config
 from tests.promises.wire import LEGACY, MODERN, Era, Peer, http, stdio
 
-__all__ = ["legacy_python"]
+__all__ = ["legacy_python", "node"]
 
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 Through = Literal["stdio", "http"]
@@ -177,10 +177,35 @@ async def test_servers_of_both_eras_are_fronted_unchanged(
     await compare(server(tmp_path, repository), era, transport, tmp_path)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.usefixtures("legacy_python")
-async def test_a_legacy_server_is_fronted_unchanged(transport: Through, tmp_path: Path, repository: Path) -> None:
-    await compare(sqlite(tmp_path, repository), "legacy", transport, tmp_path)
+async def test_a_legacy_server_is_fronted_unchanged(tmp_path: Path, repository: Path) -> None:
+    await compare(sqlite(tmp_path, repository), "legacy", "stdio", tmp_path)
+
+
+async def test_server_everything_s_tools_are_fronted_unchanged(tmp_path: Path, node: Node) -> None:
+    calls: tuple[tuple[str, JsonObject], ...] = (
+        ("echo", {"message": "\u202e\u00e9"}),
+        ("get-sum", {"a": 1, "b": 2.5}),
+        ("get-tiny-image", {}),
+        ("get-structured-content", {"location": "Chicago"}),
+        ("echo", {"message": 1}),
+    )
+    await compare(Case(tuple(node.everything()), calls, tmp_path), "legacy", "stdio", tmp_path)
+
+
+async def test_server_filesystem_is_fronted_unchanged(tmp_path: Path, node: Node) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "a.txt").write_text("one\ntwo\n")
+    calls: tuple[tuple[str, JsonObject], ...] = (
+        ("list_directory", {"path": str(files)}),
+        ("read_text_file", {"path": str(files / "a.txt"), "head": 1}),
+        ("read_text_file", {"path": "/etc/passwd"}),
+        ("get_file_info", {"path": str(files / "none")}),
+        ("write_file", {"path": str(files / "b.txt"), "content": "b"}),
+        ("edit_file", {"path": str(files / "a.txt"), "edits": [{"oldText": "two", "newText": "2"}], "dryRun": True}),
+    )
+    await compare(Case(tuple(node.filesystem(files)), calls, tmp_path), "legacy", "http", tmp_path)
 
 
 @pytest.mark.parametrize("era", BOTH)
