@@ -58,6 +58,10 @@ class Node:
     def _server(self, name: str) -> list[str]:
         return [str(self.binary), str(self.modules / "@modelcontextprotocol" / name / "dist" / "index.js")]
 
+    def conformance(self) -> list[str]:
+        """The official conformance suite; add `server --url …` and which revision's requirements."""
+        return [str(self.binary), str(self.modules / "@modelcontextprotocol" / "conformance" / "dist" / "index.js")]
+
     def inspector(self) -> list[str]:
         """The MCP Inspector's command line; add `--method …`, `--protocol-era …` and a target."""
         script = self.modules / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
@@ -96,7 +100,7 @@ class TypeScript:
 
 @functools.cache
 def node() -> Node:
-    """Node with the Inspector and the reference servers. Raises MissingPart."""
+    """Node with the Inspector, the reference servers and the conformance suite. Raises MissingPart."""
     binary = _node()
     return Node(binary, _packages("npm", _NPM, binary) / "node_modules")
 

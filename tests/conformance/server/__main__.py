@@ -26,7 +26,7 @@ async def over_http(server: Reference, era: Era) -> None:
         app = OneEraOverHttp(app, era)
     print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
     # Connections are kept longer than any run waits between two requests.
-    config = uvicorn.Config(app, log_level="error", timeout_keep_alive=600, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_level="error", timeout_keep_alive=600, http="h11", timeout_graceful_shutdown=1)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
