@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check unit soak bench lock clean
+.PHONY: run test check unit soak conformance bench lock clean
 
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("mcp-shim needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
@@ -31,6 +31,9 @@ unit: $(READY)
 
 soak: $(READY)
 	$(BIN)/pytest -m soak -s
+
+conformance: $(READY)
+	$(BIN)/python -m tests.conformance
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -1,12 +1,12 @@
-"""`python -m tests.conformance.server`: serves until it is ended. Over HTTP it says on stderr where it listens."""
+"""`python -m tests.conformance.server`: serves until it is ended; over HTTP stdout says where."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import socket
-import sys
 import warnings
+from pathlib import Path
 
 import anyio
 import uvicorn
@@ -15,40 +15,46 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPDeprecationWarning
 from starlette.types import ASGIApp
 
-from tests.conformance.server.app import Reference, build
+from tests.conformance.server.app import build
 from tests.conformance.server.eras import Era, OneEraOverHttp, only_modern
+from tests.conformance.server.world import World
 
 
-async def over_http(server: Reference, era: Era) -> None:
+async def over_http(world: World, era: Era) -> None:
+    server = build(world)
     listener = socket.create_server(("127.0.0.1", 0))
     app: ASGIApp = server.streamable_http_app()
     if era != "both":
         app = OneEraOverHttp(app, era)
-    print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
     # Connections are kept longer than any run waits between two requests.
     config = uvicorn.Config(app, log_level="error", timeout_keep_alive=600, http="h11", timeout_graceful_shutdown=1)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
-async def over_stdio(server: Reference, era: Era) -> None:
-    async with stdio_server() as (read, write):
+async def over_stdio(world: World, era: Era) -> None:
+    server = build(world)
+    async with stdio_server() as (read, write), anyio.create_task_group() as group:
+        group.start_soon(world.follow)
         if era == "legacy":
             async with server.lifespan(server) as state:
                 await serve_loop(server, read, write, lifespan_state=state)
-            return
-        if era == "modern":
-            only_modern(server)
-        await server.run(read, write, server.create_initialization_options())
+        else:
+            if era == "modern":
+                only_modern(server)
+            await server.run(read, write, server.create_initialization_options())
+        group.cancel_scope.cancel()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance.server")
     parser.add_argument("--era", choices=("legacy", "modern", "both"), default="both")
     parser.add_argument("--transport", choices=("http", "stdio"), default="stdio")
+    parser.add_argument("--state", type=Path, help="a file that the processes of one server share")
     given = parser.parse_args()
     warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
     logging.basicConfig(level=logging.ERROR)
-    anyio.run(over_http if given.transport == "http" else over_stdio, build(), given.era)
+    anyio.run(over_http if given.transport == "http" else over_stdio, World(given.state), given.era)
 
 
 main()

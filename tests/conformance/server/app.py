@@ -77,19 +77,18 @@ def named(offers: Sequence[Offer[Any, Any]], name: Callable[[Any], str], wanted:
     return next((offer for offer in offers if name(offer.definition) == wanted), None)
 
 
-def build() -> Reference:
-    """A server with a world of its own."""
-    world = World()
+def build(world: World) -> Reference:
+    """A server of this world."""
 
     def tools() -> tuple[ToolOffer, ...]:
-        more = (talking_tools.MORE,) if world.more_tools else ()
+        more = (talking_tools.MORE,) if world.state.tools else ()
         return plain_tools.TOOLS + talking_tools.TOOLS + asking_tools.TOOLS + more
 
     def all_prompts() -> tuple[PromptOffer, ...]:
-        return prompts.PROMPTS + ((prompts.MORE,) if world.more_prompts else ())
+        return prompts.PROMPTS + ((prompts.MORE,) if world.state.prompts else ())
 
     def all_resources() -> tuple[ResourceOffer, ...]:
-        return resources.RESOURCES + ((resources.MORE,) if world.more_resources else ())
+        return resources.RESOURCES + ((resources.MORE,) if world.state.resources else ())
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[offer.definition for offer in tools()])

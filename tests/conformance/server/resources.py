@@ -10,8 +10,8 @@ from mcp_types import BlobResourceContents, ReadResourceResult, Resource, Resour
 from tests.conformance.server.asking import form, said
 from tests.conformance.server.content import PNG
 from tests.conformance.server.offer import Offer, Request, ResourceOffer
+from tests.conformance.server.world import WATCHED
 
-WATCHED = "test://watched-resource"
 TEMPLATE = "test://template/{id}/data"
 _MADE = re.compile(r"test://template/([^/]+)/data")
 
@@ -30,7 +30,7 @@ async def _static_binary(request: Request) -> ReadResourceResult:
 
 
 async def _watched(request: Request) -> ReadResourceResult:
-    return _text(WATCHED, "text/plain", f"Edition {request.world.edition}.")
+    return _text(WATCHED, "text/plain", f"Edition {request.world.state.edition}.")
 
 
 async def _asking(request: Request) -> ReadResourceResult:

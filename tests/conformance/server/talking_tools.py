@@ -7,7 +7,6 @@ from mcp_types import CallToolResult, LoggingLevel
 
 from tests.conformance.server.content import text
 from tests.conformance.server.offer import Request, ToolOffer, result, tool
-from tests.conformance.server.resources import WATCHED
 from tests.conformance.server.world import session_of
 
 STEP = 0.05
@@ -69,7 +68,7 @@ async def _change_resources(request: Request) -> CallToolResult:
 
 
 async def _update(request: Request) -> CallToolResult:
-    await request.world.update(WATCHED)
+    await request.world.write()
     return result(text("The watched resource was written."))
 
 

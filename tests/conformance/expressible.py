@@ -1,0 +1,33 @@
+"""What cannot pass behind the shim, and why: what the upstream's era has no words for.
+
+This is no list of expected failures. A scenario stands here only where the shim could pass it by making up what the
+upstream never said, and the tests want it to fail as long as it stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.conformance.server.eras import Era
+from tests.conformance.suite import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why scenarios of a revision cannot pass in front of upstreams that speak these eras alone."""
+
+    revision: Revision
+    eras: tuple[Era, ...]
+    scenarios: tuple[str, ...]
+    words: str
+
+
+REASONS: tuple[Reason, ...] = ()
+
+
+def why_not(revision: Revision, era: Era, scenario: str) -> int | None:
+    """The number of the reason, counted from 1; None for what has to pass."""
+    for number, reason in enumerate(REASONS, 1):
+        if reason.revision == revision and era in reason.eras and scenario in reason.scenarios:
+            return number
+    return None
