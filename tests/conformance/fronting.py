@@ -34,7 +34,11 @@ COMBINATIONS = tuple(
 )
 
 
-def argv(combination: Combination) -> list[str]:
+PAGE = 3
+"""Entries of a page of the server behind the shim, which reads all pages. The suite itself looks at the first alone."""
+
+
+def argv(combination: Combination, *more: str) -> list[str]:
     """The command that starts the server. It needs the checkout as its working directory."""
     return [
         sys.executable,
@@ -44,14 +48,15 @@ def argv(combination: Combination) -> list[str]:
         combination.era,
         "--transport",
         combination.transport,
+        *more,
     ]
 
 
 @asynccontextmanager
-async def directly(era: Era) -> AsyncIterator[str]:
+async def directly(era: Era, *more: str) -> AsyncIterator[str]:
     """The server over HTTP: its URL."""
     process = await asyncio.create_subprocess_exec(
-        *argv(Combination(era, "http")), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        *argv(Combination(era, "http"), *more), stdout=asyncio.subprocess.PIPE, cwd=ROOT
     )
     try:
         assert process.stdout is not None
@@ -84,11 +89,15 @@ grants:
 @asynccontextmanager
 async def fronted(combination: Combination, folder: Path) -> AsyncIterator[str]:
     """The shim in front of the server: the shim's URL."""
+    pages = ("--page", str(PAGE))
     if combination.transport == "stdio":
-        command = [*argv(combination), "--state", str(folder / "state.json")]
+        command = argv(combination, *pages, "--state", str(folder / "state.json"))
         where = f"command: {json.dumps(command)}\n    cwd: {ROOT}"
         async with serving(write_config(folder, configuration(where))) as shim:
             yield shim.url
         return
-    async with directly(combination.era) as url, serving(write_config(folder, configuration(f"url: {url}"))) as shim:
+    async with (
+        directly(combination.era, *pages) as url,
+        serving(write_config(folder, configuration(f"url: {url}"))) as shim,
+    ):
         yield shim.url

@@ -20,8 +20,8 @@ from tests.conformance.server.eras import Era, OneEraOverHttp, only_modern
 from tests.conformance.server.world import World
 
 
-async def over_http(world: World, era: Era) -> None:
-    server = build(world)
+async def over_http(world: World, page: int, era: Era) -> None:
+    server = build(world, page)
     listener = socket.create_server(("127.0.0.1", 0))
     app: ASGIApp = server.streamable_http_app()
     if era != "both":
@@ -32,8 +32,8 @@ async def over_http(world: World, era: Era) -> None:
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
-async def over_stdio(world: World, era: Era) -> None:
-    server = build(world)
+async def over_stdio(world: World, page: int, era: Era) -> None:
+    server = build(world, page)
     async with stdio_server() as (read, write), anyio.create_task_group() as group:
         group.start_soon(world.follow)
         if era == "legacy":
@@ -51,10 +51,11 @@ def main() -> None:
     parser.add_argument("--era", choices=("legacy", "modern", "both"), default="both")
     parser.add_argument("--transport", choices=("http", "stdio"), default="stdio")
     parser.add_argument("--state", type=Path, help="a file that the processes of one server share")
+    parser.add_argument("--page", type=int, default=1000, help="how many entries of a list come at once")
     given = parser.parse_args()
     warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
     logging.basicConfig(level=logging.ERROR)
-    anyio.run(over_http if given.transport == "http" else over_stdio, World(given.state), given.era)
+    anyio.run(over_http if given.transport == "http" else over_stdio, World(given.state), given.page, given.era)
 
 
 main()

@@ -44,8 +44,6 @@ from tests.conformance.server.world import Context, World, session_of
 
 NAME = "reference"
 RESOURCE_NOT_FOUND_LEGACY = -32002
-PAGE = 3
-"""Entries of a page, except for tools: the suite looks for its tools on the first page alone."""
 
 Item = TypeVar("Item")
 
@@ -63,13 +61,13 @@ class Reference(Server[dict[str, Any]]):
         return super().create_initialization_options(changing, experimental_capabilities, extensions)
 
 
-def paged(items: Sequence[Item], params: PaginatedRequestParams | None) -> tuple[list[Item], str | None]:
+def paged(items: Sequence[Item], params: PaginatedRequestParams | None, size: int) -> tuple[list[Item], str | None]:
     """One page, and the cursor of the next."""
     cursor = params.cursor if params is not None else None
     if cursor is not None and not cursor.isdecimal():
         raise MCPError(INVALID_PARAMS, "Invalid cursor")
     start = int(cursor or 0)
-    end = start + PAGE
+    end = start + size
     return list(items[start:end]), str(end) if end < len(items) else None
 
 
@@ -77,8 +75,8 @@ def named(offers: Sequence[Offer[Any, Any]], name: Callable[[Any], str], wanted:
     return next((offer for offer in offers if name(offer.definition) == wanted), None)
 
 
-def build(world: World) -> Reference:
-    """A server of this world."""
+def build(world: World, page: int) -> Reference:
+    """A server of this world, whose lists come in pages of so many."""
 
     def tools() -> tuple[ToolOffer, ...]:
         more = (talking_tools.MORE,) if world.state.tools else ()
@@ -91,7 +89,8 @@ def build(world: World) -> Reference:
         return resources.RESOURCES + ((resources.MORE,) if world.state.resources else ())
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[offer.definition for offer in tools()])
+        some, cursor = paged(tools(), params, page)
+        return ListToolsResult(tools=[offer.definition for offer in some], next_cursor=cursor)
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         offer = named(tools(), lambda tool: str(tool.name), params.name)
@@ -106,8 +105,8 @@ def build(world: World) -> Reference:
         return result
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
-        page, cursor = paged(all_prompts(), params)
-        return ListPromptsResult(prompts=[offer.definition for offer in page], next_cursor=cursor)
+        some, cursor = paged(all_prompts(), params, page)
+        return ListPromptsResult(prompts=[offer.definition for offer in some], next_cursor=cursor)
 
     async def get_prompt(ctx: Context, params: GetPromptRequestParams) -> GetPromptResult | InputRequiredResult:
         offer = named(all_prompts(), lambda prompt: str(prompt.name), params.name)
@@ -122,12 +121,12 @@ def build(world: World) -> Reference:
         return result
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
-        page, cursor = paged(all_resources(), params)
-        return ListResourcesResult(resources=[offer.definition for offer in page], next_cursor=cursor)
+        some, cursor = paged(all_resources(), params, page)
+        return ListResourcesResult(resources=[offer.definition for offer in some], next_cursor=cursor)
 
     async def list_templates(ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-        page, cursor = paged(resources.TEMPLATES, params)
-        return ListResourceTemplatesResult(resource_templates=page, next_cursor=cursor)
+        some, cursor = paged(resources.TEMPLATES, params, page)
+        return ListResourceTemplatesResult(resource_templates=some, next_cursor=cursor)
 
     async def read(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult | InputRequiredResult:
         uri = params.uri

@@ -35,7 +35,7 @@ async def _watched(request: Request) -> ReadResourceResult:
 
 async def _asking(request: Request) -> ReadResourceResult:
     answers = await request.asking.ask({"reader": form("Who reads this?", {"name": {"type": "string"}}, ["name"])})
-    return _text("test://asking-resource", "text/plain", f"Read by {said(answers['reader'])}")
+    return _text("test://visitors-book", "text/plain", f"Read by {said(answers['reader'])}")
 
 
 async def _made(request: Request) -> ReadResourceResult:
@@ -53,7 +53,7 @@ RESOURCES: tuple[ResourceOffer, ...] = (
     Offer(_resource("test://static-text", "Text that never changes.", "text/plain"), _static_text),
     Offer(_resource("test://static-binary", "An image that never changes.", "image/png"), _static_binary),
     Offer(_resource(WATCHED, "Text that changes when a tool writes it.", "text/plain"), _watched),
-    Offer(_resource("test://asking-resource", "Text that asks for its reader.", "text/plain"), _asking),
+    Offer(_resource("test://visitors-book", "Text that asks who reads it.", "text/plain"), _asking),
 )
 MORE: ResourceOffer = Offer(
     _resource("test://dynamic-resource", "Is there after every other change of the list.", "text/plain"), _watched
