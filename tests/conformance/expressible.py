@@ -19,10 +19,21 @@ class Reason:
     revision: Revision
     eras: tuple[Era, ...]
     scenarios: tuple[str, ...]
+    checks: tuple[str, ...]
+    """What fails there, and nothing else may."""
     words: str
 
 
-REASONS: tuple[Reason, ...] = ()
+REASONS: tuple[Reason, ...] = (
+    Reason(
+        "2026-07-28",
+        ("legacy",),
+        ("server-stateless",),
+        ("sep-2575-server-rejects-undeclared-capability", "sep-2575-missing-capability-http-400"),
+        "A legacy server has no error that says which capability a client lacks (-32021). Its tool says so in words, "
+        "and those are what the client gets.",
+    ),
+)
 
 
 def why_not(revision: Revision, era: Era, scenario: str) -> int | None:

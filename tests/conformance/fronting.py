@@ -82,7 +82,7 @@ identities:
 grants:
   - name: everything
     to: [guest]
-    allow: ["reference/*"]
+    allow: ["reference/*", "prompt:reference/*", "resource:reference/**"]
 """
 
 

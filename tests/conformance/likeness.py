@@ -21,7 +21,7 @@ OWN = frozenset(
 """Members that the shim answers for itself."""
 COMES_AND_GOES = re.compile(r"test_dynamic_\w+|test://dynamic-resource")
 
-_COUNTS = frozenset(("toolCount", "promptCount", "resourceCount", "messagesValidated"))
+_COUNTS = frozenset(("toolCount", "promptCount", "resourceCount", "messagesValidated", "errorResponsesObserved"))
 """What is counted while lists grow and shrink, and while notices come when they come."""
 
 _OWN_META = ("io.modelcontextprotocol/", "io.github.mcp-shim/")
@@ -46,6 +46,9 @@ def unlike(direct: Verdict, fronted: Verdict) -> tuple[str, ...]:
 def neutral(value: Json) -> Json:
     """A value without what may differ; lists in an order of their own."""
     if isinstance(value, dict):
+        if isinstance(value.get("code"), int) and "message" in value:
+            # What the shim refuses for itself it refuses in its own words.
+            return {"code": value["code"]}
         return {key: neutral(item) for key, item in sorted(value.items()) if not _left_out(key, item)}
     if isinstance(value, list):
         items = [neutral(item) for item in value if not _passing(item)]

@@ -18,6 +18,8 @@ class Sight:
 
     scenario: str
     complaints: tuple[str, ...]
+    failed: frozenset[str]
+    """The ids of the checks that failed or warned."""
 
     @property
     def passed(self) -> bool:
@@ -40,5 +42,5 @@ async def seen_through(
     sights = []
     for scenario, verdict in found.items():
         complaints = verdict.complaints or unlike(direct[scenario], verdict)
-        sights.append(Sight(scenario, complaints))
+        sights.append(Sight(scenario, complaints, verdict.failed))
     return tuple(sights)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from shim.model import JsonObject
 from tests.conformance.likeness import neutral
+from tests.conformance.server.resources import TEMPLATE
 from tests.promises.wire import Era, HttpPeer
 
 
@@ -28,6 +29,10 @@ def call(tool: str, **arguments: object) -> Step:
     return Step("tools/call", {"name": tool, "arguments": arguments, "_meta": meta})
 
 
+def _completion(ref: JsonObject, argument: str, value: str) -> JsonObject:
+    return {"ref": ref, "argument": {"name": argument, "value": value}}
+
+
 TOOLS: tuple[Step, ...] = (
     Step("tools/list", {}),
     call("test_simple_text"),
@@ -42,6 +47,27 @@ TOOLS: tuple[Step, ...] = (
     call("test_tool_with_progress"),
     call("test_missing_capability"),
     call("no_such_tool"),
+)
+PROMPTS: tuple[Step, ...] = (
+    Step("prompts/list", {}),
+    Step("prompts/get", {"name": "test_simple_prompt"}),
+    Step("prompts/get", {"name": "test_prompt_with_arguments", "arguments": {"arg1": "one", "arg2": "\u00e9"}}),
+    Step("prompts/get", {"name": "test_prompt_with_embedded_resource", "arguments": {"resourceUri": "test://x"}}),
+    Step("prompts/get", {"name": "test_prompt_with_image"}),
+    Step("prompts/get", {"name": "no_such_prompt"}),
+    Step(
+        "completion/complete", _completion({"type": "ref/prompt", "name": "test_prompt_with_arguments"}, "arg1", "pa")
+    ),
+    Step("completion/complete", _completion({"type": "ref/resource", "uri": TEMPLATE}, "id", "12")),
+)
+RESOURCES: tuple[Step, ...] = (
+    Step("resources/list", {}),
+    Step("resources/templates/list", {}),
+    Step("resources/read", {"uri": "test://static-text"}),
+    Step("resources/read", {"uri": "test://static-binary"}),
+    Step("resources/read", {"uri": "test://watched-resource"}),
+    Step("resources/read", {"uri": "test://template/7/data"}),
+    Step("resources/read", {"uri": "test://no-such-resource"}),
 )
 LOGGING: tuple[Step, ...] = (call("test_tool_with_logging"), call("test_logging_tool"))
 
@@ -59,4 +85,4 @@ async def held(peer: HttpPeer, steps: Sequence[Step]) -> list[tuple[str, str]]:
 
 def steps_of(era: Era) -> tuple[Step, ...]:
     """What is asked in an era."""
-    return TOOLS + LOGGING
+    return TOOLS + PROMPTS + RESOURCES + LOGGING

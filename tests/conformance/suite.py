@@ -56,6 +56,11 @@ class Verdict:
         return bool(self.checks) and not self.complaints
 
     @property
+    def failed(self) -> frozenset[str]:
+        """The ids of the checks that failed or warned."""
+        return frozenset(check.id for check in self.checks if check.status in _BAD)
+
+    @property
     def complaints(self) -> tuple[str, ...]:
         if not self.checks:
             return ("the scenario gave no result",)
