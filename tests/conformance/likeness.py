@@ -28,8 +28,11 @@ _OWN_META = ("io.modelcontextprotocol/", "io.github.mcp-shim/")
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 
 
-def unlike(direct: Verdict, fronted: Verdict) -> tuple[str, ...]:
-    """What the checks of a scenario say differently, one line each."""
+def unlike(direct: Verdict, fronted: Verdict, *, nameless: bool = False) -> tuple[str, ...]:
+    """What the checks of a scenario say differently, one line each.
+
+    `nameless`: the upstream asks in the legacy era, whose questions have no names, so the shim gives them some.
+    """
     there, here = list(direct.checks), list(fronted.checks)
     if [(check.id, check.name) for check in there] != [(check.id, check.name) for check in here]:
         gone = {check.id for check in there} ^ {check.id for check in here}
@@ -38,7 +41,7 @@ def unlike(direct: Verdict, fronted: Verdict) -> tuple[str, ...]:
     for was, now in zip(there, here, strict=True):
         if (was.status, was.message) != (now.status, now.message):
             lines.append(f"{was.id}: directly {was}, through the shim {now}")
-        elif neutral(was.details) != neutral(now.details):
+        elif _seen(was.details, nameless) != _seen(now.details, nameless):
             lines.append(f"{was.id}: directly {_text(was.details)}, through the shim {_text(now.details)}")
     return tuple(lines)
 
@@ -54,6 +57,19 @@ def neutral(value: Json) -> Json:
         items = [neutral(item) for item in value if not _passing(item)]
         return sorted(items, key=_text) if all(_named(item) for item in value) else items
     return _said(value) if isinstance(value, str) else value
+
+
+def _seen(details: Json, nameless: bool) -> str:
+    return _text(_unnamed(details) if nameless else details)
+
+
+def _unnamed(value: Json) -> Json:
+    """A value whose questions are a list in an order of its own."""
+    if isinstance(value, dict):
+        asked = value.get("inputRequests")
+        named = {key: _unnamed(item) for key, item in value.items()}
+        return {**named, "inputRequests": sorted(map(_text, asked.values()))} if isinstance(asked, dict) else named
+    return [_unnamed(item) for item in value] if isinstance(value, list) else value
 
 
 def _left_out(key: str, item: Json) -> bool:

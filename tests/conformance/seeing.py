@@ -41,6 +41,6 @@ async def seen_through(
             found = await run(url, revision, again)
     sights = []
     for scenario, verdict in found.items():
-        complaints = verdict.complaints or unlike(direct[scenario], verdict)
+        complaints = verdict.complaints or unlike(direct[scenario], verdict, nameless=combination.era == "legacy")
         sights.append(Sight(scenario, complaints, verdict.failed))
     return tuple(sights)
