@@ -83,6 +83,7 @@ grants:
   - name: everything
     to: [guest]
     allow: ["reference/*", "prompt:reference/*", "resource:reference/**"]
+    allow_from_upstream: [elicitation, sampling, roots]
 """
 
 

@@ -16,7 +16,17 @@ from tests.conformance.suite import Verdict
 MADE_UP = frozenset(("sessionId", "sessionIdSent", "requestState", "subscriptionId", "serverUrl", "timestamp", "trace"))
 """Members that no two runs have alike."""
 OWN = frozenset(
-    ("capabilities", "instructions", "serverInfo", "ttlMs", "cacheScope", "nextCursor", "supportedVersions")
+    (
+        "capabilities",
+        "discoverCapabilities",
+        "instructions",
+        "serverInfo",
+        "ttlMs",
+        "cacheScope",
+        "nextCursor",
+        "supportedVersions",
+        "event",
+    )
 )
 """Members that the shim answers for itself."""
 COMES_AND_GOES = re.compile(r"test_dynamic_\w+|test://dynamic-resource")
