@@ -16,7 +16,7 @@ from shim.generation import Current, Sender
 from shim.methods import Method
 from shim.model import Answer, JsonObject, Listener
 from shim.server.closing import Closing
-from shim.server.holding import Check, Holding, is_resumed
+from shim.server.holding import Check, Holding, inputs_of
 from shim.server.message import Message
 from shim.server.notices import LEVELS
 from shim.server.request import Request
@@ -97,15 +97,18 @@ class Face:
         `check` as in `Gateway.call`. Raises ProtocolError. Cancelling cancels the call.
         """
         gateway, caller, params = request.gateway, request.caller, request.message.params
-        if method.name in INPUT_REQUIRED_METHODS and is_resumed(params):
+        if method.name not in INPUT_REQUIRED_METHODS:
+            return await gateway.call(caller, method, params, listener, check)
+        if params.get("requestState") is not None:
             return await self.holding.resume(caller, method.name, params, listener, check)
-        if method.name not in INPUT_REQUIRED_METHODS or not gateway.may_be_asked(caller):
+        given = inputs_of(params)
+        if not gateway.may_be_asked(caller):
             return await gateway.call(caller, method, params, listener, check)
 
         async def run(held: Listener, seen: Check) -> Answer:
             return await gateway.call(caller, method, params, held, seen)
 
-        return await self.holding.begin(caller, method.name, params, listener, check, run)
+        return await self.holding.begin(caller, method.name, params, listener, check, run, given)
 
     def modern_list(self, method: str, listing: Listing) -> JsonObject:
         """A list as the modern result of its method."""

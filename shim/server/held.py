@@ -54,12 +54,15 @@ class _Asked:
 class Held:
     """One call and its questions: a `Listener` that passes on to whichever request of the client is open."""
 
-    def __init__(self, holder: Holder, id_: str, identity: str, scopes: frozenset[str], request: str) -> None:
+    def __init__(
+        self, holder: Holder, id_: str, identity: str, scopes: frozenset[str], request: str, given: JsonObject
+    ) -> None:
         self._holder = holder
         self.id = id_
         self.identity = identity
         self.scopes = scopes
         self.request = request
+        self._given = dict(given)
         self.round = 0
         self.is_kept = False
         self.target: Offered | None = None
@@ -87,6 +90,9 @@ class Held:
             raise Unanswered("the client did not come back")
         if self.round >= _ROUNDS:
             raise Unanswered("the client was asked too often in this call")
+        if question.key in self._given:
+            # Once: who asks again under the same name does not take it.
+            return Response(self._given.pop(question.key))
         self._holder.keep(self)
         loop = asyncio.get_running_loop()
         key = self._key(question)

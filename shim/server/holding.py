@@ -87,13 +87,23 @@ class Holding:
             scope.cancel()
 
     async def begin(
-        self, caller: Caller, method: str, params: JsonObject, listener: Listener, check: Check | None, run: Run
+        self,
+        caller: Caller,
+        method: str,
+        params: JsonObject,
+        listener: Listener,
+        check: Check | None,
+        run: Run,
+        given: JsonObject,
     ) -> Answer:
-        """Make a call that may be held: its answer, or the first questions. Cancelling cancels the call."""
+        """Make a call that may be held: its answer, or the first questions. Cancelling cancels the call.
+
+        `given` are answers that came with it, by the names of the questions: those are not put to the client again.
+        """
         if self._group is None:
             raise RuntimeError("not running")
         identity = caller.identity.name
-        held = Held(self, self._random(16).hex(), identity, _scopes(caller), request_digest(method, params))
+        held = Held(self, self._random(16).hex(), identity, _scopes(caller), request_digest(method, params), given)
 
         def seen(target: Offered) -> None:
             held.target = target
@@ -108,9 +118,9 @@ class Holding:
         self, caller: Caller, method: str, params: JsonObject, listener: Listener, check: Check | None
     ) -> Answer:
         """Take up the call that a request with answers belongs to. Raises ProtocolError; then nothing was run."""
-        state, inputs = params.get("requestState"), _inputs(params.get("inputResponses"))
+        state, inputs = params.get("requestState"), inputs_of(params)
         if not isinstance(state, str):
-            raise ProtocolError(INVALID_PARAMS, "Invalid params: answers need the requestState that came with them")
+            raise ProtocolError(INVALID_PARAMS, "Invalid params: requestState must be a string")
         identity = caller.identity.name
         ticket = self._sealer.open(state, identity, request_digest(method, params))
         held = self._held.get(ticket.call)
@@ -168,12 +178,9 @@ def _scopes(caller: Caller) -> frozenset[str]:
     return caller.credential.scopes or frozenset()
 
 
-def is_resumed(params: JsonObject) -> bool:
-    """Whether a request answers questions, and so belongs to a call that has begun."""
-    return params.get("requestState") is not None or params.get("inputResponses") is not None
-
-
-def _inputs(inputs: Json) -> JsonObject:
+def inputs_of(params: JsonObject) -> JsonObject:
+    """The answers that a request brings. Raises ProtocolError for what is none."""
+    inputs: Json = params.get("inputResponses")
     if inputs is None:
         return {}
     if not isinstance(inputs, dict) or not all(isinstance(value, dict) for value in inputs.values()):

@@ -15,6 +15,7 @@ from mcp_types import (
     CLIENT_INFO_META_KEY,
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    LOG_LEVEL_META_KEY,
     METHOD_NOT_FOUND,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -206,14 +207,15 @@ class SdkMiddleware:
                         beside.start,
                         request.deliver,
                         token=message.meta.get(PROGRESS_TOKEN),
-                        level=level,
+                        level=level if request.ask is None else level or LEVELS[0],
                         ask=request.ask,
                         aside=request.aside,
                     )
                     if request.ask is None:
                         answer = await self._face.call(request, MODERN_METHODS[method], notices)
                     else:
-                        answer = await request.gateway.call(caller, METHODS[method], message.params, notices)
+                        params = _at_level(level, message)
+                        answer = await request.gateway.call(caller, METHODS[method], params, notices)
                     with anyio.move_on_after(DELIVERY_SECONDS):
                         await notices.close()
                 finally:
@@ -226,6 +228,13 @@ class SdkMiddleware:
             step_up.scopes, step_up.error = answer.scopes, fault
             raise _sdk.error(encodable(fault) if caller.transport == "http" else fault)
         return answer.result
+
+
+def _at_level(level: str | None, message: Message) -> JsonObject:
+    """A legacy client's params with the level that its session was set to, as a modern client would have said it."""
+    if level is None:
+        return message.params
+    return {**message.params, "_meta": {**message.meta, LOG_LEVEL_META_KEY: level}}
 
 
 def _request(context: _sdk.Context, caller: Caller, origin: Origin, session: Session | None = None) -> Request:

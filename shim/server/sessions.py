@@ -18,7 +18,6 @@ from shim.errors import ProtocolError
 from shim.generation import Current
 from shim.model import Client, Identity, JsonObject
 from shim.server import _sdk
-from shim.server.notices import LEVELS
 from shim.server.outbox import Outbox
 from shim.server.watched import Watched
 from shim.views import Digests
@@ -46,7 +45,8 @@ class Session:
     client: Client | None
     seen: Digests | None
     capabilities: JsonObject
-    level: str = LEVELS[0]
+    level: str | None = None
+    """The least severity of log messages that its client wants; None: it did not say."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     outbox: Outbox = field(default_factory=Outbox)
     watched: Watched = field(default_factory=Watched)
@@ -106,7 +106,7 @@ class Sessions:
         seen = self._current.seen_as(identity)
         session = self._open.get(connection)
         if session is not None:
-            session.client, session.seen, session.level = client, seen, LEVELS[0]
+            session.client, session.seen, session.level = client, seen, None
             session.capabilities = declared
             return session
         session = Session(connection, identity, client, seen, declared)

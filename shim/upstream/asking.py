@@ -38,7 +38,8 @@ def callers(
     apart = () if call.method == UPDATE else _ROUNDS
     sent = {key: value for key, value in params.items() if key != "_meta" and key not in apart}
     level, extensions = _level(call, meta), of_client(call.caller)
-    kept |= dialect.meta(level, {**capabilities, "extensions": extensions} if extensions else capabilities)
+    # Who could say so and did not hears whatever comes.
+    kept |= dialect.meta(level or LEVELS[0], {**capabilities, "extensions": extensions} if extensions else capabilities)
     if kept:
         sent["_meta"] = kept
     return Ask(
@@ -66,7 +67,10 @@ def _ours(key: str) -> bool:
 
 
 def _level(call: Call, meta: JsonObject) -> str | None:
-    """The least severity of messages the caller wants: a modern one hears nothing unless it says so in the call."""
+    """The least severity of messages the caller wants: a modern one hears nothing unless it says so in the call.
+
+    The face of a legacy client has put there what its session wants.
+    """
     level = meta.get(LOG_LEVEL_META_KEY)
     if level in LEVELS:
         return str(level)

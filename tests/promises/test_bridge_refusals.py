@@ -100,7 +100,7 @@ async def test_only_the_same_request_of_the_same_identity_goes_on(upstream: str,
             (await call(peer, upstream, "form", "another", **sealed), "another request"),
             (await call(peer, upstream, "twice", who, **sealed), "another request"),
             (await call(peer, upstream, "form", who, **tampered), "not one that this server gave"),
-            (await call(peer, upstream, "form", who, inputResponses=yes(first)), "need the requestState"),
+            (await call(peer, upstream, "form", who, requestState=7, inputResponses=yes(first)), "must be a string"),
             (await call(peer, upstream, "form", who, **{**sealed, "inputResponses": 7}), "object of objects"),
         ]
         hidden = await call(peer, "nothing", "form", who, **sealed)

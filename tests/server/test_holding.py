@@ -10,7 +10,7 @@ import pytest
 
 from shim.errors import ProtocolError, Unanswered
 from shim.model import Answer, Caller, Credential, Identity, JsonObject, Listener, Question, Response
-from shim.server.holding import Holding, is_resumed
+from shim.server.holding import Holding
 
 CALL: JsonObject = {"name": "tool", "arguments": {"a": 1}}
 
@@ -69,9 +69,15 @@ def asked(answer: Answer) -> dict[str, str]:
 
 
 async def begin(
-    holding: Holding, run: Callable[[Listener], Awaitable[Answer]], who: str = "alice", listener: Quiet | None = None
+    holding: Holding,
+    run: Callable[[Listener], Awaitable[Answer]],
+    who: str = "alice",
+    listener: Quiet | None = None,
+    given: JsonObject | None = None,
 ) -> Answer:
-    return await holding.begin(caller(who), "tools/call", CALL, listener or Quiet(), None, lambda held, _: run(held))
+    return await holding.begin(
+        caller(who), "tools/call", CALL, listener or Quiet(), None, lambda held, _: run(held), given or {}
+    )
 
 
 async def retry(
@@ -133,8 +139,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"arguments": {"a": 2}}, "another request"),
     ({"name": "other"}, "another request"),
     ({"method": "prompts/get"}, "another request"),
-    ({"state": None}, "need the requestState"),
-    ({"state": 7}, "need the requestState"),
+    ({"state": None}, "must be a string"),
+    ({"state": 7}, "must be a string"),
     ({"state": "made-up"}, "not one that this server gave"),
     ({"state": ""}, "not one that this server gave"),
     ({"state": "x" * 5000}, "not one that this server gave"),
@@ -175,7 +181,7 @@ async def test_a_token_of_fewer_scopes_than_the_one_that_began_does_not_get_the_
 
     holding = Holding()
     async with holding.running():
-        begun = holding.begin(scoped("read", "write"), "tools/call", CALL, Quiet(), None, lambda held, _: run(held))
+        begun = holding.begin(scoped("read", "write"), "tools/call", CALL, Quiet(), None, lambda held, _: run(held), {})
         sent = {**CALL, "requestState": state(await begun), "inputResponses": yes(k="v")}
         with pytest.raises(ProtocolError, match="access token of more scopes"):
             await holding.resume(scoped("read"), "tools/call", sent, Quiet(), None)
@@ -350,14 +356,15 @@ async def test_stopping_ends_every_call_that_waits() -> None:
     assert ended == ["ended"] * 3
 
 
-@pytest.mark.parametrize(
-    ("params", "resumed"),
-    [
-        (CALL, False),
-        ({**CALL, "requestState": None, "inputResponses": None}, False),
-        ({**CALL, "requestState": "s"}, True),
-        ({**CALL, "inputResponses": {}}, True),
-    ],
-)
-def test_what_answers_questions_never_begins_a_call(params: JsonObject, resumed: bool) -> None:
-    assert is_resumed(params) is resumed
+async def test_answers_that_come_with_a_call_are_used_once_for_questions_of_their_names() -> None:
+    async def run(held: Listener) -> Answer:
+        first = await held.ask(form("first", key="k"))
+        again, unnamed = await asyncio.gather(held.ask(form("again", key="k")), held.ask(form("unnamed")))
+        return Answer({"text": [first.result, again.result, unnamed.result]})
+
+    holding = Holding()
+    async with holding.running():
+        one = await begin(holding, run, given={**yes(k="1"), **yes(other="x")})
+        assert asked(one) == {"k": "again", "question-1": "unnamed"}
+        done = await retry(holding, state(one), yes(k="2", **{"question-1": "3"}))
+    assert [answer["content"]["v"] for answer in text(done)] == ["1", "2", "3"]
