@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from mcp.shared.inbound import find_invalid_x_mcp_header, mcp_param_headers, x_mcp_header_map
 from mcp_types import (
@@ -23,6 +24,7 @@ from shim.upstream import asking
 from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import LEVELS, Ask
 from shim.upstream.handing import Handed
+from shim.upstream.inbox import ACKNOWLEDGED
 from shim.upstream.session import Me, Peer, Session
 
 _HEADER_MAPS = 4096
@@ -81,7 +83,13 @@ class Modern:
     async def follow(self, limit: int, pauses: Backoff, changed: Callable[[], None], /) -> bool:
         """Listen for changes; over a new stream whenever the old one ends. Returns when the upstream has none."""
         wanted: JsonObject = {"notifications": {f"{kind}ListChanged": True for kind in self._peer.tells}}
-        ask = asking.own("subscriptions/listen", wanted, self, _LISTENING, limit)
+
+        def heard(method: str, _params: JsonObject) -> None:
+            if method == ACKNOWLEDGED:
+                # What changed between the last reading and now was told to nobody.
+                changed()
+
+        ask = replace(asking.own("subscriptions/listen", wanted, self, _LISTENING, limit), heard=heard)
         time = asyncio.get_running_loop().time
         while True:
             began = time()
@@ -92,7 +100,7 @@ class Modern:
             if reply is not None and reply.error is not None:
                 return False
             await asyncio.sleep(pauses.after(time() - began))
-            # What changed while nobody listened, or that the upstream is gone, shows in another reading.
+            # That the upstream is gone shows in another reading.
             changed()
 
 

@@ -96,7 +96,10 @@ async def test_a_call_before_the_handshake_is_refused() -> None:
 
 
 async def test_progress_and_log_messages_come_before_the_answer() -> None:
+    wished: list[object] = []
+
     async def chatty(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        wished.append(params["_meta"]["io.modelcontextprotocol/logLevel"])
         await listener.progress({"progressToken": "theirs", "progress": 1, "extra": None})
         await listener.log({"level": "info", "data": {"n": None}})
         await listener.log({"level": "error", "data": "bad"})
@@ -118,6 +121,7 @@ async def test_progress_and_log_messages_come_before_the_answer() -> None:
         {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "error", "data": "bad"}},
         {"jsonrpc": "2.0", "id": 9, "result": {"content": []}},
     ]
+    assert wished == ["warning"], "the upstream is told, too"
 
 
 async def test_an_unknown_level_is_refused_and_recorded() -> None:
