@@ -41,9 +41,10 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "2026-07-28",
         ("legacy",),
-        ("input-required-result-basic-elicitation",),
-        ("sep-2322-elicitation-incomplete",),
-        "The scenario looks for a question by its name. Legacy questions have none, so the shim gives them one.",
+        ("input-required-result-basic-elicitation", "input-required-result-ignore-extra-params"),
+        ("sep-2322-elicitation-incomplete", "sep-2322-ignore-unexpected-params"),
+        "The scenario looks for a question by its name, or answers it by that before it was asked. Legacy questions "
+        "have no names, so the shim gives them one.",
     ),
 )
 
