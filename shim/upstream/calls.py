@@ -81,11 +81,8 @@ class Calls:
                     return Reply(dict(_NOTHING_TO_COMPLETE), None, 0)
                 ask = asking.callers(call, target, params, listener, self._block, opened.dialect, handed, capabilities)
                 await opened.dialect.prepare(ask)
-                asker = Asker(self._name, call, capabilities, listener, self._block.answer_within, self._around)
-                if call.method == GET:
-                    reply = await OfTask(asker, opened.session, ask).state()
-                elif capabilities:
-                    reply = await self._asked(asker, opened, ask)
+                if capabilities or call.method == GET:
+                    reply = await self._asked(call, listener, opened, ask, capabilities)
                 else:
                     reply = self._unasked(await opened.session.request(ask), call)
         except Busy:
@@ -137,8 +134,11 @@ class Calls:
         """End each session with its last call, and return when there is none left."""
         await self._pool.end()
 
-    async def _asked(self, asker: Asker, opened: Opened, ask: Ask) -> Reply:
-        """A call whose client may be asked meanwhile."""
+    async def _asked(self, call: Call, listener: Listener, opened: Opened, ask: Ask, capabilities: JsonObject) -> Reply:
+        """A call whose client may be asked meanwhile, or a look at a task that may ask."""
+        asker = Asker(self._name, call, capabilities, listener, self._block.answer_within, self._around)
+        if call.method == GET:
+            return await OfTask(asker, opened.session, ask).state()
         async with Questions(asker) as open_questions:
             rounds = Rounds(asker, opened.peer.era, opened.session.inbox)
             return await rounds.run(opened.session.request, replace(ask, asked=open_questions))
