@@ -375,6 +375,18 @@ async def test_a_change_of_tools_is_heard_over_a_subscription() -> None:
         assert len(web.asked("tools/list")) <= 3
 
 
+async def test_a_change_that_came_before_the_subscription_began_is_read() -> None:
+    async with serving("modern") as web:
+
+        def begins_late(request: Request) -> None:
+            web.definitions.append({"name": "new", "inputSchema": {}})
+            web.on_subscriptions_listen(request)
+
+        web.extra["subscriptions/listen"] = begins_late
+        async with running({"web": http(web.url)}) as run:
+            await run.until(lambda: "new" in [tool["name"] for tool in run.offer("web").tools])
+
+
 async def test_a_change_of_tools_is_heard_on_a_legacy_get_stream() -> None:
     async with serving("legacy") as web, running({"web": http(web.url)}) as run:
         web.definitions.append({"name": "new", "inputSchema": {}})
