@@ -40,6 +40,8 @@ class Subscribing:
     async def subscribe(self, call: Call, target: Offered, subscriber: Subscriber) -> Reply:
         """One `resources/subscribe` for a recorded intent: the upstream's answer, once it is heard. Raises Refusals."""
         await self._condition.ready()
+        if self._ended:
+            raise self._gone()
         want = Want(call.caller, target.name, subscriber)
         self._wants.add(want)
         try:
@@ -100,7 +102,10 @@ class Subscribing:
                     await asyncio.sleep(min(_LONGEST_PAUSE, pauses.after(time() - began)))
         finally:
             del self._hearings[owner]
-            hearing.fail(unavailable(self._name, "it is configured no more, or the shim is stopping"))
+            hearing.fail(self._gone())
             # Whose session hears a want may only be known once it is known which era the upstream speaks.
             for other in self._wants if not self._ended else ():
                 self._look(other)
+
+    def _gone(self) -> Refusal:
+        return unavailable(self._name, "it is configured no more, or the shim is stopping")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from shim.errors import UpstreamUnavailable
+from shim.model import Call, Caller, Credential, Identity, Leased, Resource
+from shim.server.watched import Watched
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.supervisor import Upstreams
-from tests.upstream.support import Running, running, stdio, text
+from tests.upstream.support import LEGACY, Running, running, stdio, text
 from tests.upstream.test_ending import gone
 from tests.upstream.test_pool import pid_of
 from tests.upstream.web import Request, serving
@@ -60,6 +63,18 @@ async def test_who_began_before_still_reaches_what_is_gone_and_it_ends_again() -
         run.upstreams = before
         late = await pid_of(run, "alice")
         assert await gone([late]) == []
+
+
+async def test_who_subscribes_at_what_is_gone_is_told_so() -> None:
+    caller = Caller(Credential(Identity("alice"), "token"), "http", LEGACY)
+    began, uri = datetime(2026, 8, 1, tzinfo=UTC), "x:1"
+    call = Call("inv", caller, "run", "resources/subscribe", f"resource:odd/{uri}", "odd", {"uri": uri}, began, "p")
+    async with running({"odd": stdio()}) as run:
+        pid = await pid_of(run, "alice")
+        before = replace(run, {})
+        assert await gone([pid]) == []
+        with pytest.raises(UpstreamUnavailable, match="configured no more"):
+            await before.call(call, Resource("odd", uri, uri, {}, "d"), {"uri": uri}, Watched(), Leased())
 
 
 async def test_who_waits_for_a_first_attempt_does_not_wait_for_one_that_will_not_come() -> None:
