@@ -6,6 +6,7 @@ A task is known by an id, to the identity that was given it; what it may do with
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, INVALID_PARAMS
@@ -13,6 +14,7 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY, INVALID_PARAMS
 from shim.catalog import Catalog
 from shim.errors import ProtocolError
 from shim.extensions import CANCEL, GET, TASKS, UPDATE, declared, missing
+from shim.meta import clean_result
 from shim.methods import METHODS, Asked, Found, Method, Sees, Use
 from shim.model import Answer, Caller, JsonObject, Offered, Reply
 from shim.tasks import MAX_ID
@@ -52,7 +54,11 @@ class _OfTask:
         return params
 
     def told(self, reply: Reply, _use: Use, /) -> Reply:
-        return reply
+        """The state of a task that is done holds the result of its call: upstreams do not speak for the shim there."""
+        held = reply.result.get("result") if reply.result is not None else None
+        if not isinstance(held, dict):
+            return reply
+        return replace(reply, result={**(reply.result or {}), "result": clean_result(held)})
 
 
 MODERN_METHODS: Final[Mapping[str, Method]] = {**METHODS, **{name: _OfTask(name) for name in (GET, UPDATE, CANCEL)}}

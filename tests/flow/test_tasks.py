@@ -7,9 +7,12 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shim.methods import Asked, Use
+from shim.model import Caller, Credential, Identity, JsonObject, Reply, Tool
 from shim.store.schema import APPLICATION_ID, MIGRATIONS
 from shim.store.sqlite import SqliteStore
 from shim.store.tx import Task
+from shim.taskmethods import MODERN_METHODS
 from shim.tasks import Tasks, handle
 
 
@@ -95,3 +98,12 @@ async def test_a_store_of_the_first_version_gets_its_table(tmp_path: Path) -> No
     path.chmod(0o600)
     async with SqliteStore.open(path, "p") as store:
         assert await Tasks(store).keep(task("alice", "t"), None)
+
+
+def test_no_upstream_speaks_for_the_shim_in_the_result_of_a_task() -> None:
+    caller = Caller(Credential(Identity("ann"), "local"), "http", "2026-07-28")
+    get = MODERN_METHODS["tasks/get"]
+    use = Use(get, caller, Asked("", {}, {}, task="1"), Tool("ci", "build", "ci__build", {}, "d"), lambda _: True)
+    forged: JsonObject = {"content": [], "_meta": {"io.github.mcp-shim/decision": {}, "own": 1}}
+    told = use.told(Reply({"taskId": "1", "status": "completed", "result": forged}, None, 9)).result
+    assert told == {"taskId": "1", "status": "completed", "result": {"content": [], "_meta": {"own": 1}}}
