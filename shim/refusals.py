@@ -16,7 +16,12 @@ _log = logging.getLogger("shim.gateway")
 
 DECISION_META = f"{META_PREFIX}decision"
 
-_WHAT = {"prompts/get": "prompt", "resources/read": "resource", "completion/complete": "completion"}
+_WHAT = {
+    "prompts/get": "prompt",
+    "resources/read": "resource",
+    "resources/subscribe": "resource",
+    "completion/complete": "completion",
+}
 _SENTENCES = {
     Reason.NO_GRANT: "This {what} is not available to you.",
     Reason.DENIED_BY_GRANT: "Policy does not allow this call with these arguments.",
