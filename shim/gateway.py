@@ -24,7 +24,7 @@ from shim.invocations import Invocations
 from shim.methods import Method, Use
 from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Offered, Reason, Secrets
 from shim.policy.engine import Policy
-from shim.refusals import answered, broken, failed, left, refused
+from shim.refusals import UNRECORDED, answered, broken, failed, left, refused
 from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
 from shim.views import View, Views
@@ -115,8 +115,7 @@ class Gateway:
         else:
             answer, outcome = answered(reply, _since(started))
         if not await self._invocations.settle(call, outcome, leases.issued):
-            sentence = "it ran, but its outcome could not be recorded"
-            return refused(call, Decision("allow", Reason.RECORD_UNAVAILABLE, decision.grant), sentence)
+            return refused(call, Decision("allow", Reason.RECORD_UNAVAILABLE, decision.grant), UNRECORDED)
         return answer
 
     async def refuse(self, caller: Caller, method: str | None, error: ProtocolError) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 
-from shim.errors import REFUSED, Refusal
+from shim.errors import REFUSED, RecordUnavailable, Refusal
 from shim.meta import clean_result
 from shim.model import META_PREFIX, Answer, Call, Decision, JsonObject, Outcome, Reason, Reply, Status
 
 _log = logging.getLogger("shim.gateway")
 
 DECISION_META = f"{META_PREFIX}decision"
+
+UNRECORDED = "it ran, but its outcome could not be recorded"
 
 _WHAT = {
     "prompts/get": "prompt",
@@ -70,7 +72,9 @@ def failed(call: Call, decision: Decision, refusal: Refusal, duration_ms: float)
     if refusal.detail != str(refusal):
         _log.error("a call of %s failed. %s", call.caller.identity.name, refusal.detail)
     outcome = Outcome(Status.FAILED, duration_ms, error=f"{refusal.reason}: {refusal.detail}")
-    return refused(call, Decision("allow", refusal.reason, decision.grant), str(refusal)), outcome
+    # Why the store fails is nobody's business but that of whoever runs the shim: it names files.
+    sentence = UNRECORDED if isinstance(refusal, RecordUnavailable) else str(refusal)
+    return refused(call, Decision("allow", refusal.reason, decision.grant), sentence), outcome
 
 
 def left(duration_ms: float) -> Outcome:
