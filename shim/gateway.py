@@ -55,7 +55,7 @@ class Gateway:
         self._secrets = secrets
         self._tasks = tasks
         self._views = Views(catalog, policy)
-        self.hearing = Hearing(policy, invocations.begin)
+        self.hearing = Hearing(policy, invocations.would_be)
         self._finder = Finder(catalog, upstreams, tasks)
 
     async def lists(self, caller: Caller) -> View:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
-from shim.model import Call, Caller
+from shim.model import Caller
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
 
 
 class Hearing:
-    """`begin` makes the invocation that reading would be; nothing of it is recorded, as nothing is read."""
+    """`would_be` says of a call that could begin now to which run it would belong, and when it would begin."""
 
-    def __init__(self, policy: Policy, begin: Callable[[Caller, str], Call]) -> None:
+    def __init__(self, policy: Policy, would_be: Callable[[Caller], tuple[str, datetime]]) -> None:
         self._policy = policy
-        self._begin = begin
+        self._would_be = would_be
 
     def may(self, caller: Caller, ref: str, uri: str) -> bool:
         """Whether policy lets this caller read now what it calls `ref`."""
-        call = self._begin(caller, "resources/read")
-        facts = Facts({"uri": uri}, call.run, caller.client, call.began, caller.credential.scopes or frozenset())
+        run, now = self._would_be(caller)
+        facts = Facts({"uri": uri}, run, caller.client, now, caller.credential.scopes or frozenset())
         return self._policy.decide(caller.identity, ref, facts).effect == "allow"

@@ -61,6 +61,11 @@ class Invocations:
             schema=target.definition.get("inputSchema") if target is not None and target.kind == "tool" else None,
         )
 
+    def would_be(self, caller: Caller) -> tuple[str, datetime]:
+        """The run of an invocation that could begin now, and when it would; it does not."""
+        now = self._clock()
+        return self._runs.would_be(caller, now), now
+
     async def intend(self, call: Call, decision: Decision) -> None:
         """Commit the intent. Raises RecordUnavailable: then nothing may follow.
 

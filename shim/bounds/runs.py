@@ -35,14 +35,11 @@ class Runs:
 
     def name(self, caller: Caller, now: datetime) -> str:
         """The run of a call that begins now."""
-        if caller.credential.run is not None:
-            return caller.credential.run
-        if caller.session is not None:
-            return caller.session
-        if caller.trace is not None and caller.identity.runs == "auto":
-            return caller.trace
-        episode = self._episodes.get(caller.identity.name)
-        if episode is None or now - episode.last >= IDLE:
+        named = _named(caller)
+        if named is not None:
+            return named
+        episode = self._episode(caller, now)
+        if episode is None:
             episode = _Episode(self._new_id(), now)
             self._episodes[caller.identity.name] = episode
             if len(self._episodes) > KEPT:
@@ -50,3 +47,20 @@ class Runs:
         self._episodes.move_to_end(caller.identity.name)
         episode.last = now
         return episode.name
+
+    def would_be(self, caller: Caller, now: datetime) -> str:
+        """The run of a call that could begin now, but does not: none begins by that, and none goes on."""
+        episode = self._episode(caller, now)
+        return _named(caller) or (episode.name if episode is not None else self._new_id())
+
+    def _episode(self, caller: Caller, now: datetime) -> _Episode | None:
+        episode = self._episodes.get(caller.identity.name)
+        return episode if episode is not None and now - episode.last < IDLE else None
+
+
+def _named(caller: Caller) -> str | None:
+    if caller.credential.run is not None:
+        return caller.credential.run
+    if caller.session is not None:
+        return caller.session
+    return caller.trace if caller.identity.runs == "auto" else None

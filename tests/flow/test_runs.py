@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import cast
 
 import pytest
 
 from shim.bounds.runs import Runs
+from shim.catalog import Catalog
+from shim.gateway import Gateway
+from shim.invocations import Invocations
 from shim.model import Caller, Credential, Identity
+from shim.policy.engine import Policy
+from shim.record.recorder import Record
+from shim.secrets.broker import Broker
+from shim.tasks import Tasks
+from shim.upstream.supervisor import Upstreams
+from tests.server.doubles import MemoryPolicy, MemoryRecord, MemoryUpstreams, NoTasks
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -56,3 +66,27 @@ def test_what_is_kept_of_identities_without_number_is_bounded(monkeypatch: pytes
 def test_identities_do_not_share_an_idle_run() -> None:
     named = runs()
     assert named.name(caller("a"), NOON) != named.name(caller("b"), NOON)
+
+
+def test_being_told_of_a_resource_is_no_call_and_keeps_no_run_alive() -> None:
+    now = NOON
+    policy, ref = MemoryPolicy({"a": {"resource:up/x:1"}}), "resource:up/x:1"
+    record = cast(Record, MemoryRecord())
+    invocations = Invocations(record, runs(), policy_digest="", new_id=lambda: "i", clock=lambda: now)
+    hearing = gateway_of(policy, invocations).hearing
+    assert invocations.begin(caller(), "tools/call").run == "1"
+    now += timedelta(minutes=20)
+    assert hearing.may(caller(), ref, "x:1")
+    now += timedelta(minutes=20)
+    assert invocations.begin(caller(), "tools/call").run == "2"
+
+
+def gateway_of(policy: MemoryPolicy, invocations: Invocations) -> Gateway:
+    return Gateway(
+        catalog=Catalog([]),
+        policy=cast(Policy, policy),
+        invocations=invocations,
+        upstreams=cast(Upstreams, MemoryUpstreams()),
+        secrets=Broker({}, environment={}, random=bytes, new_id=lambda: "lease"),
+        tasks=cast(Tasks, NoTasks()),
+    )
