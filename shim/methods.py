@@ -254,7 +254,7 @@ class Complete:
         """Without the values that lead only to what the caller may not read: they are names of that."""
         completion = reply.result.get("completion") if reply.result is not None else None
         values = completion.get("values") if isinstance(completion, dict) else None
-        if use.target.kind != "template" or not isinstance(completion, dict) or not isinstance(values, list):
+        if use.target.kind == "prompt" or not isinstance(completion, dict) or not isinstance(values, list):
             return reply
         kept = [value for value in values[:_MAX_VALUES] if isinstance(value, str) and _leads_somewhere(use, value)]
         if len(kept) == len(values):
@@ -273,7 +273,12 @@ SUBSCRIBE: Final[Method] = Subscribe()
 
 
 def _leads_somewhere(use: Use, value: str) -> bool:
-    """Whether some resource that the template leads to with this value, and with those before, is the caller's."""
+    """Whether some resource that the template leads to with this value, and with those before, is the caller's.
+
+    What has no such argument leads nowhere: a server that does not look at what it is asked about tells all it has.
+    """
+    if use.asked.completing not in uritemplates.variables(use.target.name):
+        return False
     values = {**use.asked.arguments, use.asked.completing: value}
     for escaped in (True, False):
         text = uritemplates.filled(use.target.name, values, escaped=escaped)

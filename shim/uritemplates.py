@@ -9,7 +9,19 @@ from urllib.parse import quote
 from shim.model import Json
 
 _RESERVED = ":/?#[]@!$&'()*+,;="
-_SIMPLE = re.compile(r"\{([+#]?)([A-Za-z0-9_.%]+)\*?\}")
+_EXPRESSION = re.compile(r"\{([+#./;?&]?)([^{}]*)\}")
+_OPERATORS = {
+    "": ("", ",", False),
+    "+": ("", ",", False),
+    "#": ("#", ",", False),
+    ".": (".", ".", False),
+    "/": ("/", "/", False),
+    ";": (";", ";", True),
+    "?": ("?", "&", True),
+    "&": ("&", "&", True),
+}
+"""Of each operator (appendix A): what stands before the first value, what before others, and whether each is named."""
+
 _WILDCARDS = re.compile(r"[*?\[\\]")
 
 
@@ -35,23 +47,41 @@ def pattern(template: str) -> str:
     return _quoted(literal) + "".join(f"**{_quoted(piece.partition('}')[2])}" for piece in pieces)
 
 
-def filled(template: str, values: Mapping[str, Json], *, escaped: bool) -> str:
-    """The template with these values in its simple, reserved and fragment expressions (section 3.2.2 to 3.2.4).
+def variables(template: str) -> frozenset[str]:
+    """The names of what its expressions expand."""
+    return frozenset(_name(spec) for found in _EXPRESSION.finditer(template) for spec in found[2].split(","))
 
-    Expressions that have no value yet, and those of other kinds, stay. Not `escaped`: values stand there as they are,
-    as many servers read them.
+
+def filled(template: str, values: Mapping[str, Json], *, escaped: bool) -> str:
+    """The template with these values in its expressions (section 3.2).
+
+    What has no value yet stays, and so do those after it in the same expression. Not `escaped`: values stand there as
+    they are, as many servers read them.
     """
 
     def value(found: re.Match[str]) -> str:
-        operator, name = found.groups()
-        given = values.get(name)
-        if not isinstance(given, str):
-            return found[0]
-        safe = _RESERVED if operator else ""
-        text = quote(given, safe=safe, encoding="utf-8", errors="surrogatepass") if escaped else given
-        return f"#{text}" if operator == "#" else text
+        operator, specs, text = found[1], found[2].split(","), ""
+        first, between, named = _OPERATORS[operator]
+        safe = _RESERVED if operator in ("+", "#") else ""
+        for at, spec in enumerate(specs):
+            given = values.get(_name(spec))
+            if not isinstance(given, str):
+                return f"{text}{{{operator}{','.join(specs[at:])}}}"
+            shown = _cut(given, spec)
+            shown = quote(shown, safe=safe, encoding="utf-8", errors="surrogatepass") if escaped else shown
+            text += (between if at else first) + (f"{_name(spec)}={shown}" if named else shown)
+        return text
 
-    return _SIMPLE.sub(value, template)
+    return _EXPRESSION.sub(value, template)
+
+
+def _name(spec: str) -> str:
+    return spec.removesuffix("*").partition(":")[0]
+
+
+def _cut(given: str, spec: str) -> str:
+    most = spec.partition(":")[2]
+    return given[: int(most)] if most.isdecimal() else given
 
 
 def _quoted(text: str) -> str:

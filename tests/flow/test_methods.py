@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 import pytest
 
+from shim import uritemplates
 from shim.catalog import Catalog
 from shim.errors import ProtocolError
 from shim.methods import METHODS, Found, Use
@@ -140,6 +142,64 @@ def test_a_completion_follows_its_template_and_tells_no_names_of_what_may_not_be
     use = Use(COMPLETE, MODERN, asked, found.target, sees)
     reply = Reply({"completion": {"values": ["open/a", "closed/b"], "total": 2, "x": 1}}, None, 1)
     assert use.told(reply).result == {"completion": {"values": ["open/a"], "x": 1}}
+
+
+def told(uri: str, argument: str, *values: str) -> list[str]:
+    """What of an upstream's values is told to somebody who may read `x://open/`, and see whatever begins so."""
+    made = catalog(offer("a", templates=["x://{where}", "x:/{/where}", "x://{a,b}", "x://open/{n:3}", "x://open{?q}"]))
+
+    def sees(ref: str) -> bool:
+        return ref.startswith("resource:a/x://open/") or ref in ("template:a/" + one.name for one in made.now.templates)
+
+    asked = COMPLETE.read({"ref": {"type": "ref/resource", "uri": uri}, "argument": {"name": argument, "value": ""}})
+    found = COMPLETE.find(asked, made, sees)
+    assert found.target is not None
+    completion = {"completion": {"values": list(values)}}
+    result = Use(COMPLETE, MODERN, asked, found.target, sees).told(Reply(completion, None, 1)).result
+    assert result is not None
+    kept = result["completion"]["values"]
+    assert isinstance(kept, list)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("uri", "argument", "kept"),
+    [
+        ("x:/{/where}", "where", ["open/a"]),
+        ("x://{where}", "where", ["open/a"]),
+        ("x://open/{n:3}", "n", ["open/a", "closed/b"]),
+        ("x://open{?q}", "q", []),
+        # of a server that does not look at what is completed
+        ("x://open/a", "where", []),
+        ("x://open/{other}", "where", []),
+        ("x://{where}", "elsewhere", []),
+    ],
+)
+def test_whatever_is_completed_no_names_are_told_of_what_may_not_be_read(
+    uri: str, argument: str, kept: list[str]
+) -> None:
+    assert told(uri, argument, "open/a", "closed/b") == kept
+
+
+@pytest.mark.parametrize(
+    ("template", "expansion"),
+    [
+        ("{a}", "1/%C3%A9"),
+        ("{a,b}", "1/%C3%A9,2"),
+        ("{+a}{#b}", "1/é#2"),
+        ("x{.a,b}", "x.1/é.2"),
+        ("x{/a,b*}", "x/1/é/2"),
+        ("x{;a,b}", "x;a=1/é;b=2"),
+        ("x{?a,b}{&b}", "x?a=1/é&b=2&b=2"),
+        ("{b:1}{none}", "2{none}"),
+        ("x{?b,none,a}", "x?b=2{?none,a}"),
+    ],
+)
+def test_a_template_is_filled_as_its_operators_say(template: str, expansion: str) -> None:
+    values = {"a": "1/é", "b": "2"}
+    escaped = uritemplates.filled(template, values, escaped=True)
+    assert unquote(escaped) == unquote(expansion)
+    assert uritemplates.filled(template, values, escaped=False) == unquote(expansion)
 
 
 @pytest.mark.parametrize(
