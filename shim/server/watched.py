@@ -31,7 +31,12 @@ class Watched:
         if len(self._releases) >= MOST and params.get("uri") not in self._releases:
             raise ProtocolError(INVALID_PARAMS, f"Invalid params: more than {MOST} resources are subscribed to")
         self.caller = request.caller
-        return await request.gateway.call(request.caller, SUBSCRIBE, params, self)
+        before = self._releases.get(str(params.get("uri")))
+        answer = await request.gateway.call(request.caller, SUBSCRIBE, params, self)
+        if answer.result is None and self._releases.get(str(params.get("uri"))) is not before:
+            # The upstream took it, but its outcome could not be recorded.
+            self.leave(str(params.get("uri")))
+        return answer
 
     def leave(self, uri: str) -> None:
         """Be told of this one no more."""

@@ -100,6 +100,24 @@ async def test_nobody_is_told_what_may_not_be_read_when_it_is_delivered() -> Non
     await until(lambda: source.heard == [])
 
 
+async def test_a_subscription_whose_outcome_is_not_recorded_is_none() -> None:
+    there = made()
+    source = Source(there)
+
+    async def unrecorded(call: Call, params: JsonObject, listener: Listener) -> Reply:
+        reply = await source(call, params, listener)
+        there.record.down = True
+        return reply
+
+    async with serving(there) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        await session.request("resources/subscribe", {"uri": "x:b"})
+        there.upstreams.behaviours["resource:up/x:a"] = unrecorded
+        refused = await session.request("resources/subscribe", {"uri": "x:a"})
+        assert refused["error"]["data"]["reason"] == "record-unavailable"
+        assert [uri for uri, _ in source.heard] == ["x:b"]
+
+
 async def test_hidden_and_unknown_are_the_same_and_reach_no_upstream() -> None:
     there = made()
     async with serving(there) as served, client() as http:
