@@ -104,7 +104,7 @@ class Hearing:
                 if reply.error is None:
                     known.add(uri)
                 self._said(uri, reply, unheard)
-            if not wanted:
+            if not wanted and not self._uris():
                 return
             await self._changed.wait()
 
