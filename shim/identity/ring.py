@@ -72,8 +72,12 @@ class KeyRing:
     async def look(self, kid: str | None, algorithm: str) -> None:
         """Ask the issuer where that may help to judge such a token and is not too soon; others share the answer."""
         if self.keys(kid, algorithm):
+            if self._is_forgotten:
+                async with self._lock:
+                    if self._is_forgotten:
+                        await self._refresh()
             # One looks again; the others go on with what is known.
-            if not self.is_fresh and self._may_try(AGAIN) and not self._lock.locked():
+            elif not self.is_fresh and self._may_try(AGAIN) and not self._lock.locked():
                 async with self._lock:
                     await self._refresh()
             return
@@ -85,6 +89,11 @@ class KeyRing:
             if self._heard is not None:
                 self._asked.append(self._now())
             await self._refresh()
+
+    @property
+    def _is_forgotten(self) -> bool:
+        """Whether nobody has come for so long that a key may be gone; of an issuer that is down somebody has asked."""
+        return self._failure is None and self._heard is not None and self._now() - self._heard >= 2 * FRESH
 
     def _may_try(self, apart: float) -> bool:
         return self._tried is None or self._now() - self._tried >= apart
@@ -114,6 +123,8 @@ class KeyRing:
 
     def _drop(self) -> None:
         if self._keys and self._heard is not None and self._now() - self._heard >= KEPT:
-            _log.error("the issuer of JWTs was not heard for %.0f minutes: its keys are believed no more", KEPT / 60)
+            # That nobody came for so long, and so nobody asked, is no trouble.
+            if self._failure is not None:
+                _log.error("the issuer of JWTs was not heard for %.0f minutes: its keys hold no more", KEPT / 60)
             self._keys = ()
             self._version += 1

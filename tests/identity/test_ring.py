@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 
 from shim.identity.fetching import Fetcher
 from shim.identity.issuer import Issuer as Source
+from shim.identity.keys import Key
 from shim.identity.ring import AGAIN, FRESH, KEPT, UNKNOWN, KeyRing
 from shim.model import JsonObject
 from tests.identity.issuer import AnyKey, claims, ec, issuing, public, signed
@@ -62,6 +64,44 @@ async def test_ids_that_nobody_knows_are_asked_about_a_few_times_and_a_rotation_
     there.published = [public(TWO)]
     there.now += FRESH
     assert await there.why(by(TWO)) is None
+
+
+async def test_who_comes_while_keys_of_long_ago_are_looked_at_again_waits_for_those_of_now() -> None:
+    # given keys that nobody asked about since, and one that was taken away meanwhile
+    there = bench(ONE, TWO)
+    assert await there.why(by(ONE)) is None
+    there.published = [public(TWO)]
+    there.now += KEPT / 2
+    fetch, started, go = there._fetch, anyio.Event(), anyio.Event()
+
+    async def slowly() -> tuple[Key, ...]:
+        started.set()
+        await go.wait()
+        return await fetch()
+
+    there.ring._fetch = slowly
+    found: list[str | None] = []
+
+    async def comes() -> None:
+        found.append(await there.why(by(ONE)))
+
+    # when two come at once, then neither is judged by what was known then
+    async with anyio.create_task_group() as group:
+        group.start_soon(comes)
+        await started.wait()
+        group.start_soon(comes)
+        await anyio.wait_all_tasks_blocked()
+        assert found == []
+        go.set()
+    assert found == [UNKNOWN_KEY, UNKNOWN_KEY]
+
+
+async def test_that_nobody_came_for_long_is_no_trouble_of_the_issuer(caplog: pytest.LogCaptureFixture) -> None:
+    there = bench(ONE)
+    assert await there.why(by(ONE)) is None
+    there.now += KEPT
+    assert await there.why(by(ONE)) is None
+    assert caplog.records == []
 
 
 async def test_while_the_issuer_is_down_known_keys_hold_for_a_while() -> None:
