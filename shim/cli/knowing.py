@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 
 def identities(configuration: Configuration) -> list[Identity]:
-    """Every identity of the configuration, in its order; of persons who are named by their claims none."""
+    """Every identity of the configuration, in its order. Persons are one by the template of their names.
+
+    Grants are for all of them or for none.
+    """
+    from shim.identity.naming import groups_of
+
     return [
-        Identity(name, block.groups, runs=block.runs)
+        Identity(block.name or name, groups_of(name, block), runs=block.runs)
         for name, block in configuration.identities.items()
-        if block.name is None
     ]
 
 

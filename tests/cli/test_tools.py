@@ -35,6 +35,14 @@ async def test_who_can_call_this(config: Path) -> None:
     assert [row["identity"] for row in json.loads(out)] == ["writer", "remote"]
 
 
+async def test_persons_who_sign_in_can_call_this_by_the_template_of_their_names(config: Path) -> None:
+    edit(config, "upstreams:\n", 'server: {jwt: {issuer: "https://idp.test", audience: a}}\nupstreams:\n')
+    edit(config, "  remote: {}\n", '  remote: {}\n  staff: {jwt: {x: y}, name: "staff:{claims.sub}"}\n')
+    edit(config, "[writer, remote]", '[writer, "group:staff"]')
+    _, out, _ = await run(config, "tools", "--tool", "git/git_commit", "--json")
+    assert [row["identity"] for row in json.loads(out)] == ["writer", "staff:{claims.sub}"]
+
+
 async def test_an_upstream_that_is_not_there_is_said(config: Path) -> None:
     edit(config, "mcp-server-time", "mcp-server-nowhere")
     code, out, err = await run(config, "tools", "--identity", "reader", "--json")
