@@ -36,7 +36,11 @@ def identity(configuration: Configuration, name: str) -> Identity:
         return Identity(name, block.groups, runs=block.runs)
     from shim.identity.naming import People
 
-    person = People(configuration.identities).person(name)
+    try:
+        person = People(configuration.identities).person(name)
+    except ValueError:
+        # Sound templates alone are configured; this one is as it was written, without its variable.
+        raise usage("a `name` under `identities` takes a value from the environment that is not set; set it") from None
     if person is not None:
         return person
     if block is not None:

@@ -43,6 +43,16 @@ async def test_persons_who_sign_in_can_call_this_by_the_template_of_their_names(
     assert [row["identity"] for row in json.loads(out)] == ["writer", "staff:{claims.sub}"]
 
 
+async def test_a_template_whose_variable_is_not_set_is_said(config: Path) -> None:
+    edit(config, "upstreams:\n", 'server: {jwt: {issuer: "https://idp.test", audience: a}}\nupstreams:\n')
+    edit(config, "  remote: {}\n", '  remote: {}\n  staff: {jwt: {x: y}, name: "${env:NOBODY}:{claims.sub}"}\n')
+    known, unknown = [
+        await run(config, "explain", "--tool", "git/git_log", "--identity", name) for name in ("reader", "staff:7")
+    ]
+    assert known[0] == 0
+    assert (unknown[0], "is not set; set it" in unknown[2]) == (2, True)
+
+
 async def test_an_upstream_that_is_not_there_is_said(config: Path) -> None:
     edit(config, "mcp-server-time", "mcp-server-nowhere")
     code, out, err = await run(config, "tools", "--identity", "reader", "--json")
