@@ -12,6 +12,8 @@ from shim.server.config import ServerBlock
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:\[\]/]+)):(\d{1,5})", re.ASCII)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d{1,5})?", re.ASCII)
 
+_UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 (refused, not listened on)
+
 
 def address(listen: str) -> tuple[str, int]:
     """Host (an IPv6 address without its brackets) and port of HOST:PORT. Raises ValueError with what would be right."""
@@ -72,6 +74,12 @@ def faults_of(server: ServerBlock, *, is_secured: bool, is_open: bool) -> Iterat
         yield "listen", message
     if server.url is not None and (wrong := url_fault(server.url)):
         yield "url", wrong
+    if server.jwt is not None and server.url is None:
+        # It is what clients are told to ask for a token for, and compare with where they went.
+        if host in _UNSPECIFIED:
+            yield "listen", f"with `jwt` clients are told where they are, and nobody is at {host}; write `url`"
+        if server.behind_proxy:
+            yield "behind_proxy", "with `jwt` clients are told where they are, which the proxy knows alone; write `url`"
     for name in server.allowed_hosts:
         if not _HOST.fullmatch(name):
             yield "allowed_hosts", f"{name[:80]!r} is no host; write HOST or HOST:PORT, without a scheme or a path"

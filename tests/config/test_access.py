@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shim.errors import ConfigurationError
 from tests.config.given import faults, loaded
 
 HEAD = "version: 1\nupstreams: {git: {command: [x]}}\n"
@@ -38,6 +39,7 @@ CASES: dict[str, tuple[str, str, int, str]] = {
     "a shared secret": ("audience: a", "audience: a, algorithms: [HS256]", 4, "HS256"),
     "no algorithms": ("audience: a", "audience: a, algorithms: []", 4, "no algorithm is allowed"),
     "a URL in the clear": ("server:\n", "server:\n  url: http://shim.test/mcp\n", 4, "in the clear"),
+    "no URL behind a proxy": ("server:\n", "server:\n  behind_proxy: true\n", 4, "write `url`"),
     "a URL that cannot stand in a header": ("server:\n", "server:\n  url: https://shim.tést/mcp\n", 4, "in ASCII"),
     "no claims": ("jwt: {groups: staff}", "jwt: {}", 7, "name a claim"),
     "an empty claim": ("jwt: {groups: staff}", "jwt: {groups: ''}", 7, "character"),
@@ -86,6 +88,18 @@ def test_tokens_of_persons_are_orphans(tmp_path: Path) -> None:
     (tmp_path / "tokens.yaml").write_text(f"staff: [{{id: a, sha256: {'f' * 64}}}]\n")
     (warning,) = loaded(tmp_path, SOUND).warnings
     assert "its tokens prove nothing" in warning.message
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8765", "[::]:8765"])
+def test_clients_are_told_a_url_at_which_somebody_is(tmp_path: Path, listen: str) -> None:
+    tls = "server:\n  tls: {cert: c.pem, key: k.pem}\n"
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).touch(0o600)
+    text = SOUND.replace("server:\n", f"{tls}  listen: '{listen}'\n")
+    assert [fault.partition("; ")[2] for fault in faults(tmp_path, text)] == ["write `url`"]
+    assert faults(tmp_path, text.replace("  listen:", "  url: https://shim.test/mcp\n  listen:")) == []
+    with pytest.raises(ConfigurationError, match="write `url`"):
+        loaded(tmp_path, SOUND.replace("server:\n", tls)).listening_on(listen)
 
 
 def test_an_issuer_on_this_machine_needs_no_https(tmp_path: Path) -> None:
