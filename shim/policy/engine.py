@@ -178,7 +178,8 @@ class Policy:
         """
         found = self._find(identity, ref)
         if not found.visible:
-            return found.fixed or _NO_GRANT
+            deny = next((rule for rule in found.denies if rule.condition is None), None)
+            return deny.decision(True, carried) if deny is not None else _NO_GRANT
         rule = next((rule for rule in found.allows if rule.grant == grant), found.allows[0])
         return rule.decision(True, carried)
 

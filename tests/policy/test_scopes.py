@@ -51,6 +51,15 @@ def test_a_deny_asks_for_nothing() -> None:
     assert decide([READ, sometimes], m="y").reason is Reason.INSUFFICIENT_SCOPE
 
 
+def test_what_goes_on_with_a_call_is_denied_by_the_deny_that_hides_it() -> None:
+    sometimes = GrantBlock(name="sometimes", to=("*",), deny=("git/log",), when="args.m == 'x'")
+    never = GrantBlock(name="never", to=("*",), deny=("git/log",))
+    found = Policy([FREE, sometimes, never]).goes_on(ANN, "git/log", "free", frozenset())
+    assert found == Decision("deny", Reason.DENIED_BY_GRANT, "never")
+    assert Policy([never]).goes_on(ANN, "git/log", "free", frozenset()) == found
+    assert Policy([READ]).goes_on(Identity("bob"), "git/log", "read", frozenset()).reason is Reason.NO_GRANT
+
+
 def test_what_is_visible_does_not_hang_on_scopes() -> None:
     assert Policy([READ]).visible(ANN, "git/log")
     assert not Policy([READ]).visible(Identity("bob"), "git/log")
