@@ -86,6 +86,8 @@ async def _call(loaded: Configuration, identity: str, ref: str, args: JsonObject
     method = _METHODS.get(kind)
     if method is None:
         raise usage("a template is not called; read one of its resources: resource:UP/URI")
+    if kind == "resource" and args:
+        raise usage("a resource is read without arguments: what is read is its URI")
     # Before anything starts or is recorded: who calls.
     proof = credential(loaded, authenticator(loaded), identity)
     async with open_app(loaded, only=_concerned(loaded, kind, named)) as app:

@@ -37,6 +37,7 @@ WRONG = [
     ["tools", "--identity", "nobody"],
     ["explain", "--identity", "nobody", "--tool", "git/git_status"],
     ["explain", "--identity", "reader"],
+    ["call", "--identity", "reader", "resource:git/note://a", '{"b": 1}'],
     ["explain", "--identity", "reader", "--tool", "git/git_log", "--args", "{"],
     ["explain", "--identity", "reader", "--tool", "git/git_log", "--args", '{"a": 1, "a": 2}'],
     ["explain", "--batch", "nowhere.jsonl"],
