@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_URI = 2048
 """A longer URI is matched by nothing, so that looking at one of megabytes costs nothing."""
@@ -82,15 +83,19 @@ class Uri:
     endless: bool = False
 
 
+@lru_cache(maxsize=16)
 def read(text: str) -> Uri:
-    """How `text` can be read. Costs little for what has nothing odd in it, and is bounded for what has."""
+    """How `text` can be read. Costs little for what has nothing odd in it, and is bounded for what has.
+
+    One request asks for each pattern, each upstream and each of its identity's groups: what was read last is kept.
+    """
     if len(text) > MAX_URI:
         return Uri(text, "it is too long", text, (), endless=True)
     if _PLAIN.fullmatch(text) and not _DOTS.search(text):
         return Uri(text, None, text, ())
     layers = _layers(text)
     if layers is None:
-        return Uri(text, "it has too many layers of escapes", text, (), endless=True)
+        return Uri(text, "it has too many layers of escapes, or grows with them", text, (), endless=True)
     forms = dict.fromkeys(form for layer in layers for form in _readings(layer))
     # Dot segments may be taken out before escapes are undone, and leave others than after.
     for late in {straight(form) for form in forms} - forms.keys():
@@ -139,7 +144,7 @@ def _is_disguise(character: str) -> bool:
 
 
 def _layers(text: str) -> list[str] | None:
-    """The text as sent, and after each layer of escapes that can be undone; None where that does not end."""
+    """The text as sent, and after each layer of escapes that can be undone; None where that does not end, or grows."""
     waiting, found = [text], [text]
     for _ in range(_MAX_ROUNDS):
         undone = dict.fromkeys(one for layer in waiting for one in _undone(layer))
@@ -147,7 +152,8 @@ def _layers(text: str) -> list[str] | None:
         if not waiting:
             return found
         found += waiting
-        if len(found) > _MAX_LAYERS:
+        # One character can stand for eighteen: what grows so is not looked at further.
+        if len(found) > _MAX_LAYERS or any(len(one) > MAX_URI for one in waiting):
             break
     return None
 

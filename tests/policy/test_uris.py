@@ -281,3 +281,15 @@ def test_the_index_finds_what_each_pattern_says_by_itself(uri: str) -> None:
         matched = [rule for rule in rules.rules if rule.matches(frozenset(("ann", "*")), ref)]
         visible = any(rule.effect == "allow" for rule in matched) and all(rule.effect == "allow" for rule in matched)
         assert rules.visible(ANN, ref) is visible
+
+
+def test_what_grows_when_it_is_read_is_matched_by_nothing() -> None:
+    # Eighteen characters each, in compatibility form
+    grown = uris.read("file:///" + "\ufdfa" * 1500)
+    assert grown.endless
+    assert not uris.read("file:///" + "\ufdfa" * 50).endless
+
+
+def test_one_request_reads_its_uri_once() -> None:
+    text = "file:///a/%2e%2e/b"
+    assert uris.read(text) is uris.read(text)
