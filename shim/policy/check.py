@@ -16,6 +16,7 @@ MAX_PATTERN = 1024
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):")
 _KINDS = ("resource", "prompt", "template")
 _NAMED = {"tool": "tool", "prompt": "name", "resource": "uri"}
+_PLACE = re.compile(r"(?<!\\)(?:\\\\)*\{[^{}]*\}")
 _BRACE = re.compile(r"(?<!\\)(?:\\\\)*\{[^}]*,")
 
 
@@ -63,6 +64,9 @@ def _pattern_faults(path: tuple[str | int, ...], pattern: str, *, denies: bool) 
         return [Fault(path, None, idle, "error" if denies else "warning")]
     if _BRACE.search(pattern):
         message = f"`{pattern}`: braces stand for themselves; write one pattern for each alternative"
+        return [Fault(path, None, message, "warning")]
+    if split(pattern)[0] == "resource" and _PLACE.search(pattern):
+        message = f"`{pattern}`: braces stand for themselves, and no URI has them; write `*` or `**` for {{…}}"
         return [Fault(path, None, message, "warning")]
     return []
 

@@ -63,6 +63,14 @@ def test_braces_are_warned_about_unless_quoted() -> None:
     assert faults(GrantBlock(name="g", deny=("git/\\{push,reset\\}", "git/a:b"))) == []
 
 
+def test_a_template_of_resources_is_no_pattern_of_them() -> None:
+    # as `tools` shows it: with it the template would be seen, and nothing that it leads to read
+    level, message = _one("resource:docs/note://{id}")
+    assert level == "warning"
+    assert "write `*` or `**`" in message
+    assert faults(GrantBlock(name="g", to=("*",), allow=("resource:docs/note://\\{id\\}", "git/{id}"))) == []
+
+
 def test_faults_of_a_condition_have_their_offsets() -> None:
     found = faults(GrantBlock(name="g", to=("*",), allow=("x/y",), when="args.a == 1 &&\n foo &&\n bar"))
 
