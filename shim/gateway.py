@@ -102,7 +102,7 @@ class Gateway:
         try:
             sent, leased = use.towards(params), await leases.take()
             reply = use.told(await self._upstreams.call(call, use.target, sent, listener, leased))
-            await self._tasks.take(call, use.target, decision, reply)
+            reply = await self._tasks.take(call, use.target, decision, reply)
         except Refusal as refusal:
             answer, outcome = failed(call, decision, refusal, _since(started))
         except asyncio.CancelledError:

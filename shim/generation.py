@@ -23,6 +23,10 @@ class Authenticator(Protocol):
         """Have at hand what it takes to judge a token; raises nothing. Without it `bearer` judges by what is known."""
         ...
 
+    async def renew(self) -> None:
+        """Look again at what credentials are judged by, where that is elsewhere and some time ago; raises nothing."""
+        ...
+
     def bearer(self, token: str) -> Credential:
         """The credential behind a bearer token. Raises Unauthenticated."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from shim.errors import UpstreamFault
@@ -36,15 +36,16 @@ class Tasks:
         self._store = store
         self._clock = clock
 
-    async def take(self, call: Call, target: Offered, decision: Decision, reply: Reply) -> None:
-        """Remember the task that an upstream answered a call with, if that is what it did, before the caller is told.
+    async def take(self, call: Call, target: Offered, decision: Decision, reply: Reply) -> Reply:
+        """Remember the task that an upstream answered a call with, if that is what it did; what the caller is told.
 
+        What a task asks for is its state's to say, where it is looked at.
         Raises UpstreamFault where the caller did not ask for such an answer or may not be told of the task, and
         RecordUnavailable.
         """
         result = reply.result
         if result is None or result.get("resultType") != "task":
-            return
+            return reply
         id_ = result.get("taskId")
         if call.method != "tools/call" or TASKS not in of_client(call.caller):
             raise UpstreamFault(f"The upstream {target.upstream} answered with a task, which was not asked for.")
@@ -54,6 +55,7 @@ class Tasks:
         task = Task(identity, handle(id_), target.upstream, target.ref, decision.grant or "")
         if not await self.keep(task, result.get("ttlMs")):
             raise UpstreamFault(f"The upstream {target.upstream} answered with a task that is another upstream's.")
+        return replace(reply, result={key: value for key, value in result.items() if key != "inputRequests"})
 
     async def keep(self, task: Task, ttl: Json) -> bool:
         """Remember a task, which lives `ttl` milliseconds (None: no end).

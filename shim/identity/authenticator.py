@@ -92,6 +92,11 @@ class Authenticator:
         if found is None or not self._verifier.is_fresh or not self._verifier.holds(found[0]):
             await self._verifier.prepare(token)
 
+    async def renew(self) -> None:
+        """Look again at what credentials are judged by, where that is elsewhere and some time ago. Raises nothing."""
+        if self._verifier is not None:
+            await self._verifier.renew()
+
     def bearer(self, token: str) -> Credential:
         """Who a token proves, the token being all that stood after `Bearer `.
 

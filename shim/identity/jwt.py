@@ -61,6 +61,10 @@ class Verifier:
             return
         await self._ring.look(compact.kid, compact.algorithm)
 
+    async def renew(self) -> None:
+        """See `KeyRing.renew`."""
+        await self._ring.renew()
+
     def verify(self, token: str) -> Verified:
         """What a token proves. Raises Unauthenticated."""
         compact, ends = self._read(token)

@@ -90,6 +90,12 @@ class KeyRing:
                 self._asked.append(self._now())
             await self._refresh()
 
+    async def renew(self) -> None:
+        """Look again at keys that are not fresh, though nobody comes: streams that are open hang on them."""
+        if self._heard is not None and not self.is_fresh and self._may_try(AGAIN) and not self._lock.locked():
+            async with self._lock:
+                await self._refresh()
+
     @property
     def _is_forgotten(self) -> bool:
         """Whether nobody has come for so long that a key may be gone; of an issuer that is down somebody has asked."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+import anyio
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PROTOCOL_VERSION_META_KEY
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
@@ -35,6 +36,10 @@ _UNKNOWN = encode_error(None, error_object(INVALID_REQUEST, "Authentication requ
 _ALLOW_POST = [(b"allow", b"POST")]
 _VERSION = b"mcp-protocol-version"
 _SESSION = b"mcp-session-id"
+
+
+RENEW_SECONDS = 60.0
+"""How often what credentials are judged by is looked at, though no request comes: streams may be open."""
 
 
 class HttpFace:
@@ -77,8 +82,15 @@ class HttpFace:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keeps the sessions of legacy clients and the calls that wait for modern ones; leaving ends them."""
-        async with self._legacy.running(), self._face.holding.running():
+        async with self._legacy.running(), self._face.holding.running(), anyio.create_task_group() as group:
+            group.start_soon(self._renew)
             yield
+            group.cancel_scope.cancel()
+
+    async def _renew(self) -> None:
+        while True:
+            await anyio.sleep(RENEW_SECONDS)
+            await self._face.current.now.authenticator.renew()
 
     def abandon(self) -> None:
         """Cancel what still runs; every call records its end."""

@@ -84,7 +84,7 @@ class Calls:
                 if capabilities or call.method == GET:
                     reply = await self._asked(call, listener, opened, ask, capabilities)
                 else:
-                    reply = self._unasked(await opened.session.request(ask), call)
+                    reply = self._unasked(await opened.session.request(ask), call, opened.peer)
         except Busy:
             raise
         except UpstreamUnavailable:
@@ -143,9 +143,9 @@ class Calls:
             rounds = Rounds(asker, opened.peer.era, opened.session.inbox)
             return await rounds.run(opened.session.request, replace(ask, asked=open_questions))
 
-    def _unasked(self, reply: Reply, call: Call) -> Reply:
+    def _unasked(self, reply: Reply, call: Call, peer: Peer) -> Reply:
         """A URL that a person shall open is a question, too, and this upstream may ask none."""
-        if is_url_required(reply):
+        if peer.era == "legacy" and is_url_required(reply):
             self._around.event("upstream.refused", {"upstream": self._name, "method": questions.ELICIT}, call.id)
             raise fault(self._name, "needs a person to open a URL, which it may not ask for here")
         return reply

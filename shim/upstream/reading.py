@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mcp.shared.inbound import find_invalid_x_mcp_header
 from mcp_types import METHOD_NOT_FOUND
 
-from shim.errors import UpstreamFault
+from shim.errors import ResultTooLarge, UpstreamFault, UpstreamTimeout
 from shim.model import JsonObject
 from shim.upstream import asking
 from shim.upstream.failures import fault
@@ -61,29 +61,33 @@ class _Bounds:
 async def read_offer(name: str, opened: Opened, *, timeout: float, limit: int) -> Reading:
     """Read to its end every list whose capability the upstream declares.
 
-    `timeout` holds for all of them together, `limit` for each page. A list whose method does not exist is empty. Where
-    headers mirror arguments, tools whose `x-mcp-header` is invalid are left out, as clients must (specification
-    2026-07-28, streamable-http, "Schema Extension"). Without its tools an upstream is not up; any other list that it
-    answers with an error is said to be missing, and empty. Raises the Refusals.
+    `timeout` holds for the tools and for each other list, `limit` for each page. A list whose method does not exist is
+    empty. Where headers mirror arguments, tools whose `x-mcp-header` is invalid are left out, as clients must
+    (specification 2026-07-28, streamable-http, "Schema Extension"). Without its tools an upstream is not up; any other
+    list that does not come as it should is said to be missing, and empty. Raises the Refusals.
     """
     bounds = _Bounds(timeout, limit)
     try:
         async with asyncio.timeout(timeout):
             tools = await _listed(name, opened, _TOOLS, bounds)
-            prompts = await _spared(name, opened, _PROMPTS, bounds)
-            resources = await _spared(name, opened, _RESOURCES, bounds)
-            templates = await _spared(name, opened, _TEMPLATES, bounds)
     except TimeoutError:
-        raise fault(name, f"did not send all of its lists within {timeout:g} s") from None
+        raise fault(name, f"did not send all of its tools within {timeout:g} s") from None
+    prompts = await _spared(name, opened, _PROMPTS, bounds)
+    resources = await _spared(name, opened, _RESOURCES, bounds)
+    templates = await _spared(name, opened, _TEMPLATES, bounds)
     ttl = min(bounds.ttls, default=None)
     return Reading(_usable_tools(name, tools, mirrors=opened.dialect.mirrors), prompts, resources, templates, ttl)
 
 
 async def _spared(name: str, opened: Opened, one: _List, bounds: _Bounds) -> tuple[JsonObject, ...]:
-    """A list that the rest of an upstream does not depend on."""
+    """A list that the rest of an upstream does not depend on: whatever is wrong with it, that is there."""
     try:
-        return await _listed(name, opened, one, bounds)
-    except UpstreamFault as error:
+        async with asyncio.timeout(bounds.timeout):
+            return await _listed(name, opened, one, bounds)
+    except TimeoutError:
+        _log(name).warning("it did not send all of its %s within %g s. They are left out.", one.what, bounds.timeout)
+        return ()
+    except (UpstreamFault, UpstreamTimeout, ResultTooLarge) as error:
         _log(name).warning("%s Its %s are left out.", error, one.what)
         return ()
 

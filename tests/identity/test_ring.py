@@ -104,6 +104,23 @@ async def test_that_nobody_came_for_long_is_no_trouble_of_the_issuer(caplog: pyt
     assert caplog.records == []
 
 
+async def test_keys_are_renewed_for_streams_though_nobody_comes() -> None:
+    there = bench(ONE)
+    await there.ring.renew()
+    assert there.fetches == 0, "nobody has come yet"
+    assert await there.why(by(ONE)) is None
+    version = there.ring.version
+    for _ in range(30):
+        there.now += FRESH / 2
+        await there.ring.renew()
+    assert there.fetches == 16
+    assert there.ring.version == version, "what was verified holds"
+    there.published = [public(TWO)]
+    there.now += FRESH
+    await there.ring.renew()
+    assert there.ring.version != version, "and ends with its key"
+
+
 async def test_while_the_issuer_is_down_known_keys_hold_for_a_while() -> None:
     there = bench(ONE)
     assert await there.why(by(ONE)) is None

@@ -114,7 +114,8 @@ class Tasks:
             raise MCPError(-32021, "Missing required client capability", missing)
         task = Task(params["name"])
         self._tasks[task.id] = task
-        return {"resultType": "task", **task.seed(), "status": "working"}
+        early = {"inputRequests": {"early": {"method": "elicitation/create", "params": FORM}}}
+        return {"resultType": "task", **task.seed(), "status": "working", **(early if task.tool == "ask" else {})}
 
     def _task(self, ctx: ServerRequestContext[Any, Any], params: dict[str, Any]) -> dict[str, Any]:
         headers = getattr(ctx.request, "headers", {})

@@ -90,7 +90,9 @@ async def life(peer: Peer) -> None:
     assert (done["resultType"], done["status"]) == ("complete", "completed")
     assert done["result"]["content"] == [{"type": "text", "text": "built"}]
 
-    asks = (await call(peer, "ask"))["result"]["taskId"]
+    asking = (await call(peer, "ask"))["result"]
+    assert "inputRequests" not in asking, "a question is put where the state is looked at"
+    asks = asking["taskId"]
     state = (await of(peer, "get", asks))["result"]
     assert state["status"] == "input_required"
     assert state["inputRequests"]["who"]["params"]["message"] == "Who is it?"

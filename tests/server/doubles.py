@@ -156,8 +156,9 @@ REGION: JsonObject = {
 class NoTasks:
     """Nobody has a task."""
 
-    async def take(self, *_: object) -> None:
+    async def take(self, _call: Call, _target: Offered, _decision: Decision, reply: Reply) -> Reply:
         """What is answered here is never a task."""
+        return reply
 
     async def find(self, *_: object) -> None:
         """There is none."""
@@ -205,6 +206,9 @@ class Tokens:
         self._guest = Credential(Identity(guest), "anonymous") if guest is not None else None
 
     async def prepare(self, token: str) -> None:
+        return
+
+    async def renew(self) -> None:
         return
 
     def again(self, identity: Identity) -> Identity | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shim.model import Call, Caller, Credential, Identity, JsonObject, Leased, Offered, Prompt, Resource
-from shim.upstream import inbox
+from shim.upstream import attendant, inbox
 from shim.upstream.config import UpstreamBlock
 from tests.upstream import web as servers
 from tests.upstream.support import Heard, Running, running
@@ -63,6 +63,21 @@ async def test_all_lists_are_read_with_all_their_pages(era: str) -> None:
     assert offer.resources == ({"uri": "x:1", "name": "one"},)
     assert offer.templates == ({"uriTemplate": "x:{n}", "name": "t"},)
     assert [tool["name"] for tool in offer.tools] == ["echo"]
+
+
+@pytest.mark.usefixtures("capabilities")
+async def test_a_list_that_never_comes_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendant, "_READING", 0.4)
+    async with serving("modern") as web:
+        library(web)
+        web.extra["resources/list"] = lambda _: None
+        async with running({"web": UpstreamBlock(url=web.url)}) as run:
+            assert run.upstreams.status()["web"].state == "up"
+            offer = run.offer("web")
+    assert [tool["name"] for tool in offer.tools] == ["echo"]
+    assert offer.resources == ()
+    assert len(offer.prompts) == 2
+    assert len(offer.templates) == 1
 
 
 async def test_a_list_that_is_not_declared_is_not_asked_for(capabilities: JsonObject) -> None:

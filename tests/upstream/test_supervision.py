@@ -150,7 +150,7 @@ async def test_a_catalog_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch)
     async with serving("modern") as web:
         web.extra["tools/list"] = drips
         async with running({"web": UpstreamBlock(url=web.url)}) as run:
-            assert "all of its lists within 0.4 s" in (run.upstreams.status()["web"].error or "")
+            assert "all of its tools within 0.4 s" in (run.upstreams.status()["web"].error or "")
 
 
 async def test_a_call_during_the_pause_after_a_failure_makes_the_next_attempt_come_at_once() -> None:
