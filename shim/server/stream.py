@@ -56,7 +56,8 @@ async def notices(
                             data = _encoded(notice.method, notice.params)
                             await exchange.event(data, session.event_id(NOTICES, after))
                         outbox.told = max(outbox.told, after)
-                    if outbox.last <= after:
+                    # Not by its last number: that notice may have been taken back.
+                    if not outbox.after(after):
                         await bell.wait(pause())
             finally:
                 unwatch()

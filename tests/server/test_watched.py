@@ -78,6 +78,22 @@ async def test_changes_wait_for_a_client_that_is_not_there_and_are_told_once() -
         await until(lambda: source.heard == [])
 
 
+async def test_a_stream_waits_where_all_that_it_had_to_tell_is_not_wanted_any_more() -> None:
+    there = made()
+    source = Source(there)
+    async with serving(there, ping=0.02) as served, client() as http:
+        session = await Raw(served, http, "ALICE").open()
+        await session.request("resources/subscribe", {"uri": "x:a"})
+        # when the newest thing there was to tell is taken back before it was told
+        source.change("x:a")
+        await session.request("resources/unsubscribe", {"uri": "x:a"})
+        # then a stream says nothing of it, and keeps nobody waiting
+        async with getting(served, session) as stream:
+            await stream.until(1, pings=2)
+            assert (await session.request("ping", id=2))["result"] == {}
+        assert [event.message for event in stream.events] == [None]
+
+
 async def test_nobody_is_told_what_may_not_be_read_when_it_is_delivered() -> None:
     there = made()
     source = Source(there)
