@@ -23,6 +23,7 @@ from mcp_types import (
 
 from shim import jsontext
 from shim.errors import InvalidText, ProtocolError
+from shim.extensions import CANCEL, GET, UPDATE
 from shim.model import Client, Json, JsonObject
 
 RequestId: TypeAlias = str | int
@@ -35,6 +36,9 @@ _PARAMS = {
     "prompts/get": frozenset({"_meta", "name", "arguments", "inputResponses", "requestState"}),
     "resources/read": frozenset({"_meta", "uri", "inputResponses", "requestState"}),
     "completion/complete": frozenset({"_meta", "ref", "argument", "context"}),
+    GET: frozenset({"_meta", "taskId"}),
+    UPDATE: frozenset({"_meta", "taskId", "inputResponses"}),
+    CANCEL: frozenset({"_meta", "taskId"}),
     "tools/list": frozenset({"_meta", "cursor"}),
     "prompts/list": frozenset({"_meta", "cursor"}),
     "resources/list": frozenset({"_meta", "cursor"}),

@@ -59,6 +59,14 @@ def test_no_other_spelling_of_a_parameter_passes(key: str) -> None:
         read(json.dumps(message).encode())
 
 
+@pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])
+@pytest.mark.parametrize("key", ["TaskId", "taskid", "task\u200bId", "taskId\0"])
+def test_no_other_spelling_of_the_id_of_a_task_passes(method: str, key: str) -> None:
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"taskId": "mine", key: "theirs"}}
+    with pytest.raises(BadMessage):
+        read(json.dumps(message).encode())
+
+
 def test_unknown_members_pass() -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "more": 1, "params": {"name": "n", "extra": {"Name": 1}}}
     assert read(json.dumps(body).encode()).params == {"name": "n", "extra": {"Name": 1}}
