@@ -151,7 +151,9 @@ class Held:
             raise wrong("it came too late, and the question was withdrawn")
         offered, self._offered = self._offered, set()
         for key in offered & inputs.keys():
-            self._asked[key].response.set_result(Response(inputs[key]))
+            # One that was withdrawn just now may not have been taken out yet.
+            if not (response := self._asked[key].response).done():
+                response.set_result(Response(inputs[key]))
 
     async def answered(self, listener: Listener) -> Answer:
         """What one request of the client gets: the next questions, or the end. Cancelling cancels the call."""

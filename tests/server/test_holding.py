@@ -134,6 +134,23 @@ async def test_what_is_asked_in_parallel_comes_together_and_what_is_left_out_com
     assert [answer["content"]["v"] for answer in text(done)] == ["A", "B"]
 
 
+async def test_an_answer_that_meets_the_withdrawal_of_its_question_spoils_nothing() -> None:
+    questions: list[asyncio.Task[Response]] = []
+
+    async def run(held: Listener) -> Answer:
+        questions.append(asyncio.ensure_future(held.ask(form(key="k"))))
+        await asyncio.wait(questions)
+        return Answer({"text": questions[0].cancelled()})
+
+    holding = Holding()
+    async with holding.running():
+        one = await begin(holding, run)
+        # when the question is withdrawn, and the answer comes before anything else could run
+        questions[0].cancel()
+        done = await retry(holding, state(one), yes(k="late"))
+    assert text(done) is True
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"who": "mallory"}, "somebody else"),
     ({"arguments": {"a": 2}}, "another request"),
