@@ -210,7 +210,8 @@ async def test_every_changed_character_of_a_state_is_noticed() -> None:
     holding = Holding()
     async with holding.running():
         sealed = state(await begin(holding, twice))
-        for place in range(len(sealed) - 2):
+        # The last character before the padding has bits that mean nothing.
+        for place in range(len(sealed.rstrip("=")) - 1):
             changed = sealed[:place] + ("A" if sealed[place] != "A" else "B") + sealed[place + 1 :]
             with pytest.raises(ProtocolError, match="nothing was run"):
                 await retry(holding, changed, yes(k="1"))
