@@ -89,8 +89,9 @@ async def listen(request: Request, current: Current, closing: Closing, *, look: 
                 for kind in now.changes(seen) if now is not None else ():
                     if kind in lists.values():
                         await request.deliver(f"notifications/{kind}/list_changed", {"_meta": meta})
-                while now is not None and changed:
-                    uri, ref = changed.popitem()
+                # What comes meanwhile waits: whoever is told without end is looked at all the same.
+                for uri in tuple(changed) if now is not None else ():
+                    ref = changed.pop(uri)
                     if current.may_hear(request.caller, ref, uri):
                         await request.deliver("notifications/resources/updated", {"_meta": meta, "uri": uri})
                 seen = now

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from itertools import count
 
+import anyio
 import pytest
 
-from shim.model import Call, JsonObject, Listener, Reply
+from shim.generation import Current
+from shim.model import Call, Caller, JsonObject, Listener, Reply
+from shim.server.closing import Closing
+from shim.server.message import read
+from shim.server.request import Request
+from shim.server.subscriptions import listen
 from shim.server.watched import MOST, Watched
-from tests.server.doubles import World, offer, tool, world
+from tests.server.doubles import Tokens, World, offer, tool, world
 from tests.server.listening import getting, listening, until
-from tests.server.running import LEGACY, Raw, client, post, request, serving
+from tests.server.running import (
+    LEGACY,
+    MODERN,
+    PATIENCE,
+    Raw,
+    client,
+    generation_of,
+    post,
+    request,
+    serving,
+)
 
 UPDATED = "notifications/resources/updated"
 
@@ -132,6 +150,28 @@ async def test_a_subscription_whose_outcome_is_not_recorded_is_none() -> None:
         refused = await session.request("resources/subscribe", {"uri": "x:a"})
         assert refused["error"]["data"]["reason"] == "record-unavailable"
         assert [uri for uri, _ in source.heard] == ["x:b"]
+
+
+async def test_a_stream_that_is_told_without_end_ends_with_the_token_of_its_owner() -> None:
+    there, tokens, told, revoked = made(), Tokens("alice", "bob"), count(), list[str]()
+    source = Source(there)
+    message = request("subscriptions/listen", {"notifications": {"resourceSubscriptions": ["x:a"]}})
+    current = Current(generation_of(there, tokens))
+    sender = current.sender(lambda authenticator: authenticator.bearer("ALICE"))
+
+    async def deliver(method: str, _params: JsonObject) -> None:
+        # given that a resource changes again whenever that is told
+        assert next(told) < 100
+        source.change("x:a")
+        if method.endswith("updated") and not revoked:
+            revoked.append("alice")
+            tokens.revoke("alice")
+
+    caller = Caller(sender.credential, "http", MODERN)
+    asked = Request(1, sender, caller, read(json.dumps(message).encode()), deliver)
+    with anyio.fail_after(PATIENCE):
+        result = await listen(asked, current, Closing())
+    assert result["resultType"] == "complete"
 
 
 async def test_hidden_and_unknown_are_the_same_and_reach_no_upstream() -> None:
