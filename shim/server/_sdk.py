@@ -49,6 +49,7 @@ __all__ = [
     "answer",
     "ask",
     "connection_of",
+    "discard",
     "encoded",
     "error",
     "held",
@@ -105,6 +106,13 @@ def held(manager: SessionManager, session_id: str) -> Iterator[bool]:
         transport._requests_in_flight -= 1
         if not transport._requests_in_flight:
             scope.deadline = anyio.current_time() + idle
+
+
+async def discard(manager: SessionManager, session_id: str) -> None:
+    """End a session, if it is there. The manager keeps one whose handshake was answered with an error in a stream."""
+    transport = manager._server_instances.get(session_id)
+    if transport is not None:
+        await manager._discard_session(session_id, transport)
 
 
 def owner(identity: str) -> AuthenticatedUser:

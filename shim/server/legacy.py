@@ -111,6 +111,10 @@ class LegacyFace:
         sending = _Sending(exchange.send, self._refusal(message, origin) if holds else None)
         if session is None or message.id is None:
             await self._manager.handle_request(scope, _replayed(body, exchange.receive), sending)
+            opened = sending.session if message.method == "initialize" else None
+            if opened is not None and self._sessions.named(opened, credential.identity.name) is None:
+                # Its handshake was refused: it would take a place that nobody counts until it is idle for long enough.
+                await _sdk.discard(self._manager, opened)
             return sending.status
         primed = is_primed(exchange.headers.text(_VERSION)) and not holds
         stream = stream_of(message.id)
@@ -233,11 +237,14 @@ class _Sending:
         self._held: Event | None = None
         self._replaced = False
         self.status: int | None = None
+        self.session: str | None = None
+        """The session that the response names."""
 
     async def __call__(self, event: Event) -> None:
         begins = event["type"] == "http.response.start"
         if begins:
             self.status = event["status"]
+            self.session = next((value.decode() for name, value in event["headers"] if name == _SESSION), None)
         if begins and self._refusal is not None:
             self._held = event
             return

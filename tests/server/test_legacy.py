@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from shim.model import Call, JsonObject, Listener, Reply
 from shim.server.face import capabilities
 from tests.server.doubles import Tokens, offer, tool, world
-from tests.server.running import HELLO, LEGACY, Raw, client, events, request, serving
+from tests.server.running import HELLO, JSON_HEADERS, LEGACY, Raw, client, events, request, serving
 
 
 async def test_the_handshake_says_what_is_true() -> None:
@@ -367,3 +367,14 @@ async def test_a_call_that_outlasts_the_grace_is_cancelled_and_recorded() -> Non
         with anyio.fail_after(5):
             await served.ended.wait()
     assert [outcome.status for _, outcome in made.record.outcomes] == ["cancelled"]
+
+
+async def test_a_handshake_that_is_refused_leaves_no_session() -> None:
+    async with serving(max_sessions=3) as served, client() as http:
+        headers = {**JSON_HEADERS, "authorization": "Bearer ALICE"}
+        wrong = {**HELLO, "params": {**HELLO["params"], "clientInfo": {"name": 1}}}
+        for _ in range(3):
+            refused = await http.post(served.url, json=wrong, headers=headers)
+            assert events(refused)[0]["error"]["code"] == -32602
+        # then there is room for others
+        assert "result" in (await Raw(served, http, "BOB").open()).hello
