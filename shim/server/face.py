@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from mcp_types import INVALID_PARAMS, LOG_LEVEL_META_KEY
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, LOG_LEVEL_META_KEY
 from mcp_types.methods import INPUT_REQUIRED_METHODS
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
@@ -47,6 +48,10 @@ LISTS: Final[Mapping[str, tuple[str, Callable[[View], Listing]]]] = {
 """Each method that lists, with the member of its result and which list of a view that is."""
 
 
+LISTENING_PER_IDENTITY = 1000
+"""No identity has more `subscriptions/listen` open at once, as with sessions of legacy clients."""
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """One server as clients see it.
@@ -62,6 +67,8 @@ class Face:
     ttl: int = 5000
     look: float = LOOK_SECONDS
     holding: Holding = field(default_factory=Holding)
+    listening: Counter[str] = field(default_factory=Counter)
+    """How many `subscriptions/listen` each identity has open."""
 
     @property
     def info(self) -> JsonObject:
@@ -117,7 +124,16 @@ class Face:
 
     async def listen(self, request: Request) -> JsonObject:
         """One `subscriptions/listen` of a modern client, until it ends. Raises ProtocolError and RecordUnavailable."""
-        return modern_result(await listen(request, self.current, self.closing, look=self.look), self.info)
+        identity = request.caller.identity.name
+        if self.listening[identity] >= LISTENING_PER_IDENTITY:
+            raise ProtocolError(INTERNAL_ERROR, "Too many open streams")
+        self.listening[identity] += 1
+        try:
+            return modern_result(await listen(request, self.current, self.closing, look=self.look), self.info)
+        finally:
+            self.listening[identity] -= 1
+            if not self.listening[identity]:
+                del self.listening[identity]
 
 
 def log_level(message: Message) -> str | None:

@@ -8,7 +8,9 @@ import anyio
 import pytest
 
 from shim.model import Call, Json, JsonObject, Listener, Reply
+from shim.server import face
 from tests.server.doubles import Tokens, offer, tool, world
+from tests.server.listening import listening
 from tests.server.running import PATIENCE, call, client, events, post, request, routed, serving
 
 
@@ -168,6 +170,15 @@ async def test_a_subscription_tells_of_changes_that_its_caller_can_see() -> None
     assert (closed["id"], closed["result"]["resultType"]) == ("s", "complete")
     assert closed["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s"
     assert [outcome.status for _, outcome in made.record.outcomes] == ["ok"]
+
+
+async def test_no_identity_takes_the_streams_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "LISTENING_PER_IDENTITY", 1)
+    message = request("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, id=2)
+    async with serving() as served, listening(served, "ALICE") as stream, listening(served, "BOB") as other:
+        await stream.until(1)
+        await other.until(1)
+        assert (await post(served, message)).json()["error"]["message"] == "Too many open streams"
 
 
 async def test_a_subscription_does_not_outlive_the_token_that_opened_it() -> None:
