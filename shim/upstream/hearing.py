@@ -182,6 +182,8 @@ class Hearing:
             self._answers[uri].set_result(reply)
             self._tell(uri)
         elif reply.error is not None:
+            # Who had it is told no more; the next who wants it asks again.
+            self._answers.pop(uri, None)
             self._log.warning(
                 "it tells no more of a resource that is subscribed to (error %s)", reply.error.get("code")
             )
