@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -29,9 +30,6 @@ from shim.generation import Current, Generation, Prove
 from shim.identity.authenticator import Authenticator
 from shim.identity.claims import Terms
 from shim.identity.fetching import Fetcher
-from shim.identity.issuer import Issuer
-from shim.identity.jwt import Verifier
-from shim.identity.ring import KeyRing
 from shim.invocations import Invocations
 from shim.model import Identity, Offer
 from shim.policy.engine import Policy
@@ -52,6 +50,9 @@ from shim.store.reader import Reader
 from shim.store.sqlite import SqliteStore
 from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
+
+if TYPE_CHECKING:
+    from shim.identity.jwt import Verifier
 
 _log = logging.getLogger("shim.app")
 
@@ -112,6 +113,11 @@ def _verifier(block: JwtBlock | None) -> Verifier | None:
     """Who judges JWTs, for as long as the process lives: `server` does not change meanwhile."""
     if block is None:
         return None
+    # Dear to import, and needed here alone.
+    from shim.identity.issuer import Issuer
+    from shim.identity.jwt import Verifier
+    from shim.identity.ring import KeyRing
+
     ring = KeyRing(Issuer(block.issuer, block.jwks_url, Fetcher()).keys)
     return Verifier(Terms(block.issuer, block.audience), block.algorithms, ring)
 

@@ -15,16 +15,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hmac import compare_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shim.errors import Unauthenticated
 from shim.identity import compact, tokenfile
 from shim.identity.config import IdentityBlock, TokenBlock
 from shim.identity.expiry import instant
-from shim.identity.jwt import Verified, Verifier
 from shim.identity.naming import People, groups_of
 from shim.identity.tokenfile import Entries, Stamp, TokenFileError
 from shim.model import Credential, Identity
 from shim.yamltext import Flaw
+
+if TYPE_CHECKING:
+    # Needed where tokens of an issuer are taken, and dear to import.
+    from shim.identity.jwt import Verified, Verifier
 
 _log = logging.getLogger("shim.identity")
 

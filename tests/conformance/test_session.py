@@ -13,8 +13,15 @@ from tests.promises.wire import Era, http
 ERAS: tuple[Era, ...] = ("legacy", "modern")
 
 
-@pytest.mark.parametrize("transport", ["http", "stdio"])
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("era", "transport"),
+    [
+        ("legacy", "stdio"),
+        ("modern", "http"),
+        pytest.param("legacy", "http", marks=pytest.mark.soak),
+        pytest.param("modern", "stdio", marks=pytest.mark.soak),
+    ],
+)
 async def test_a_session_through_the_shim_is_that_with_the_server(era: Era, transport: str, tmp_path: Path) -> None:
     steps = steps_of(era)
     async with directly("both") as url, http(url, era) as peer:

@@ -167,9 +167,16 @@ BOTH: tuple[Era, ...] = ("modern", "legacy")
 TRANSPORTS: tuple[Through, ...] = ("stdio", "http")
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("era", BOTH)
-@pytest.mark.parametrize("server", [git, time, odd])
+@pytest.mark.parametrize(
+    ("server", "era", "transport"),
+    [
+        (git, "modern", "stdio"),
+        (git, "legacy", "http"),
+        (time, "modern", "http"),
+        (time, "legacy", "stdio"),
+        *((odd, era, transport) for era in BOTH for transport in TRANSPORTS),
+    ],
+)
 async def test_servers_of_both_eras_are_fronted_unchanged(
     server: object, era: Era, transport: Through, tmp_path: Path, repository: Path
 ) -> None:
@@ -202,7 +209,6 @@ async def test_server_filesystem_is_fronted_unchanged(tmp_path: Path, node: Node
         ("read_text_file", {"path": str(files / "a.txt"), "head": 1}),
         ("read_text_file", {"path": "/etc/passwd"}),
         ("get_file_info", {"path": str(files / "none")}),
-        ("write_file", {"path": str(files / "b.txt"), "content": "b"}),
         ("edit_file", {"path": str(files / "a.txt"), "edits": [{"oldText": "two", "newText": "2"}], "dryRun": True}),
     )
     await compare(Case(tuple(node.filesystem(files)), calls, tmp_path), "legacy", "http", tmp_path)

@@ -85,7 +85,9 @@ async def test_a_store_that_cannot_commit_refuses_calls_and_recovers_by_itself(
         assert (await status_of(reader, repository))["result"].get("isError") is not True
         async with locked(git_config.parent / "var" / "shim.db"):
             refused = await status_of(reader, repository)
-            ready = await asyncio.to_thread(httpx2.get, shim.url.replace("/mcp", "/readyz"), trust_env=False)
+            ready = await asyncio.to_thread(
+                httpx2.get, shim.url.replace("/mcp", "/readyz"), trust_env=False, timeout=60
+            )
         assert decision(refused)["reason"] == "record-unavailable"
         assert ready.status_code == 503
         assert (await status_of(reader, repository))["result"].get("isError") is not True

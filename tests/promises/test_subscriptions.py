@@ -128,8 +128,15 @@ async def written(client: Client, uri: str) -> None:
     assert not (await client.call_tool("notes__write", {"uri": uri})).is_error
 
 
-@pytest.mark.parametrize("upstream", ["legacy", "modern"])
-@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize(
+    ("era", "upstream"),
+    [
+        ("legacy", "modern"),
+        ("modern", "legacy"),
+        pytest.param("legacy", "legacy", marks=pytest.mark.soak),
+        pytest.param("modern", "modern", marks=pytest.mark.soak),
+    ],
+)
 async def test_who_may_read_is_told(era: Era, upstream: Era, tmp_path: Path, legacy_python: Path) -> None:
     async with (
         notes(upstream, legacy_python) as lines,
@@ -182,7 +189,7 @@ async def test_who_may_read_no_more_is_told_no_more(tmp_path: Path, legacy_pytho
         assert (await hers.of(A), await also.of(A)) == ([A], [A])
 
 
-@pytest.mark.parametrize("upstream", ["legacy", "modern"])
+@pytest.mark.parametrize("upstream", ["legacy", pytest.param("modern", marks=pytest.mark.soak)])
 async def test_an_upstream_that_is_configured_anew_is_heard_again(
     upstream: Era, tmp_path: Path, legacy_python: Path
 ) -> None:

@@ -39,7 +39,13 @@ async def session(
 
 
 @pytest.mark.parametrize(
-    ("era", "transport"), [("legacy", "http"), ("legacy", "stdio"), ("modern", "http"), ("modern", "stdio")]
+    ("era", "transport"),
+    [
+        ("legacy", "stdio"),
+        ("modern", "http"),
+        pytest.param("legacy", "http", marks=pytest.mark.soak),
+        pytest.param("modern", "stdio", marks=pytest.mark.soak),
+    ],
 )
 async def test_the_typescript_client(
     era: str, transport: Transport, typescript: TypeScript, git_config: Path, repository: Path
