@@ -131,6 +131,8 @@ class Attendant:
 
     async def _stay(self, opened: Opened, ttl: float | None, handed: Handed) -> None:
         lost: Refusal | None = None
+        # The reading that a stream of notices begins with is no reason to wait for what it tells.
+        pause = 0.0
         async with anyio.create_task_group() as group:
             group.start_soon(self._notice_end, opened)
             if opened.peer.tells:
@@ -147,7 +149,8 @@ class Attendant:
                         return
                     if opened.alive:
                         ttl = await self._read(opened)
-                        await asyncio.sleep(_BETWEEN_READINGS)
+                        await asyncio.sleep(pause)
+                        pause = _BETWEEN_READINGS
             except Refusal as refusal:
                 lost = refusal
             group.cancel_scope.cancel()

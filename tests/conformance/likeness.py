@@ -31,7 +31,16 @@ OWN = frozenset(
 """Members that the shim answers for itself."""
 COMES_AND_GOES = re.compile(r"test_dynamic_\w+|test://dynamic-resource")
 
-_COUNTS = frozenset(("toolCount", "promptCount", "resourceCount", "messagesValidated", "errorResponsesObserved"))
+_COUNTS = frozenset(
+    (
+        "toolCount",
+        "promptCount",
+        "resourceCount",
+        "messagesValidated",
+        "errorResponsesObserved",
+        "inspectedNotificationCount",
+    )
+)
 """What is counted while lists grow and shrink, and while notices come when they come."""
 
 _OWN_META = ("io.modelcontextprotocol/", "io.github.mcp-shim/")
