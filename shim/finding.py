@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from shim.catalog import Catalog
-from shim.methods import Asked, Found, Method
+from shim.methods import Asked, Found, Method, Sees
 from shim.model import Identity, Tool
 from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
-
-Sees = Callable[[str], bool]
 
 
 class Finder:
