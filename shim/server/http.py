@@ -90,7 +90,10 @@ class HttpFace:
     async def _renew(self) -> None:
         while True:
             await anyio.sleep(RENEW_SECONDS)
-            await self._face.current.now.authenticator.renew()
+            try:
+                await self._face.current.now.authenticator.renew()
+            except Exception:  # noqa: BLE001 (the boundary of a background task: the server does not fall with it)
+                _log.exception("what credentials are judged by could not be looked at again")
 
     def abandon(self) -> None:
         """Cancel what still runs; every call records its end."""

@@ -7,15 +7,29 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
+import anyio
 import httpx2
 import pytest
 
 from shim.model import Credential, Decision, Identity, JsonObject, Reason
 from shim.policy.conditions import Facts
+from shim.server import http as http_face
 from shim.server.config import JwtBlock, ServerBlock
 from shim.server.protected import Protected
 from tests.server.doubles import MemoryPolicy, Tokens, World, offer, world
-from tests.server.running import JSON_HEADERS, LEGACY, Served, call, client, events, post, request, routed, serving
+from tests.server.running import (
+    JSON_HEADERS,
+    LEGACY,
+    PATIENCE,
+    Served,
+    call,
+    client,
+    events,
+    post,
+    request,
+    routed,
+    serving,
+)
 
 JWT = JwtBlock(issuer="https://idp.test", audience="https://shim.test/mcp")
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -214,3 +228,21 @@ async def test_a_prompt_and_a_resource_ask_for_scopes_as_well(era: Literal["lega
             assert response.status_code == 403
             assert 'error="insufficient_scope", scope="a.read a.write"' in response.headers["www-authenticate"]
             assert response.json()["error"]["data"]["reason"] == "insufficient-scope"
+
+
+async def test_a_fault_in_looking_at_keys_again_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_face, "RENEW_SECONDS", 0.001)
+    again = anyio.Event()
+
+    class Broken(Tokens):
+        async def renew(self) -> None:
+            if "could not be looked at again" in caplog.text:
+                again.set()
+            raise KeyError("keys")
+
+    async with serving(tokens=Broken("alice", "bob")) as served:
+        with anyio.fail_after(PATIENCE):
+            await again.wait()
+        assert (await post(served, call("up__echo"))).status_code == 200
