@@ -163,7 +163,7 @@ class Calls:
         make, said = partial(self._open, handed, capabilities), jsontext.digest(capabilities)
         if caller.protocol in MODERN_PROTOCOL_VERSIONS or caller.session is None:
             # One call at a time: over such a session a question names no call.
-            return self._pool.session(Key(owner, handed.fingerprint, said), make, alone=True)
+            return self._pool.session(Key(owner, handed.fingerprint, said), make, alone=caller.identity.name)
         return self._pool.session(Key(caller.identity.name, handed.fingerprint, said, caller.session), make)
 
     async def _open(self, handed: Handed, capabilities: JsonObject) -> Opened:

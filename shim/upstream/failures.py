@@ -36,6 +36,17 @@ class Busy(UpstreamUnavailable):
         super().__init__(f"The upstream {name} is busy: all of its {sessions} sessions are in use; try again later.")
 
 
+class Spent(Busy):
+    """A caller has as many sessions alone as one may have: the upstream is well, and has not seen the call."""
+
+    def __init__(self, name: str, share: int) -> None:
+        UpstreamUnavailable.__init__(
+            self,
+            f"The upstream {name} is busy: all of the {share} sessions that one caller may have for calls in which it "
+            "is asked something are in use; answer or cancel one of those, or try again later.",
+        )
+
+
 _MEANING = {
     401: "it does not accept the shim's credential",
     403: "it forbids this to the shim's credential",

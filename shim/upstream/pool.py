@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+from weakref import WeakValueDictionary
 
 from shim.errors import Refusal
-from shim.upstream.failures import Busy, unavailable
+from shim.upstream.failures import Busy, Spent, unavailable
 from shim.upstream.session import Opened, Spawn
 
 
@@ -63,6 +64,9 @@ class Pool:
     At most `limit` at once. Who needs one more takes the place of the one that was idle longest, or waits its turn;
     and for a session to open, for at most `patience` seconds in all; the session then goes on opening for others.
     While somebody waits, who has a session leaves it for a moment, so that calls that overlap keep none for ever.
+
+    A session that a call has alone may be its for as long as a person thinks. So one caller has at most half of the
+    places (and one at least) with such calls, and waits beside the queue for more: others pass.
     """
 
     def __init__(
@@ -82,6 +86,9 @@ class Pool:
         # For sessions that one call has at a time there are several of one key, in turns that are not 0.
         self._entries: dict[tuple[Key, int], _Entry] = {}
         self._turns = itertools.count(1)
+        self._share = max(1, limit // 2)
+        # Each lives as long as somebody has a place by it, or waits for one.
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._queue = asyncio.Lock()
         self._changed = asyncio.Event()
         self._wanting = False
@@ -92,27 +99,43 @@ class Pool:
         return len(self._entries)
 
     @asynccontextmanager
-    async def session(self, key: Key, make: Make, *, alone: bool = False) -> AsyncIterator[Opened]:
-        """Lend the session of this key, opened by `make` if there is none; `alone`: one that nobody else has meanwhile.
+    async def session(self, key: Key, make: Make, *, alone: str | None = None) -> AsyncIterator[Opened]:
+        """Lend the session of this key, opened by `make` if there is none.
 
-        Raises UpstreamUnavailable, or the Refusal that `make` raised: no call was sent then.
+        With `alone`, the caller's name, it is one that nobody else has meanwhile. Raises UpstreamUnavailable, or the
+        Refusal that `make` raised: no call was sent then.
         """
         end = asyncio.get_running_loop().time() + self._patience
-        entry = await self._entry(key, make, end, alone=alone)
-        entry.users += 1
+        async with nullcontext() if alone is None else self._shared(alone, end):
+            entry = await self._entry(key, make, end, alone=alone is not None)
+            entry.users += 1
+            try:
+                yield await self._opened(entry, end)
+            except BaseException:
+                if alone is not None:
+                    # What such a call left behind in it, a late question above all, must not meet the next one.
+                    self._drop(entry)
+                raise
+            finally:
+                entry.users -= 1
+                entry.last = asyncio.get_running_loop().time()
+                if not entry.usable or (self._ending and entry.users == 0):
+                    self._drop(entry)
+                self._changed.set()
+
+    @asynccontextmanager
+    async def _shared(self, caller: str, end: float) -> AsyncIterator[None]:
+        """One of the places that this caller may have alone, for as long as the block lasts."""
+        share = self._shares.setdefault(caller, asyncio.Semaphore(self._share))
         try:
-            yield await self._opened(entry, end)
-        except BaseException:
-            if alone:
-                # What such a call left behind in it, a late question above all, must not meet the next one.
-                self._drop(entry)
-            raise
+            async with asyncio.timeout_at(end):
+                await share.acquire()
+        except TimeoutError:
+            raise Spent(self._name, self._share) from None
+        try:
+            yield
         finally:
-            entry.users -= 1
-            entry.last = asyncio.get_running_loop().time()
-            if not entry.usable or (self._ending and entry.users == 0):
-                self._drop(entry)
-            self._changed.set()
+            share.release()
 
     @asynccontextmanager
     async def hold(self, key: Key, make: Make) -> AsyncIterator[Opened]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -173,25 +174,51 @@ class Lent:
         self.alive = False
 
 
-async def test_a_session_that_is_held_outlives_idleness_and_gives_way_to_a_call() -> None:
-    async def make() -> Opened:
-        return cast(Opened, Lent())
+async def lent() -> Opened:
+    return cast(Opened, Lent())
 
+
+@asynccontextmanager
+async def pool_of(limit: int, *, idle: float = 60, patience: float = 5) -> AsyncIterator[Pool]:
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
 
         def spawn(run: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
             group.create_task(run(*arguments))
 
-        pool = Pool("up", spawn, limit=1, idle=0.01, patience=5)
+        pool = Pool("up", spawn, limit=limit, idle=idle, patience=patience)
         tending = group.create_task(pool.tend())
-        async with pool.hold(Key("alice"), make) as held:
-            # given that it would have ended for idleness several times over
-            await asyncio.sleep(0.3)
-            assert [held.alive] == [True]
-            async with pool.session(Key("alice"), make) as same:
-                assert same is held
-            # when another has a call and there is no other place
-            async with pool.session(Key("bob"), make) as other:
-                assert other is not held
-                assert [held.alive] == [False]
+        yield pool
         tending.cancel()
+
+
+async def test_a_session_that_is_held_outlives_idleness_and_gives_way_to_a_call() -> None:
+    async with pool_of(1, idle=0.01) as pool, pool.hold(Key("alice"), lent) as held:
+        # given that it would have ended for idleness several times over
+        await asyncio.sleep(0.3)
+        assert [held.alive] == [True]
+        async with pool.session(Key("alice"), lent) as same:
+            assert same is held
+        # when another has a call and there is no other place
+        async with pool.session(Key("bob"), lent) as other:
+            assert other is not held
+            assert [held.alive] == [False]
+
+
+@pytest.mark.parametrize(("limit", "share"), [(5, 2), (2, 1)])
+async def test_sessions_that_one_has_alone_are_half_of_all_at_most(limit: int, share: int) -> None:
+    # `isolation: shared` has one key for all: the share is of whose calls they are.
+    for owner in ("alice", ""):
+        async with pool_of(limit, patience=0.2) as pool, AsyncExitStack() as asked, AsyncExitStack() as others:
+            for _ in range(share):
+                await asked.enter_async_context(pool.session(Key(owner, b"", "asks"), lent, alone="alice"))
+            # when one has as many calls that wait for a person as may be, whatever else differs between them
+            with pytest.raises(UpstreamUnavailable, match=f"all of the {share} sessions that one caller may have"):
+                await others.enter_async_context(pool.session(Key(owner, b"other", "asks"), lent, alone="alice"))
+            # then another one is served, also while that one waits for its turn
+            waits = asyncio.create_task(others.enter_async_context(pool.session(Key(owner), lent, alone="alice")))
+            await asyncio.sleep(0)
+            await others.enter_async_context(pool.session(Key(owner or "bob", b"", "asks"), lent, alone="bob"))
+            assert not waits.done()
+            # when one of its calls ends, then the next one of its own has its place
+            await asked.aclose()
+            await waits
