@@ -16,6 +16,8 @@ from shim.upstream.failures import fault
 from shim.upstream.session import Opened
 
 _MAX_PAGES = 500
+_MAX_TTL = 10**12
+"""Milliseconds, 31 years. An integer may be larger than any float."""
 _MAX_ENTRIES = 20_000
 _MAX_TEMPLATES = 500
 _MAX_BYTES = 32 * 2**20
@@ -107,7 +109,7 @@ async def _listed(name: str, opened: Opened, one: _List, bounds: _Bounds) -> tup
         entries += _objects(name, one, page)
         ttl = page.get("ttlMs")
         if isinstance(ttl, int | float) and not isinstance(ttl, bool):
-            bounds.ttls.append(max(0.0, ttl / 1000))
+            bounds.ttls.append(max(0, min(ttl, _MAX_TTL)) / 1000)
         if len(entries) > one.most:
             raise fault(name, f"offers more than {one.most} {one.what}")
         cursor = page.get("nextCursor")

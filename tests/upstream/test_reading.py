@@ -42,6 +42,14 @@ def pages(member: str, *texts: str) -> servers.Behaviour:
     return answer
 
 
+@pytest.mark.parametrize("ttl", [10**400, -(10**400)], ids=["huge", "negative"])
+async def test_a_ttl_of_any_size_keeps_no_upstream_down(ttl: int) -> None:
+    async with serving("modern") as web:
+        web.extra["tools/list"] = lambda request: request.result({"tools": [], "ttlMs": ttl, "cacheScope": "public"})
+        async with running({"web": UpstreamBlock(url=web.url)}) as run:
+            assert run.upstreams.status()["web"].state == "up"
+
+
 def fails(code: int) -> servers.Behaviour:
     return lambda request: request.error(code)
 
