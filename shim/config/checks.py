@@ -15,7 +15,7 @@ from shim.config.faults import suggestion
 from shim.config.listening import faults_of
 from shim.config.reading import Reading
 from shim.identity.config import IdentityBlock
-from shim.identity.naming import groups_of
+from shim.identity.naming import Template, groups_of
 from shim.identity.tokenfile import TokenFile
 from shim.model import Problem
 from shim.policy.check import faults as grant_faults
@@ -38,13 +38,17 @@ _SECRET_VARIABLES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All names that the configuration gives to something, sound or not; `templates` are identities of many persons."""
+    """All names that the configuration gives to something, sound or not.
+
+    `templates` are identities of many persons, `people` what the names of those look like.
+    """
 
     upstreams: tuple[str, ...]
     identities: tuple[str, ...]
     secrets: tuple[str, ...]
     groups: frozenset[str]
     templates: frozenset[str]
+    people: tuple[Template, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,21 @@ def known(readings: Sequence[AnyReading]) -> Known:
             for name, block in reading.document.identities.items()
             if block.name is not None
         ),
+        tuple(
+            template
+            for reading in readings
+            for block in reading.document.identities.values()
+            if (template := _template(block)) is not None
+        ),
     )
+
+
+def _template(block: IdentityBlock) -> Template | None:
+    try:
+        return Template.of(block.name) if block.name is not None else None
+    except ValueError:
+        # What is wrong with it is said where it stands.
+        return None
 
 
 def doubles(readings: Sequence[AnyReading]) -> Iterator[Problem]:
@@ -258,5 +276,7 @@ def _unknown_caller(who: str, grant: GrantBlock, names: Known) -> tuple[str, Lev
         # An allow that nobody gets fails closed; a deny that nobody gets does not.
         hint = suggestion(group, tuple(sorted(names.groups))) or "; add it to an identity's groups, or take it out"
         return f"no identity is in the group {group[:80]!r}{hint}", "error" if grant.deny else "warning"
+    if any(template.could_name(who) for template in names.people):
+        return None
     hint = suggestion(who, names.identities) or '; write an identity, `group:NAME`, or "*"'
     return f"no identity is named {who[:80]!r}{hint}", "error"

@@ -25,6 +25,14 @@ def test_what_is_sound(tmp_path: Path) -> None:
     assert configuration.warnings == ()
 
 
+def test_a_grant_may_be_for_one_person_of_a_template(tmp_path: Path) -> None:
+    person = SOUND.replace("group:staff", "staff:ann@example.com")
+    assert loaded(tmp_path, person).grants[0].to == ("staff:ann@example.com",)
+    for nobody in ("stuff:ann@example.com", "staff:", "staff:ann b"):
+        (fault,) = faults(tmp_path, person.replace("staff:ann@example.com", nobody))
+        assert f"no identity is named {nobody!r}" in fault
+
+
 CASES: dict[str, tuple[str, str, int, str]] = {
     "an issuer in the clear": ("https://idp.test", "http://idp.test", 4, "write https://"),
     "an issuer that is no URL": ("https://idp.test", "idp", 4, "is no http or https URL; write https://HOST"),
