@@ -1,0 +1,161 @@
+"""Values in every writing are taken out, and nothing else is."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import random
+import string
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from shim.model import Json
+from shim.secrets.scrubbing import Patterns, Scrubber
+
+LETTERS = string.ascii_letters + string.digits
+MARK = "[secret:db]"
+Writing = Callable[[str, random.Random], str]
+
+
+def scrubber(*values: str) -> Scrubber:
+    patterns = [Patterns({"db.password": value}) for value in values]
+    return Scrubber(lambda: patterns)
+
+
+def every(text: str, form: str) -> str:
+    return "".join(form.format(ord(character)) for character in text)
+
+
+def mixed(text: str, dice: random.Random) -> str:
+    ways = ("%{:02x}", "%{:02X}", "\\u{:04x}", "\\u{:04X}", "&#{};", "&#x{:x};", "&#X{:X};")
+    return "".join(
+        dice.choice(ways).format(ord(one)) if dice.random() < 0.4 else every(one, "%{:02x}") if one in "%\\&" else one
+        for one in text
+    )
+
+
+def based(text: str, dice: random.Random, *, safe: bool = False, padded: bool = True) -> str:
+    around = ["".join(dice.choices(LETTERS, k=dice.randrange(5))) for _ in range(2)]
+    whole = (around[0] + text + around[1]).encode()
+    written = (base64.urlsafe_b64encode if safe else base64.b64encode)(whole).decode()
+    return written if padded else written.rstrip("=")
+
+
+WRITINGS: dict[str, Writing] = {
+    "as is": lambda text, _: text,
+    "base64": lambda text, dice: based(text, dice),
+    "base64 without padding": lambda text, dice: based(text, dice, padded=False),
+    "base64 for URLs": lambda text, dice: based(text, dice, safe=True, padded=False),
+    "basic": lambda text, dice: "Basic " + base64.b64encode(f"some-user:{text}".encode()).decode(),
+    "percent": lambda text, _: quote(text, safe=""),
+    "percent, slash kept": lambda text, _: quote(text),
+    "percent, plus": lambda text, _: quote_plus(text),
+    "percent, all": lambda text, _: every(text, "%{:02X}"),
+    "percent, all, lower": lambda text, _: every(text, "%{:02x}"),
+    "percent twice": lambda text, _: quote(every(text, "%{:02x}"), safe=""),
+    "json": lambda text, _: json.dumps(text),
+    "json, slashes": lambda text, _: json.dumps(text).replace("/", "\\/"),
+    "json, all": lambda text, _: every(text, "\\u{:04x}"),
+    "json, all, upper": lambda text, _: every(text, "\\u{:04X}"),
+    "json twice": lambda text, _: json.dumps(json.dumps({"a": text})),
+    "json three times": lambda text, _: json.dumps(json.dumps(json.dumps([text]))),
+    "html": lambda text, _: html.escape(text),
+    "html, decimal": lambda text, _: every(text, "&#{};"),
+    "html, hex": lambda text, _: every(text, "&#x{:X};"),
+    "hex": lambda text, _: text.encode().hex(),
+    "hex, upper": lambda text, _: text.encode().hex().upper(),
+    "mixed": mixed,
+}
+
+
+def leaves(value: Json) -> list[str]:
+    """All strings of a JSON value, keys too, in order."""
+    if isinstance(value, dict):
+        return [leaf for key, member in value.items() for leaf in (key, *leaves(member))]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [str(value)]
+
+
+def placed(text: str, dice: random.Random) -> Json:
+    """Somewhere in a result: alone, in a text, as a key, deep, or split over neighbours."""
+    where = dice.randrange(6)
+    cut = dice.randrange(1, len(text))
+    if where == 0:
+        return {"content": [{"type": "text", "text": f"It is {text}, it is."}]}
+    if where == 1:
+        return {"structuredContent": {"a": {text: 1}}}
+    if where == 2:
+        value: Json = f"<{text}>"
+        for _ in range(100):
+            value = [value] if dice.random() < 0.5 else {"in": value}
+        return {"_meta": value}
+    if where == 3:
+        return {"content": [{"type": "text", "text": half} for half in (text[:cut], text[cut:])]}
+    if where == 4:
+        return {"structuredContent": {"list": [*text]}}
+    return {"structuredContent": {"list": ["before ", text[:cut], text[cut:], " after"]}}
+
+
+def value(dice: random.Random) -> str:
+    alphabet = dice.choice((LETTERS, LETTERS + string.punctuation, LETTERS + "+/=-_", LETTERS + ' "\\%&<>'))
+    # No repeats at its ends: a piece of it would be a piece of the text around.
+    return "Q" + "".join(dice.choices(alphabet, k=dice.randrange(10, 40))) + "Z"
+
+
+def echo(dice: random.Random, writing: str) -> None:
+    secret = value(dice)
+    said = placed(WRITINGS[writing](secret, dice), dice)
+    before = json.dumps(said)
+    scrubbing = scrubber(secret)
+    left = scrubbing.result(said)
+    assert json.dumps(said) == before
+    assert scrubbing.redactions >= 1, (writing, secret, before)
+    assert MARK in "".join(leaves(left)), (writing, secret, before)
+    # What is left is short: marks, the words around, and what stood beside the value in its base64.
+    rest = "".join(leaves(left)).replace(MARK, "")
+    for piece in (secret, secret[:8], secret[-8:]):
+        assert WRITINGS[writing](piece, random.Random(0)) not in rest, (writing, secret, left)
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_every_writing_in_every_place_is_taken_out(writing: str) -> None:
+    dice = random.Random(writing)
+    for _ in range(450):
+        echo(dice, writing)
+
+
+def test_what_is_not_a_value_stays_and_is_the_same_object() -> None:
+    dice = random.Random(7)
+    said = {
+        "content": [{"type": "text", "text": "".join(dice.choices(string.printable, k=200_000))}],
+        "n": [1, 2.5, None, True],
+    }
+    scrubbing = scrubber("hunter2-hunter2", "another/secret+of=mine")
+    assert scrubbing.result(said) is said
+    assert scrubbing.redactions == 0
+
+
+def test_finds_that_overlap_are_one() -> None:
+    scrubbing = scrubber("abcdefghij", "ghijklmnop")
+    assert scrubbing.text("<abcdefghijklmnop>") == f"<{MARK}>"
+    assert scrubbing.redactions == 1
+
+
+def test_binary_data_that_holds_a_value_is_replaced_whole() -> None:
+    data = base64.b64encode(b"\x89PNG" + b"hunter2%2Dhunter2" + bytes(9)).decode()
+    left = scrubber("hunter2-hunter2").result({"content": [{"type": "image", "mimeType": "image/png", "data": data}]})
+    assert base64.b64decode(left["content"][0]["data"]) == MARK.encode()
+
+
+def test_keys_stay_apart_and_a_number_is_found() -> None:
+    left = scrubber("1234567890").json({"1234567890": 1, "MTIzNDU2Nzg5MA==": 1234567890})
+    assert left == {MARK: 1, f"{MARK} 2": MARK}
+
+
+def test_no_value_is_shown_by_repr() -> None:
+    patterns = Patterns({"db": "hunter2-hunter2"})
+    assert "hunter2" not in repr(patterns) + repr(Scrubber(lambda: [patterns]))
