@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Container, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING
@@ -40,6 +41,9 @@ from shim.record.known import harmless
 from shim.record.recorder import Record
 from shim.reloading import Reloading
 from shim.secrets.broker import Broker
+from shim.secrets.issuing import Issuer
+from shim.secrets.ledger import Ledger, Sealing
+from shim.secrets.source import Around
 from shim.server.closing import Closing
 from shim.server.config import JwtBlock
 from shim.server.face import Face
@@ -152,6 +156,13 @@ def _signing_key(configuration: Configuration, store: Path) -> Ed25519PrivateKey
     return load_key(file)
 
 
+def _issuer(store: SqliteStore, key: Ed25519PrivateKey) -> Issuer:
+    """Who has the leases of this process; what revokes them is sealed by what all processes of the record have."""
+    around = Around(os.environ, lambda: datetime.now(UTC), os.urandom, new_id)
+    sealing = Sealing(key.private_bytes_raw(), os.urandom)
+    return Issuer(around, ledger=Ledger(store, sealing, around.clock))
+
+
 def _remembered(path: Path) -> dict[str, Offer]:
     with Reader(path) as reader:
         return reader.offers()
@@ -177,10 +188,11 @@ class _Parts:
 class _Wiring:
     """Builds the parts of each configuration around those that stay: store, record, runs and readings."""
 
-    def __init__(self, store: SqliteStore, record: Record, verifier: Verifier | None) -> None:
+    def __init__(self, store: SqliteStore, record: Record, issuer: Issuer, verifier: Verifier | None) -> None:
         self.store = store
         self._verifier = verifier
         self.record = record
+        self._issuer = issuer
         self.readings = Readings(store, record)
         self._runs = Runs(new_id)
         self._tasks = Tasks(store)
@@ -194,11 +206,12 @@ class _Wiring:
         lint = Lint(configuration, policy)
         names = list(order(configuration))
         if before is None:
-            broker = Broker(configuration.secrets, environment=os.environ, random=os.urandom, new_id=new_id)
+            broker = Broker(self._issuer, configuration.secrets, configuration.sources)
             remembered = await asyncio.to_thread(_remembered, self.store.path)
         else:
-            same = configuration.secrets == before.configuration.secrets
-            broker = before.broker if same else before.broker.of(configuration.secrets)
+            old = before.configuration
+            same = (configuration.secrets, configuration.sources) == (old.secrets, old.sources)
+            broker = before.broker if same else before.broker.of(configuration.secrets, configuration.sources)
             if names == list(order(before.configuration)):
                 return _Parts(configuration, policy, lint, before.catalog, broker)
             remembered = {**await asyncio.to_thread(_remembered, self.store.path), **before.catalog.now.offers}
@@ -250,18 +263,23 @@ async def _opened(
         key = _signing_key(configuration, path)
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
             await record.loaded(configuration.digest, configuration.texts, user=_process().user)
-            wiring = _Wiring(store, record, verifier)
+            issuer = _issuer(store, key)
+            wiring = _Wiring(store, record, issuer, verifier)
             parts = await wiring.parts(configuration)
-            async with Upstreams(
-                {name: block for name, block in configuration.upstreams.items() if only is None or name in only},
-                secrets=parts.broker,
-                on_offer=wiring.readings.take,
-                on_event=record.event,
-                environment=os.environ,
-                folder=configuration.folder,
-                known=harmless,
-                version=__version__,
-            ) as upstreams:
+            async with (
+                issuer.running(),
+                Upstreams(
+                    {name: block for name, block in configuration.upstreams.items() if only is None or name in only},
+                    secrets=parts.broker,
+                    on_offer=wiring.readings.take,
+                    on_event=record.event,
+                    environment=os.environ,
+                    folder=configuration.folder,
+                    known=harmless,
+                    version=__version__,
+                ) as upstreams,
+            ):
+                issuer.forget = upstreams.forget
                 yield wiring.app(parts, upstreams), wiring
 
 

@@ -1,8 +1,8 @@
 """The one way that every use of a tool, a prompt or a resource goes; `shim.methods` has what differs between them.
 
 authenticate (the face) -> find in catalog -> decide -> record intent (durable) -> lease secrets -> call upstream ->
-record outcome (durable) -> revoke leases -> answer. Nothing reaches an upstream, and no secret is asked for, before the
-intent is on the record; no answer is delivered before the outcome is.
+scrub result -> record outcome (durable) -> revoke leases -> answer. Nothing reaches an upstream, and no secret is asked
+for, before the intent is on the record; no answer is delivered before the outcome is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from shim.methods import Method, Use
 from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Offered, Reason, Secrets
 from shim.policy.engine import Policy
 from shim.refusals import UNRECORDED, answered, broken, failed, left, refused
+from shim.scrubbing import Scrubbing
 from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
 from shim.views import View, Views
@@ -90,21 +91,21 @@ class Gateway:
             return refused(call, Decision("deny", error.reason))
         if decision.effect != "allow":
             return refused(call, decision)
-        async with self._secrets.leased(self._upstreams.needs(target.upstream)) as leases:
+        call = replace(call, may_ask=decision.may_ask, bind=decision.bind)
+        async with self._secrets.leased(self._upstreams.needs(target.upstream, call.bind), caller, call) as leases:
             use = Use(method, caller, asked, target, sees)
             return await self._perform(call, decision, use, params, listener, leases)
 
     async def _perform(
         self, call: Call, decision: Decision, use: Use, params: JsonObject, listener: Listener, leases: Leases
     ) -> Answer:
-        started = perf_counter()
-        call = replace(call, may_ask=decision.may_ask) if decision.may_ask else call
+        started, scrub = perf_counter(), Scrubbing(leases.scrubber)
         try:
             sent, leased = use.towards(params), await leases.take()
-            reply = use.told(await self._upstreams.call(call, use.target, sent, listener, leased))
-            reply = await self._tasks.take(call, use.target, decision, reply)
+            reply = await self._upstreams.call(call, use.target, sent, scrub.listener(listener), leased)
+            reply = await self._tasks.take(call, use.target, decision, use.told(await scrub.reply(reply)))
         except Refusal as refusal:
-            answer, outcome = failed(call, decision, refusal, _since(started))
+            answer, outcome = failed(call, decision, scrub.refusal(refusal), _since(started))
         except asyncio.CancelledError:
             await self._invocations.settle(call, left(_since(started)), leases.issued)
             raise
@@ -114,7 +115,7 @@ class Gateway:
             raise
         else:
             answer, outcome = answered(reply, _since(started))
-        if not await self._invocations.settle(call, outcome, leases.issued):
+        if not await self._invocations.settle(call, scrub.counted(outcome), leases.issued):
             return refused(call, Decision("allow", Reason.RECORD_UNAVAILABLE, decision.grant), UNRECORDED)
         return answer
 

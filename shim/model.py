@@ -84,6 +84,8 @@ class Credential:
 
     `id` is a token's id, what names a JWT, `local` or `anonymous`: never the credential itself. `scopes` are those of
     an OAuth access token; None: this kind of credential carries none. `ends`: from when on it proves nothing.
+    `token` is an OAuth access token itself, for a source of secrets that acts on behalf of the caller; it never goes to
+    an upstream, and nowhere else.
     """
 
     identity: Identity
@@ -91,6 +93,7 @@ class Credential:
     run: str | None = None
     scopes: frozenset[str] | None = None
     ends: datetime | None = None
+    token: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,8 @@ class Decision:
     """What policy says to one call: the effect, the reason code, and the grant that made it (None: none matched).
 
     `scopes`: with `insufficient-scope`, all that the grant asks for.
-    `may_ask`: what the upstream may ask of the client meanwhile (`elicitation`, `sampling`, `roots`).
+    `may_ask`: what the upstream may ask of the client meanwhile (`elicitation`, `sampling`, `roots`). `bind`: pairs of
+    a logical name and the secret that stands behind it in this call, where that is another.
     """
 
     effect: Effect
@@ -195,6 +199,7 @@ class Decision:
     grant: str | None = None
     scopes: tuple[str, ...] = ()
     may_ask: tuple[str, ...] = ()
+    bind: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +209,7 @@ class Call:
     `tool` is the real `upstream/tool`, `prompt:upstream/name` or `resource:upstream/uri`, or the name as the caller
     spelled it when nothing there has that name (then `upstream` is None); None for what concerns none. `arguments` are
     the caller's, untouched; `schema` is the tool's input schema, for redaction. `policy` is the digest of the
-    configuration that decides. `may_ask`: see `Decision`.
+    configuration that decides. `may_ask`, `bind`: see `Decision`.
     """
 
     id: str
@@ -218,6 +223,7 @@ class Call:
     policy: str
     schema: JsonObject | None = None
     may_ask: tuple[str, ...] = ()
+    bind: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +239,15 @@ class Need:
     field: str | None = None
 
 
+Scope: TypeAlias = Literal["call", "run", "identity"]
+"""How far a lease reaches: one call, all calls of a run, or all of an identity; never past its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One issue of a secret, as the record knows it: never a value. `expires` None: it lives until somebody changes it.
+    """One issue of a secret, as the record knows it: never a value. `expires` None: the shim does not know an end.
 
-    `revoked` None: it was not, or not yet.
+    `revoked` None: it was not, or not yet. `long_lived`: its value holds until somebody changes it.
     """
 
     id: str
@@ -246,21 +256,48 @@ class Lease:
     issued: datetime
     expires: datetime | None = None
     revoked: datetime | None = None
+    long_lived: bool = False
+    scope: Scope = "call"
+
+
+class Scrubber(Protocol):
+    """Takes the values of all leases that are alive out of what goes on to a caller: `[secret:NAME]` stands there.
+
+    None of them changes what it is given; where nothing was found, the same comes back. `redactions`: how many so far.
+    """
+
+    redactions: int
+
+    def text(self, text: str) -> str: ...
+
+    def json(self, value: Json) -> Json:
+        """Any JSON value, keys too."""
+
+    def result(self, result: JsonObject) -> JsonObject:
+        """A result: as `json`, and what is split over neighbouring blocks or inside of binary ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
     """The values that were issued, by reference; and what tells one set of values from another without telling them.
 
-    `fingerprint` is keyed for this process alone, and empty where there are no values.
+    `fingerprint` is keyed for this process alone, and empty where there are no values. `long_lived`: they hold until
+    somebody changes them, so that nothing that has them need end with the lease.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     fingerprint: bytes = b""
+    long_lived: bool = True
 
 
 class Leases(Protocol):
-    """The leases of one call, or of one reading of a catalog: while their block lasts, and no longer."""
+    """The leases of one call, or of one reading of a catalog: while their block lasts, and no longer.
+
+    `scrubber` knows the values of every lease that is alive while the block lasts, whoever has it.
+    """
+
+    @property
+    def scrubber(self) -> Scrubber: ...
 
     @property
     def issued(self) -> tuple[Lease, ...]:
@@ -273,8 +310,13 @@ class Leases(Protocol):
 class Secrets(Protocol):
     """Issues leases."""
 
-    def leased(self, needs: Sequence[Need]) -> AbstractAsyncContextManager[Leases]:
-        """Leases of these, none issued before they are taken. What can be revoked is, at the end of the block."""
+    def leased(
+        self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None
+    ) -> AbstractAsyncContextManager[Leases]:
+        """Leases of these, none issued before they are taken. What can be revoked is, at the end of the block.
+
+        They are the `caller`'s, for that `call` alone where it is one; without a caller, for reading a catalog.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import anyio
@@ -41,8 +42,11 @@ def reach(configuration: Configuration, wait: float = 10.0, *, only: Container[s
 def broker(configuration: Configuration) -> Broker:
     """Who asks for the secrets of this configuration, for verbs that record nothing."""
     from shim.secrets.broker import Broker
+    from shim.secrets.issuing import Issuer
+    from shim.secrets.source import Around
 
-    return Broker(configuration.secrets, environment=os.environ, random=os.urandom, new_id=lambda: "unrecorded")
+    around = Around(os.environ, lambda: datetime.now(UTC), os.urandom, lambda: f"unrecorded-{os.urandom(8).hex()}")
+    return Broker(Issuer(around), configuration.secrets, configuration.sources)
 
 
 async def _reach(configuration: Configuration, blocks: Mapping[str, UpstreamBlock], wait: float) -> Reached:
@@ -61,9 +65,10 @@ async def _reach(configuration: Configuration, blocks: Mapping[str, UpstreamBloc
     async def on_event(_kind: str, _body: JsonObject, _invocation: str | None) -> None:
         pass
 
+    asked = broker(configuration)
     upstreams = Upstreams(
         blocks,
-        secrets=broker(configuration),
+        secrets=asked,
         on_offer=on_offer,
         on_event=on_event,
         environment=os.environ,

@@ -34,10 +34,7 @@ def problems(configuration: Configuration, missing: Mapping[str, str]) -> Iterat
         if name in missing:
             yield Problem(place.file, place.line, "error", f"the secret {name} is not available: {missing[name]}")
         elif name in users:
-            message = (
-                f"{name} is long-lived: it holds until somebody changes it, and this version does not scrub it from "
-                f"what {', '.join(users[name])} may answer"
-            )
+            message = f"{name} is long-lived: it holds until somebody changes it (handed to {', '.join(users[name])})"
             yield Problem(place.file, place.line, "warning", message)
 
 

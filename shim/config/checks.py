@@ -118,7 +118,13 @@ def _template(block: IdentityBlock) -> Template | None:
 
 def doubles(readings: Sequence[AnyReading]) -> Iterator[Problem]:
     """Names that two things have: both places are named."""
-    for section, what in (("upstreams", "upstream"), ("identities", "identity"), ("secrets", "secret")):
+    sections = {
+        "upstreams": "upstream",
+        "identities": "identity",
+        "secret_sources": "source of secrets",
+        "secrets": "secret",
+    }
+    for section, what in sections.items():
         named = _Uses(f"the {what}", "rename one")
         for reading in readings:
             for name in reading.names[section]:

@@ -18,7 +18,7 @@ from shim.identity.config import IdentityBlock
 from shim.model import Problem
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
-from shim.secrets.config import SecretBlock
+from shim.secrets.config import SecretBlock, SourceBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.upstream.config import UpstreamBlock
@@ -75,6 +75,7 @@ class Configuration:
     upstreams: Mapping[str, UpstreamBlock]
     identities: Mapping[str, IdentityBlock]
     grants: tuple[GrantBlock, ...]
+    sources: Mapping[str, SourceBlock]
     secrets: Mapping[str, SecretBlock]
     tokens: Path
     warnings: tuple[Problem, ...]

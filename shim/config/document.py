@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from shim.identity.config import IdentityBlock, Name
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
-from shim.secrets.config import SecretBlock, SecretName
+from shim.secrets.config import SecretBlock, SecretName, SourceBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.units import Block
@@ -24,6 +24,7 @@ class Included(Block):
     upstreams: dict[UpstreamName, UpstreamBlock] = Field(default_factory=dict)
     identities: dict[Name, IdentityBlock] = Field(default_factory=dict)
     grants: tuple[GrantBlock, ...] = ()
+    secret_sources: dict[SecretName, SourceBlock] = Field(default_factory=dict)
     secrets: dict[SecretName, SecretBlock] = Field(default_factory=dict)
 
 
@@ -41,7 +42,7 @@ class Main(Included):
 ONLY_MAIN = frozenset({"version", "server", "store", "record", "enforce", "include"})
 
 NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"tools", "secret_sources", "enforce"}),
+    (): frozenset({"tools", "enforce"}),
     ("server",): frozenset({"metrics"}),
     ("record",): frozenset({"retain"}),
     ("upstreams", "*"): frozenset(
@@ -50,13 +51,19 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
         | {"openapi", "base", "operations", "auth", "fixed", "slashes", "response_headers"}
         | {"python", "interpreter", "inject"}
     ),
+    ("secret_sources", "*"): frozenset(
+        {"address", "namespace", "tls", "auth"}
+        | {"token_url", "client_id", "client_secret", "private_key", "revocation_url"}
+        | {"region", "endpoint", "profile", "app_id", "api_url", "env", "timeout", "key"}
+    )
+    - SourceBlock.model_fields.keys(),
     ("secrets", "*"): frozenset(
-        {"ttl", "public"}
-        | {"params", "wrap", "grant", "scopes", "audience", "resource", "role_arn", "policy", "tags", "duration"}
+        {"params", "wrap", "grant", "scopes", "audience", "resource", "role_arn", "policy", "tags", "duration"}
         | {"installation", "repositories", "permissions", "run", "json", "prompt", "url"}
-    ),
+    )
+    - SecretBlock.model_fields.keys(),
     ("identities", "*"): frozenset({"limits"}),
-    ("grants", "*"): frozenset({"approval", "limits", "timeout", "max_result", "bind", "enforce"}),
+    ("grants", "*"): frozenset({"approval", "limits", "timeout", "max_result", "enforce"}),
 }
 """Keys that are known and not enforced by this version, by where they stand: refused, even with their default."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import get_args
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shim import templates
@@ -28,6 +30,7 @@ _PATTERNS: dict[str, str] = {
     r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$": "a scope is one word, without quotes and backslashes; write one an item",
     "^[0-9a-f]{64}$": "sha256 is the lower-case hex SHA-256 (64 digits) of the whole token, never the token itself",
 }
+_FIRST_KEY = re.compile(r"^Value error, `(\w+)`")
 _NAME = "a name has letters, digits and `. _ @ -`, begins with a letter or a digit, and has at most 128 characters"
 
 
@@ -86,6 +89,15 @@ def explain(model: type, path: Path, fault: ErrorDetails) -> str:
         return value + _PATTERNS.get(context.get("pattern", ""), _NAME)
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return message if kind == "value_error" else f"{what} {message}"
+
+
+def first_of(model: type, error: ValidationError) -> tuple[Path, str]:
+    """The first fault of a block of this type that was checked by itself: where in it, and what."""
+    fault = error.errors(include_url=False)[0]
+    path = tuple(step for step in fault["loc"] if step != "[key]")
+    if fault["type"] == "value_error" and (named := _FIRST_KEY.search(fault["msg"])):
+        path = (*path, named[1])
+    return path, explain(model, tuple(fault["loc"]), fault)
 
 
 def _of(path: Path) -> str:

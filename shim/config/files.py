@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar, get_args
 
 from shim.config.source import Source
 from shim.record.config import RecordBlock
-from shim.secrets.config import SecretBlock
+from shim.secrets.config import SecretBlock, SourceBlock
+from shim.secrets.source import PATH
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
+from shim.units import Block
 from shim.upstream.config import UpstreamBlock
+
+B = TypeVar("B", bound=Block)
 
 
 def resolved(folder: Path, text: str) -> str:
@@ -60,8 +66,43 @@ def upstream(block: UpstreamBlock, source: Source, folder: Path) -> UpstreamBloc
 
 
 def secret(block: SecretBlock, source: Source) -> SecretBlock:
-    """The block with an absolute path, where it has one."""
-    return block if block.path is None else block.model_copy(update={"path": resolved(source.folder, block.path)})
+    """The block with an absolute path, where what it has is a path: that of a vault is none."""
+    if block.source != "file" or block.path is None:
+        return block
+    return block.model_copy(update={"path": resolved(source.folder, block.path)})
+
+
+def source(block: SourceBlock, source: Source) -> SourceBlock:
+    """The block with absolute paths, wherever its fields are marked to be paths."""
+    return _absolute(block, source.folder)
+
+
+def paths(block: Block, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every path in a block, and where it stands."""
+    for name in type(block).model_fields:
+        value = getattr(block, name)
+        if isinstance(value, Block):
+            yield from paths(value, (*where, name))
+        elif isinstance(value, str) and _is_path(block, name):
+            yield (*where, name), value
+
+
+def _absolute(block: B, folder: Path) -> B:
+    changes: dict[str, object] = {}
+    for name in block.model_fields_set:
+        value = getattr(block, name)
+        if isinstance(value, Block):
+            changes[name] = _absolute(value, folder)
+        elif isinstance(value, str) and _is_path(block, name):
+            changes[name] = resolved(folder, value)
+    return block.model_copy(update=changes)
+
+
+def _is_path(block: Block, name: str) -> bool:
+    field = type(block).model_fields[name]
+    return PATH in field.metadata or any(
+        PATH in getattr(choice, "__metadata__", ()) for choice in get_args(field.annotation)
+    )
 
 
 def missing(path: str) -> str | None:

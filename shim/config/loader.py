@@ -153,6 +153,11 @@ def _composed(
         },
         identities={name: block for reading in readings for name, block in reading.document.identities.items()},
         grants=tuple(grant for reading in readings for grant in reading.document.grants),
+        sources={
+            name: files.source(block, reading.source)
+            for reading in readings
+            for name, block in reading.document.secret_sources.items()
+        },
         secrets={
             name: files.secret(block, reading.source)
             for reading in readings

@@ -108,7 +108,7 @@ class _Reader(Generic[D]):
         data = self._data()
         names = {
             section: tuple(value) if isinstance(value := data.get(section), dict) else ()
-            for section in ("upstreams", "identities", "secrets")
+            for section in ("upstreams", "identities", "secret_sources", "secrets")
         }
         self._fill(data, ())
         document = self._validated(data)

@@ -1,26 +1,40 @@
-"""What can be wrong between secrets and the upstreams that they are handed to."""
+"""What can be wrong between sources, secrets, grants that bind them, and the upstreams that they are handed to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from shim import templates
 from shim.config import files, placeholders
 from shim.config.checks import AnyReading
 from shim.config.document import SECRETS_IN
-from shim.config.faults import suggestion
+from shim.config.faults import first_of, suggestion
 from shim.model import Problem
-from shim.secrets.config import SecretBlock
+from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock
+from shim.units import Block
 from shim.yamltext import Path
+
+_PROOFS = frozenset({"token", "secret_id", "client_secret"})
+"""Keys of a source below which a credential stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Secrets:
-    """The names of all secrets, and the blocks of those that are sound."""
+    """The names of all secrets, the blocks of those that are sound, and the kind of each declared source.
+
+    `bound`: the names that grants put a secret behind.
+    """
 
     names: tuple[str, ...]
     blocks: Mapping[str, SecretBlock]
+    kinds: Mapping[str, Kind]
+    bound: frozenset[str]
+
+    def kind(self, block: SecretBlock) -> Kind | None:
+        return self.kinds.get(block.source)
 
     def wrong(self, name: str, field: str | None) -> str | None:
         """What is wrong with naming a secret, or a field of it."""
@@ -28,7 +42,8 @@ class _Secrets:
             hint = suggestion(name, self.names) or f"; there are {', '.join(self.names) or 'none'} under `secrets:`"
             return f"no secret is named {name!r}{hint}"
         block = self.blocks.get(name)
-        if block is not None and field is not None and not block.kind.has_fields:
+        kind = self.kind(block) if block is not None else None
+        if block is not None and kind is not None and field is not None and not kind.has_fields:
             return f"a secret of source {block.source} has no fields; write ${{secret:{name}}}"
         return None
 
@@ -38,20 +53,97 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
 
     `names` are those of all secrets, sound or not.
     """
-    known = _Secrets(names, {name: block for one in readings for name, block in one.document.secrets.items()})
+    sources = tuple(name for one in readings for name in one.names["secret_sources"])
+    known = _Secrets(
+        names,
+        {name: block for one in readings for name, block in one.document.secrets.items()},
+        {name: KINDS[name] for name in UNDECLARED}
+        | {name: block.kind for one in readings for name, block in one.document.secret_sources.items()},
+        frozenset(logical for one in readings for grant in one.document.grants for logical in grant.bind),
+    )
     used: set[str] = set()
     for reading in readings:
+        yield from _declared(reading)
+        yield from _bound(reading, known, used)
         for upstream in reading.document.upstreams:
             yield from _handed(reading, ("upstreams", upstream), known, used)
     for reading in readings:
         for name, block in reading.document.secrets.items():
-            path = files.secret(block, reading.source).path
+            path = files.secret(block, reading.source).path if block.source == "file" else None
             where = ("secrets", name, "path")
             if path is not None and not reading.is_unset(where) and (wrong := files.unfit(path)):
                 yield reading.problem(where, wrong)
+            yield from _asked(reading, name, block, known, sources)
             if name not in used:
                 message = f"no upstream uses the secret {name}; write ${{secret:{name}}} where it goes, or take it out"
                 yield reading.problem(("secrets", name), message, "warning")
+
+
+def _declared(reading: AnyReading) -> Iterator[Problem]:
+    """Sources: whether what they say is sound for their kind, and what gives away how they prove themselves."""
+    for name, block in reading.document.secret_sources.items():
+        path: Path = ("secret_sources", name)
+        if name in UNDECLARED:
+            yield reading.problem(path, f"{name} is a source without being declared; take another name")
+        try:
+            block.where()
+        except ValidationError as error:
+            where, message = first_of(block.kind.where or Block, error)
+            if not reading.is_unset((*path, *where)):
+                yield reading.problem((*path, *where), message)
+        for where, file in files.paths(files.source(block, reading.source)):
+            if (
+                not reading.is_unset((*path, *where))
+                and where[-1] not in ("ca", "cert")
+                and (wrong := files.exposed(file))
+            ):
+                yield reading.problem((*path, *where), wrong)
+        if reading.source.exposed:
+            yield from _literals(reading, path, block.model_dump(exclude_unset=True))
+
+
+def _literals(reading: AnyReading, path: Path, value: Mapping[str, object]) -> Iterator[Problem]:
+    for key, member in value.items():
+        where = (*path, key)
+        if isinstance(member, dict):
+            yield from _literals(reading, where, member)
+        elif key in _PROOFS and (written := reading.written(where)) and not placeholders.from_environment(written):
+            message = f"{key} is a secret, and group or others can read this file; write ${{env:NAME}}, or chmod 600 it"
+            yield reading.problem(where, message)
+
+
+def _asked(
+    reading: AnyReading, name: str, block: SecretBlock, known: _Secrets, sources: tuple[str, ...]
+) -> Iterator[Problem]:
+    """Whether a secret's source is there, and the secret one of its kind."""
+    where: Path = ("secrets", name)
+    if block.source in UNDECLARED:
+        return
+    kind = known.kinds.get(block.source)
+    if kind is None:
+        if block.source not in sources:
+            every = (*UNDECLARED, *sources)
+            hint = suggestion(block.source, every) or f"; there are {', '.join(every)}"
+            message = f"`source` names none of the sources that there are: {block.source!r}{hint}"
+            yield reading.problem((*where, "source"), message)
+        return
+    try:
+        block.check(kind)
+        block.keys(kind)
+    except ValidationError as error:
+        at, message = first_of(kind.keys, error)
+        yield reading.problem((*where, *at), message)
+    except ValueError as error:
+        key = str(error).split("`")[1]
+        yield reading.problem((*where, key) if reading.has((*where, key)) else where, str(error))
+
+
+def _bound(reading: AnyReading, known: _Secrets, used: set[str]) -> Iterator[Problem]:
+    for position, grant in zip(reading.grants, reading.document.grants, strict=True):
+        for logical, secret in grant.bind.items():
+            used.add(secret)
+            if wrong := known.wrong(secret, None):
+                yield reading.problem(("grants", position, "bind", logical), wrong)
 
 
 def _handed(reading: AnyReading, path: Path, known: _Secrets, used: set[str]) -> Iterator[Problem]:
@@ -65,7 +157,7 @@ def _handed(reading: AnyReading, path: Path, known: _Secrets, used: set[str]) ->
             for reference in placeholders.secrets(reading.written(where) or ""):
                 name, field = templates.name_of(reference), templates.field_of(reference)
                 fields.setdefault(name, []).append(field)
-                if wrong := known.wrong(name, field):
+                if (wrong := known.wrong(name, field)) and name not in known.bound - {*known.names}:
                     yield reading.problem(where, wrong)
     used.update(fields, block.catalog.values())
     for name, secret in block.catalog.items():
@@ -77,3 +169,6 @@ def _handed(reading: AnyReading, path: Path, known: _Secrets, used: set[str]) ->
         faults = (known.wrong(secret, field) for field in fields[name])
         if wrong := next((fault for fault in faults if fault), None):
             yield reading.problem(where, wrong)
+        elif (of := known.blocks.get(secret)) is not None and of.is_of_a_caller:
+            message = f"{secret} is another for each caller, and there is none when the catalog is read; name another"
+            yield reading.problem(where, message)

@@ -138,7 +138,7 @@ class Authenticator:
         verified = verifier.verify(token)
         ends = datetime.fromtimestamp(min(verified.ends, _LATEST), UTC)
         identity = self._people.identity(verified.claims)
-        credential = Credential(identity, verified.id, scopes=verified.scopes, ends=ends)
+        credential = Credential(identity, verified.id, scopes=verified.scopes, ends=ends, token=token)
         self._remembered[digest] = verified, credential
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)

@@ -45,6 +45,7 @@ class Rule:
     condition: Condition | None
     scopes: tuple[str, ...] = ()
     may_ask: tuple[str, ...] = ()
+    bind: tuple[tuple[str, str], ...] = ()
 
     def matches(self, principals: frozenset[str], ref: str) -> bool:
         if self.to.isdisjoint(principals):
@@ -63,7 +64,7 @@ class Rule:
         if verdict is True and not carried.issuperset(self.scopes):
             return Decision("deny", Reason.INSUFFICIENT_SCOPE, self.grant, self.scopes)
         if verdict is True:
-            return Decision("allow", Reason.GRANTED, self.grant, may_ask=self.may_ask)
+            return Decision("allow", Reason.GRANTED, self.grant, may_ask=self.may_ask, bind=self.bind)
         return Decision("deny", Reason.CONDITION_FALSE if verdict is False else Reason.CONDITION_ERROR, self.grant)
 
 
@@ -94,7 +95,8 @@ def compile_rules(grants: Iterable[GrantBlock], conditions: Mapping[str, Conditi
                 compiled = tuple(map(Pattern.of, patterns))
                 order, to = len(rules), frozenset(grant.to)
                 may_ask = grant.allow_from_upstream if effect == "allow" else ()
-                rules.append(Rule(order, grant.name, to, effect, compiled, condition, grant.scopes, may_ask))
+                bind = tuple(sorted(grant.bind.items())) if effect == "allow" else ()
+                rules.append(Rule(order, grant.name, to, effect, compiled, condition, grant.scopes, may_ask, bind))
     return tuple(rules)
 
 

@@ -79,7 +79,7 @@ class Invocation:
             "tool": self.tool,
             "arguments": _content(arguments),
             "approval": None,
-            "secrets": end.get("secrets", []),
+            "secrets": self._secrets(reader),
             "status": self.status.value,
             "duration_ms": end.get("duration_ms"),
             "result": _content(result),
@@ -91,6 +91,24 @@ class Invocation:
             "salts": {"arguments": _salt(arguments), "result": _salt(result)},
         }
         return {name: extra[name] if name in extra else body[name] for name in FIELDS}
+
+    def _secrets(self, reader: Reader) -> list[JsonObject]:
+        """The leases of its outcome, and when those were revoked; of a call without one, those that were issued."""
+        there: list[JsonObject] = self._end.get("secrets", [])
+        if (there and all(one.get("long_lived") for one in there)) or (self.status is not Status.UNKNOWN and not there):
+            return there
+        events = [decode(event.text) for event in reader.events_of(self.id)]
+        revoked = {
+            event["body"]["lease"]: event["body"]["revoked"] for event in events if event["kind"] == "lease.revoked"
+        }
+        if not there:
+            bodies = [event["body"] for event in events if event["kind"] == "lease.issued"]
+            there = [
+                {"name": body["secret"], "revoked": None}
+                | {key: body[key] for key in ("source", "lease", "issued", "expires")}
+                for body in bodies
+            ]
+        return [one | {"revoked": revoked.get(one["lease"], one["revoked"])} for one in there]
 
 
 def _content(payload: Payload | None) -> Json:

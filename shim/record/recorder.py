@@ -194,7 +194,8 @@ def _lease(lease: Lease) -> JsonObject:
         "issued": stamp(lease.issued),
         "expires": stamp(lease.expires) if lease.expires is not None else None,
         "revoked": stamp(lease.revoked) if lease.revoked is not None else None,
-        **({"long_lived": True} if lease.expires is None else {}),
+        **({"long_lived": True} if lease.long_lived else {}),
+        **({"scope": lease.scope} if lease.scope != "call" else {}),
     }
 
 

@@ -1,103 +1,114 @@
-"""Issues leases of secrets: asked of their sources when a call needs them, and never before."""
+"""Issues leases of secrets: asked of their sources when a call needs them, and never before; revoked when it ends."""
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-import re
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from shim import templates
 from shim.errors import SecretUnavailable
-from shim.model import Lease, Leased, Need
-from shim.secrets.config import KINDS, SecretBlock
-from shim.secrets.source import MAX_BYTES, PATIENCE, Unavailable
+from shim.model import Call, Caller, Lease, Leased, Need
+from shim.secrets.config import KINDS, UNDECLARED, SecretBlock, SourceBlock
+from shim.secrets.issuing import Asked, Held, Issuer
+from shim.secrets.scrubbing import Scrubber
+from shim.secrets.source import Purpose, Unavailable
 
 _NOTHING = Leased()
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Broker:
-    """Knows every secret of the configuration, and no value: those it hands to whoever asked, and forgets."""
+    """Knows every secret of one configuration, and no value: those it hands to whoever asked.
+
+    Brokers of several configurations, one after the other, share one `Issuer`, which has what is alive.
+    """
 
     def __init__(
-        self,
-        secrets: Mapping[str, SecretBlock],
-        *,
-        environment: Mapping[str, str],
-        random: Callable[[int], bytes],
-        new_id: Callable[[], str],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        patience: float = PATIENCE,
+        self, issuer: Issuer, secrets: Mapping[str, SecretBlock], sources: Mapping[str, SourceBlock] | None = None
     ) -> None:
-        """`environment` is where the source `env` looks; `random` gives that many unpredictable bytes.
-
-        `patience`: the seconds that the source of each secret has to answer.
-        """
+        self._issuer = issuer
         self._secrets = dict(secrets)
-        self._sources = {name: kind.make(environment) for name, kind in KINDS.items()}
-        self._key = random(32)
-        self._new_id = new_id
-        self._clock = clock
-        self._patience = patience
+        self._sources = dict(sources or {})
+        issuer.know({name: SourceBlock.model_construct(type=name) for name in UNDECLARED} | self._sources)
 
-    def of(self, secrets: Mapping[str, SecretBlock]) -> Broker:
+    def of(self, secrets: Mapping[str, SecretBlock], sources: Mapping[str, SourceBlock] | None = None) -> Broker:
         """A broker of these secrets, whose fingerprints can be compared with this one's."""
-        other = copy(self)
-        other._secrets = dict(secrets)
-        return other
-
-    def leased(self, needs: Sequence[Need]) -> BrokersLeases:
-        """See `shim.model.Secrets`."""
-        return BrokersLeases(self, needs)
-
-    async def issue(self, name: str, needs: Sequence[Need]) -> tuple[Lease, Mapping[str, str]]:
-        """One issue of a secret: its values by reference. Raises SecretUnavailable."""
-        try:
-            source, values = await self._asked(name, frozenset(need.field for need in needs))
-        except Unavailable as unavailable:
-            raise SecretUnavailable(templates.name_of(needs[0].reference), str(unavailable)) from None
-        lease = Lease(self._new_id(), name, source, self._clock())
-        return lease, {need.reference: values[need.field] for need in needs}
-
-    async def _asked(self, name: str, fields: frozenset[str | None]) -> tuple[str, Mapping[str | None, str]]:
-        secret = self._secrets.get(name)
-        if secret is None:
-            raise Unavailable(f"the configuration has no secret {name} any more")
-        try:
-            async with asyncio.timeout(self._patience):
-                values = await self._sources[secret.source].issue(secret, fields)
-        except TimeoutError:
-            raise Unavailable(f"its source ({secret.source}) did not answer within {self._patience:g} s") from None
-        for value in values.values():
-            _check(value)
-        return secret.source, values
+        return Broker(self._issuer, secrets, sources)
 
     def fingerprint(self, values: Mapping[str, str]) -> bytes:
-        """What tells these values from others, and nothing about them to anyone without this process's key."""
-        digest = hmac.new(self._key, digestmod="sha256")
-        for reference, value in sorted(values.items()):
-            for text in (reference.encode(), value.encode()):
-                digest.update(len(text).to_bytes(8, "big") + text)
-        return digest.digest()
+        """See `Issuer.fingerprint`."""
+        return self._issuer.fingerprint(values)
+
+    def leased(self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None) -> BrokersLeases:
+        """See `shim.model.Secrets`."""
+        return BrokersLeases(self, self._issuer, needs, caller, call)
+
+    async def close(self) -> None:
+        """For verbs that are done: see `Issuer.close`."""
+        await self._issuer.close()
+
+    async def issue(self, name: str, needs: Sequence[Need], caller: Caller | None, call: Call | None) -> Held:
+        """One issue of a secret, or the one that is there. Raises SecretUnavailable."""
+        try:
+            return await self._issuer.have(self._asked(name, needs, caller, call))
+        except Unavailable as unavailable:
+            raise SecretUnavailable(templates.name_of(needs[0].reference), str(unavailable)) from None
+
+    def _asked(self, name: str, needs: Sequence[Need], caller: Caller | None, call: Call | None) -> Asked:
+        secret = self._secrets.get(name)
+        if secret is None:
+            raise Unavailable(f"the configuration has no secret {name}, and the grant binds none to that name")
+        kind = KINDS[self._sources[secret.source].type if secret.source in self._sources else secret.source]
+        scope = secret.scope if caller is not None and call is not None else "call"
+        return Asked(
+            secret=name,
+            source=secret.source,
+            keys=secret.keys(kind),
+            fields=frozenset(need.field for need in needs),
+            public=frozenset(secret.public),
+            scope=scope,
+            run=call.run if call is not None and scope == "run" else None,
+            shown=templates.name_of(needs[0].reference),
+            purpose=_purpose(caller, call if scope == "call" else None, secret.ttl),
+            cause=call.id if call is not None else None,
+        )
+
+
+def _purpose(caller: Caller | None, call: Call | None, ttl: float | None) -> Purpose:
+    if caller is None:
+        return Purpose("", ttl=ttl)
+    identity = caller.identity
+    return Purpose(
+        "",
+        identity.name,
+        identity.claims,
+        tool=call.tool if call is not None else None,
+        invocation=call.id if call is not None else None,
+        arguments=call.arguments if call is not None else None,
+        token=caller.credential.token,
+        ttl=ttl,
+    )
 
 
 class BrokersLeases:
     """See `shim.model.Leases`. An async context manager, to be entered once."""
 
-    __slots__ = ("_broker", "_issued", "_needs")
+    __slots__ = ("_broker", "_call", "_caller", "_held", "_issuer", "_mark", "_needs", "scrubber")
 
-    def __init__(self, broker: Broker, needs: Sequence[Need]) -> None:
+    def __init__(
+        self, broker: Broker, issuer: Issuer, needs: Sequence[Need], caller: Caller | None, call: Call | None
+    ) -> None:
         self._broker = broker
+        self._issuer = issuer
         self._needs = needs
-        self._issued: tuple[Lease, ...] = ()
+        self._caller = caller
+        self._call = call
+        self._held: list[Held] = []
+        self._mark = issuer.alive.begin()
+        self.scrubber = Scrubber(lambda: issuer.alive.since(self._mark))
 
     @property
     def issued(self) -> tuple[Lease, ...]:
-        return self._issued
+        return tuple(held.lease for held in self._held)
 
     async def take(self) -> Leased:
         """See `shim.model.Leases`. What is needed of one secret is asked for at once."""
@@ -108,10 +119,13 @@ class BrokersLeases:
             by_secret.setdefault(need.secret, []).append(need)
         values: dict[str, str] = {}
         for name, needs in by_secret.items():
-            lease, issued = await self._broker.issue(name, needs)
-            self._issued = (*self._issued, lease)
-            values.update(issued)
-        return Leased(values, self._broker.fingerprint(values))
+            held = await self._broker.issue(name, needs, self._caller, self._call)
+            self._held.append(held)
+            values.update({need.reference: held.values[need.field] for need in needs})
+        fingerprint = self._issuer.fingerprint(values)
+        for held in self._held:
+            held.fingerprints.add(fingerprint)
+        return Leased(values, fingerprint, all(held.lease.long_lived for held in self._held))
 
     async def __aenter__(self) -> BrokersLeases:
         return self
@@ -119,16 +133,6 @@ class BrokersLeases:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """However the block ends. No source so far has anything to revoke."""
-
-
-def _check(value: str) -> None:
-    if not value:
-        raise Unavailable("it is empty")
-    if "\0" in value:
-        raise Unavailable("it holds a NUL character, which neither a header nor a variable can")
-    # Looked for rather than tried: the error of an encoder holds all that it was given.
-    if _SURROGATE.search(value):
-        raise Unavailable("it is not text in UTF-8")
-    if len(value) > MAX_BYTES or len(value.encode("utf-8")) > MAX_BYTES:
-        raise Unavailable(f"it is longer than {MAX_BYTES // 1024} KiB")
+        """However the block ends."""
+        self._issuer.alive.end(self._mark)
+        await self._issuer.release(self._held)

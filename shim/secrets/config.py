@@ -1,84 +1,181 @@
-"""`secrets:` of the configuration: what is asked of a source when a call needs it; and the sources that there are."""
+"""`secret_sources:` and `secrets:` of the configuration: where credentials come from, and what is asked for there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, create_model, model_validator
 
 from shim import templates
-from shim.secrets import env, file, keyring
-from shim.secrets.source import Source
-from shim.units import Block
+from shim.model import Scope
+from shim.secrets import aws_sts, env, file, github_app, keyring
+from shim.secrets.source import Around, Source
+from shim.units import Block, Duration
 
 SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
 
-_LATER = frozenset({"vault", "oauth", "aws-sts", "github-app", "command", "user"})
+_LATER = frozenset({"vault", "oauth", "command", "user"})
 
-_OF_A_CALL = re.compile(r"\{(?:identity|tool|invocation|claims\.[^{}]*)\}")
+_OF_A_CALL = re.compile(r"\{(?:tool|invocation|arguments\.[^{}]*)\}")
+_OF_A_CALLER = re.compile(r"\{(?:identity|claims\.[^{}]*|tool|invocation|arguments\.[^{}]*)\}")
+
+
+class Nothing(Block):
+    """What a source that is there without being declared is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of source: the keys that its secrets have and must have, and whether they have fields.
 
-    `make` is handed the environment that the sources may look into.
+    `where` are the keys of a declared source; None: it is there without being declared. `fills`: whether texts of its
+    secrets may hold `{identity}` and its like.
     """
 
     keys: type[Block]
     required: tuple[str, ...]
     has_fields: bool
-    make: Callable[[Mapping[str, str]], Source[SecretBlock]]
+    make: Callable[[str, Any, Around], Source[Any]]
+    where: type[Block] | None = None
+    fills: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
-    "env": Kind(env.Keys, ("name",), has_fields=False, make=env.Env),
-    "file": Kind(file.Keys, ("path",), has_fields=True, make=lambda _: file.File()),
-    "keyring": Kind(keyring.Keys, ("service", "user"), has_fields=False, make=lambda _: keyring.Keyring()),
+    "env": Kind(env.Keys, ("name",), has_fields=False, make=lambda _name, _where, around: env.Env(around)),
+    "file": Kind(file.Keys, ("path",), has_fields=True, make=lambda *_: file.File()),
+    "keyring": Kind(keyring.Keys, ("service", "user"), has_fields=False, make=lambda *_: keyring.Keyring()),
+    "aws-sts": Kind(aws_sts.Keys, ("role_arn",), has_fields=True, make=aws_sts.AwsSts, where=aws_sts.Where, fills=True),
+    "github-app": Kind(
+        github_app.Keys,
+        ("installation", "permissions"),
+        has_fields=True,
+        make=github_app.GitHubApp,
+        where=github_app.Where,
+        fills=True,
+    ),
 }
-"""By the name that `source` has for it. A new source is a file, a line here, and its keys among those of a block."""
+"""By the name that `type`, or of an undeclared one `source`, has for it. A new source is a file, a line here, and its
+keys among those of the blocks below."""
+
+UNDECLARED = tuple(name for name, kind in KINDS.items() if kind.where is None)
 
 
-class SecretBlock(env.Keys, file.Keys, keyring.Keys):
-    """One named credential: its source, and that source's keys. `scope: call` may be written; there is no other yet."""
+if TYPE_CHECKING:
+    _EveryWhere = Block
+else:
+    # Which of them are required, and what is wrong between them, is for the kind's own block to say.
+    _EveryWhere = create_model(
+        "EveryWhere",
+        __base__=Block,
+        **{
+            key: (Annotated[field.annotation, "of its kind", *field.metadata] | None, None)
+            for kind in KINDS.values()
+            if kind.where is not None
+            for key, field in kind.where.model_fields.items()
+        },
+    )
 
-    source: Annotated[str, Field(json_schema_extra={"enum": [*KINDS]})]
-    scope: Literal["call"] = "call"
+
+class SourceBlock(_EveryWhere):
+    """One declared source: its kind, and that kind's keys."""
+
+    type: Annotated[str, Field(json_schema_extra={"enum": [name for name, kind in KINDS.items() if kind.where]})]
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> SourceBlock:
+        kind = KINDS.get(self.type)
+        if kind is None or kind.where is None:
+            known = ", ".join(name for name, one in KINDS.items() if one.where is not None) or "none yet"
+            if self.type in UNDECLARED:
+                raise ValueError(f"`type` {self.type} is a source without being declared; name it under `secrets:`")
+            if self.type in _LATER:
+                raise ValueError(f"`type` {self.type} is not supported by this version; there are {known}")
+            raise ValueError(f"`type` is none of the kinds of source that there are ({known})")
+        _only(self, kind.where, {"type"}, f"a source of type {self.type}")
+        return self
 
     @property
     def kind(self) -> Kind:
-        return KINDS[self.source]
+        return KINDS[self.type]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _call_only(cls, data: object) -> object:
-        if isinstance(data, dict) and data.get("scope") in ("run", "identity"):
-            raise ValueError(f"`scope` {data['scope']} is not supported by this version; write call, or leave it out")
-        return data
+    def where(self) -> Block:
+        """The keys of its kind, as that kind's own block. Raises pydantic's ValidationError."""
+        assert self.kind.where is not None
+        return self.kind.where.model_validate(_written(self, {"type"}))
 
-    @field_validator("name", "path", "field", "service", "user")
-    @classmethod
-    def _same_for_all_calls(cls, text: str | None) -> str | None:
-        # As text it would be one secret for everybody, and whoever wrote it means one for each.
-        if text is not None and (found := _OF_A_CALL.search(text)):
-            raise ValueError(f"{found[0]} is not supported by this version; write a secret for each, or one for all")
-        return text
+
+class SecretBlock(env.Keys, file.Keys, keyring.Keys, aws_sts.Keys, github_app.Keys):
+    """One named credential: its source, what that is asked by, how long a lease of it lasts, and for what.
+
+    `ttl` is in seconds. `public` names fields that are no secret: they are not scrubbed, and may be short.
+    """
+
+    source: Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
+    ttl: Annotated[Duration, Field(gt=0)] | None = None
+    scope: Scope = "call"
+    public: tuple[Annotated[str, StringConstraints(pattern=f"^{templates.FIELD}$")], ...] = ()
 
     @model_validator(mode="after")
     def _of_its_source(self) -> SecretBlock:
-        if self.source not in KINDS:
-            known = ", ".join(KINDS)
-            if self.source in _LATER:
-                raise ValueError(f"`source` {self.source} is not supported by this version; there are {known}")
-            raise ValueError(f"`source` names none of the sources that there are ({known})")
-        own = self.kind.keys.model_fields
-        for key in self.model_fields_set - {"source", "scope", *own}:
-            of = next(name for name, kind in KINDS.items() if key in kind.keys.model_fields)
-            raise ValueError(f"`{key}` belongs to a secret of source {of}")
-        for key in self.kind.required:
+        if self.source in UNDECLARED:
+            self.check(KINDS[self.source])
+        return self
+
+    def check(self, kind: Kind) -> None:
+        """Raises ValueError, with the key first, where it is no secret of this kind."""
+        _only(self, kind.keys, _GENERAL, f"a secret of source {self.source}")
+        for key in kind.required:
             if getattr(self, key) is None:
                 raise ValueError(f"`{key}` is missing; a secret of source {self.source} is asked for by it")
-        return self
+        for key, text in _texts(self, _GENERAL):
+            of_a_caller, of_a_call = _OF_A_CALLER.search(text), _OF_A_CALL.search(text)
+            # As text it would be one secret for everybody, and whoever wrote it means one for each.
+            if of_a_caller and not kind.fills:
+                raise ValueError(
+                    f"`{key}` holds {of_a_caller[0]}, which a secret of source {self.source} cannot fill; "
+                    "write a secret for each, or one for all"
+                )
+            if of_a_call and self.scope != "call":
+                raise ValueError(
+                    f"`{key}` holds {of_a_call[0]}, which differs from call to call, and `scope` is {self.scope}: "
+                    "write `scope: call`, or take it out"
+                )
+        if self.public and not kind.has_fields:
+            raise ValueError(f"`public` names fields, and a secret of source {self.source} has none; take it out")
+
+    @property
+    def is_of_a_caller(self) -> bool:
+        """Whether it is another for each caller, so that reading a catalog cannot use it."""
+        return any(_OF_A_CALLER.search(text) for _, text in _texts(self, _GENERAL))
+
+    def keys(self, kind: Kind) -> Block:
+        """What its source is asked by, as that kind's own block. Raises pydantic's ValidationError."""
+        return kind.keys.model_validate(_written(self, _GENERAL))
+
+
+_GENERAL = frozenset({"source", "ttl", "scope", "public"})
+
+
+def _only(block: Block, own: type[Block], general: set[str] | frozenset[str], what: str) -> None:
+    for key in block.model_fields_set - general - own.model_fields.keys():
+        raise ValueError(f"`{key}` is no key of {what}; it has {', '.join(own.model_fields)}")
+
+
+def _written(block: Block, general: set[str] | frozenset[str]) -> dict[str, object]:
+    return {key: getattr(block, key) for key in block.model_fields_set - general}
+
+
+def _texts(block: Block, general: frozenset[str]) -> list[tuple[str, str]]:
+    """Every text in what its source is asked by, with the key below which it stands."""
+
+    def texts(value: object) -> list[str]:
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, Mapping):
+            return [text for member in (*value, *value.values()) for text in texts(member)]
+        return [text for member in value for text in texts(member)] if isinstance(value, list | tuple) else []
+
+    return [(key, text) for key, value in _written(block, general).items() for text in texts(value)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import StringConstraints
 
-from shim.secrets.source import Unavailable
+from shim.secrets.source import Around, Issued, LongLived, Purpose, Unavailable
 from shim.units import Block
 
 
@@ -17,15 +16,15 @@ class Keys(Block):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
 
 
-class Env:
+class Env(LongLived):
     """Variables as they were handed over; they do not change while a process runs."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, around: Around) -> None:
+        self._environment = around.environment
 
-    async def issue(self, secret: Keys, fields: frozenset[str | None]) -> Mapping[str | None, str]:
+    async def issue(self, secret: Keys, fields: frozenset[str | None], purpose: Purpose) -> Issued:  # noqa: ARG002
         """See `Source`."""
         value = self._environment.get(secret.name or "")
         if value is None:
             raise Unavailable(f"the environment variable {secret.name} is not set; set it where the shim is started")
-        return dict.fromkeys(fields, value)
+        return Issued(dict.fromkeys(fields, value))

@@ -14,7 +14,7 @@ from shim import jsontext, templates
 from shim.errors import InvalidText
 from shim.model import JsonObject
 from shim.secrets.aside import Aside
-from shim.secrets.source import MAX_BYTES, Unavailable
+from shim.secrets.source import MAX_BYTES, Issued, LongLived, Purpose, Unavailable
 from shim.units import Block
 
 
@@ -25,7 +25,7 @@ class Keys(Block):
     field: Annotated[str, StringConstraints(pattern=f"^{templates.FIELD}$")] | None = None
 
 
-class File:
+class File(LongLived):
     """Files are read at each call, so a file that was replaced holds from the next one on.
 
     Links are followed, for so are secrets mounted; who may read is asked of the file that was opened.
@@ -34,18 +34,19 @@ class File:
     def __init__(self) -> None:
         self._aside: Aside[Mapping[str | None, str]] = Aside("the file")
 
-    async def issue(self, secret: Keys, fields: frozenset[str | None]) -> Mapping[str | None, str]:
+    async def issue(self, secret: Keys, fields: frozenset[str | None], purpose: Purpose) -> Issued:  # noqa: ARG002
         """See `Source`. A field is a member of the file's JSON object; without one, the secret's own `field` counts."""
         wanted = {field: field or secret.field for field in fields}
-        return await self._aside.run(partial(_look_up, secret.path or "", wanted))
+        return Issued(await self._aside.run(partial(_look_up, secret.path or "", wanted)))
 
 
 def _look_up(path: str, wanted: Mapping[str | None, str | None]) -> Mapping[str | None, str]:
-    data = _read(path)
+    data = read(path)
     return {field: _member(path, data, member) if member else _text(data) for field, member in wanted.items()}
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """The content of a file that its owner alone has a part in. Blocks; raises Unavailable."""
     try:
         # Without waiting: a pipe that nobody writes to would hold the call for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)

@@ -5,14 +5,13 @@ The library is an extra and slow to load, so it is imported when a secret is fir
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
 from pydantic import StringConstraints
 
 from shim.secrets.aside import Aside
-from shim.secrets.source import Unavailable
+from shim.secrets.source import Issued, LongLived, Purpose, Unavailable
 from shim.units import Block
 
 _Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,255}$")]
@@ -25,16 +24,16 @@ class Keys(Block):
     user: _Text | None = None
 
 
-class Keyring:
+class Keyring(LongLived):
     """Entries are looked up at each call. A locked keyring may ask its owner to unlock it, while the call waits."""
 
     def __init__(self) -> None:
         self._aside: Aside[str] = Aside("the keyring")
 
-    async def issue(self, secret: Keys, fields: frozenset[str | None]) -> Mapping[str | None, str]:
+    async def issue(self, secret: Keys, fields: frozenset[str | None], purpose: Purpose) -> Issued:  # noqa: ARG002
         """See `Source`."""
         value = await self._aside.run(partial(_look_up, secret.service or "", secret.user or ""))
-        return dict.fromkeys(fields, value)
+        return Issued(dict.fromkeys(fields, value))
 
 
 def _look_up(service: str, user: str) -> str:

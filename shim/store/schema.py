@@ -65,7 +65,25 @@ _SECOND = (
     "CREATE INDEX tasks_by_end ON tasks(expires)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    """CREATE TABLE leases(
+  lease TEXT PRIMARY KEY,
+  process TEXT NOT NULL,
+  secret TEXT NOT NULL,
+  source TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  identity TEXT,
+  invocation TEXT,
+  issued TEXT NOT NULL,
+  expires TEXT,
+  revoked TEXT,
+  revocation BLOB
+) WITHOUT ROWID""",
+    "CREATE INDEX leases_alive ON leases(process) WHERE revoked IS NULL",
+    "CREATE INDEX leases_ended ON leases(revoked) WHERE revoked IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 """Statements that lead from version n to n + 1, by position."""
 
 VERSION = len(MIGRATIONS)

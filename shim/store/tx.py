@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
@@ -33,6 +33,30 @@ class Task:
     upstream: str
     tool: str
     grant: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """A lease that can be revoked, and the process that asked for it. Times as `stamp` writes them.
+
+    `issued` is when it was asked for until it is known; `revocation`, sealed, is what ends it.
+    """
+
+    lease: str
+    process: str
+    secret: str
+    source: str
+    scope: str
+    identity: str | None
+    invocation: str | None
+    issued: str
+    expires: str | None = None
+    revoked: str | None = None
+    revocation: bytes | None = field(default=None, repr=False)
+
+
+LEASE_COLUMNS = "lease, process, secret, source, scope, identity, invocation, issued, expires, revoked, revocation"
+"""In the order of `LeaseRow`."""
 
 
 class Unit(Protocol[T_co]):
@@ -136,6 +160,34 @@ class Tx:
     def forget_tasks(self, now: str) -> None:
         """Forget the tasks whose time is over."""
         self._raw.execute("DELETE FROM tasks WHERE expires < ?", (now,))
+
+    def put_lease(self, row: LeaseRow) -> None:
+        """Keep a lease, in place of what was known of it."""
+        self._raw.execute(f"INSERT OR REPLACE INTO leases VALUES ({', '.join('?' * 11)})", astuple(row))  # noqa: S608
+
+    def end_lease(self, lease: str, revoked: str) -> LeaseRow | None:
+        """Note when a lease ended, and forget what it took to end it. None when it had ended already."""
+        rows = self._leases("lease = ? AND revoked IS NULL", (lease,))
+        if not rows:
+            return None
+        self._raw.execute("UPDATE leases SET revoked = ?, revocation = NULL WHERE lease = ?", (revoked, lease))
+        return rows[0]
+
+    def live_leases(self) -> list[LeaseRow]:
+        """All leases that nobody has ended."""
+        return self._leases("revoked IS NULL", ())
+
+    def lease(self, lease: str) -> LeaseRow | None:
+        """The lease of this id."""
+        return next(iter(self._leases("lease = ?", (lease,))), None)
+
+    def forget_leases(self, before: str) -> None:
+        """Forget the leases that ended before this time: the record has their events."""
+        self._raw.execute("DELETE FROM leases WHERE revoked < ?", (before,))
+
+    def _leases(self, where: str, values: tuple[str, ...]) -> list[LeaseRow]:
+        sql = f"SELECT {LEASE_COLUMNS} FROM leases WHERE {where} ORDER BY issued, lease"  # noqa: S608 - fixed texts
+        return [LeaseRow(*row) for row in self._raw.execute(sql, values)]
 
     def last_checkpoint(self) -> int:
         """The seq up to which the newest checkpoint vouches; 0 when there is none."""

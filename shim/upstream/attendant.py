@@ -8,7 +8,7 @@ import logging
 import anyio
 
 from shim.errors import Refusal, SecretUnavailable
-from shim.model import Offer
+from shim.model import Offer, Scrubber
 from shim.upstream.backoff import LEAST, Backoff
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
@@ -64,8 +64,9 @@ class Attendant:
         backoff = Backoff(self._around.random)
         while True:
             began = asyncio.get_running_loop().time()
+            rest: float | None = None
             try:
-                await self._attend()
+                rest = await self._attend()
             except Refusal as refusal:
                 error = self._explained(refusal)
                 known = error == self._condition.error
@@ -73,7 +74,7 @@ class Attendant:
                 self._condition.down(str(refusal), error)
             else:
                 # At rest: it is up as far as anyone knows, and is asked again when there is a reason to.
-                await self._wait(None)
+                await self._wait(rest)
                 continue
             pause = backoff.after(asyncio.get_running_loop().time() - began)
             # A call that wants the upstream now shortens the pause, but never to less than the shortest one.
@@ -87,24 +88,29 @@ class Attendant:
             return error
         return f"{error} Its tools are read without {missing}: if it needs that, name a secret under `catalog`."
 
-    async def _attend(self) -> None:
+    async def _attend(self) -> float | None:
         """One session of the shim's own, from opening to loss: raises the Refusal that ended it.
 
         Returns when a process that would only sit there, having no way to say that its lists changed, was let go; and
-        when its secrets are others by now, having seen to it that it is begun again.
+        when its secrets are others by now, having seen to it that it is begun again. With secrets that end it returns
+        once the catalog was read, for they are leased for that alone: the seconds after which to read it again.
         """
         async with self._around.secrets.leased(self._handing.needs) as leases:
-            handed = self._handing.hand(await leases.take())
+            leased = await leases.take()
+            handed = self._handing.hand(leased)
             opened = await self._opening.open(handed, self._condition.era)
             try:
                 self._condition.met(opened.peer)
-                ttl = await self._read(opened)
+                ttl = await self._read(opened, leases.scrubber)
                 self._condition.up()
-                await self._stay(opened, ttl, handed)
+                if not leased.long_lived:
+                    return _LEAST_TTL if ttl is None else max(_LEAST_TTL, ttl)
+                await self._stay(opened, ttl, handed, leases.scrubber)
             finally:
                 self._around.spawn(opened.close)
+        return None
 
-    async def _read(self, opened: Opened) -> float | None:
+    async def _read(self, opened: Opened, scrubber: Scrubber) -> float | None:
         self._nudged.clear()
         peer = opened.peer
         reading = await read_offer(self._name, opened, timeout=_READING, limit=self._limit)
@@ -112,14 +118,14 @@ class Attendant:
             self._name,
             peer.era,
             peer.protocol,
-            peer.server,
-            peer.capabilities,
-            peer.instructions,
-            reading.tools,
+            scrubber.json(peer.server),
+            scrubber.json(peer.capabilities),
+            scrubber.json(peer.instructions),
+            tuple(map(scrubber.json, reading.tools)),
             reading.ttl,
-            reading.prompts,
-            reading.resources,
-            reading.templates,
+            tuple(map(scrubber.json, reading.prompts)),
+            tuple(map(scrubber.json, reading.resources)),
+            tuple(map(scrubber.json, reading.templates)),
         )
         await self._around.offer(offer)
         return reading.ttl
@@ -129,7 +135,7 @@ class Attendant:
         async with self._around.secrets.leased(self._handing.needs) as leases:
             return (await leases.take()).fingerprint == handed.fingerprint
 
-    async def _stay(self, opened: Opened, ttl: float | None, handed: Handed) -> None:
+    async def _stay(self, opened: Opened, ttl: float | None, handed: Handed, scrubber: Scrubber) -> None:
         lost: Refusal | None = None
         # The reading that a stream of notices begins with is no reason to wait for what it tells.
         pause = 0.0
@@ -148,7 +154,7 @@ class Attendant:
                         group.cancel_scope.cancel()
                         return
                     if opened.alive:
-                        ttl = await self._read(opened)
+                        ttl = await self._read(opened, scrubber)
                         await asyncio.sleep(pause)
                         pause = _BETWEEN_READINGS
             except Refusal as refusal:

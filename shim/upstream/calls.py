@@ -65,10 +65,13 @@ class Calls:
             patience=min(_PATIENCE, block.timeout),
         )
 
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """What each call needs of secrets."""
-        return self._handing.needs
+    def needs(self, bind: tuple[tuple[str, str], ...] = ()) -> tuple[Need, ...]:
+        """What each call needs of secrets, with those of `bind` behind their names."""
+        return self._handing.needs_under(bind)
+
+    def forget(self, fingerprint: bytes) -> None:
+        """These secrets ended: no session that was handed them serves another call."""
+        self._pool.forget(fingerprint)
 
     async def send(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """See `Upstreams.call`."""
@@ -102,7 +105,7 @@ class Calls:
         """Whose sessions a caller's calls go through: nobody's in particular where all share them."""
         peer = self._condition.peer
         is_stateless = self._opening.over_http and peer is not None and peer.era == "modern"
-        if self._block.isolation == "shared" or (is_stateless and not self.needs):
+        if self._block.isolation == "shared" or (is_stateless and not self._handing.needs):
             return ""
         return caller.identity.name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shim import templates
 from shim.errors import SecretUnavailable
@@ -46,6 +46,15 @@ class Handing:
         self.left_out = tuple(name for name in written if name not in filled)
         self._headers = {name.lower(): text for name, text in filled.items() if name in block.headers}
         self._env = {name: text for name, text in filled.items() if name in block.env}
+
+    def needs_under(self, bind: tuple[tuple[str, str], ...]) -> tuple[Need, ...]:
+        """What is needed where other secrets stand behind some of the names."""
+        if not bind or not self.needs:
+            return self.needs
+        bound = dict(bind)
+        return tuple(
+            replace(need, secret=bound.get(templates.name_of(need.reference), need.secret)) for need in self.needs
+        )
 
     def hand(self, leased: Leased) -> Handed:
         """The values where they go. Raises SecretUnavailable for one that cannot stand there."""

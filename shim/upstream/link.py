@@ -41,10 +41,13 @@ class Link:
         """Set once the first attempt to connect is over."""
         return self._condition.first
 
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """What each call of it needs of secrets."""
-        return self._calls.needs
+    def needs(self, bind: tuple[tuple[str, str], ...]) -> tuple[Need, ...]:
+        """See `Calls.needs`."""
+        return self._calls.needs(bind)
+
+    def forget(self, fingerprint: bytes) -> None:
+        """See `Calls.forget`."""
+        self._calls.forget(fingerprint)
 
     def status(self) -> UpstreamStatus:
         return self._condition.status()

@@ -207,6 +207,11 @@ class Pool:
         except TimeoutError:
             raise Busy(self._name, self._limit) from None
 
+    def forget(self, fingerprint: bytes) -> None:
+        """End every session that was handed what has this fingerprint: it must serve no other call."""
+        for entry in [one for one in self._entries.values() if one.key.fingerprint == fingerprint]:
+            self._drop(entry)
+
     def _free(self, key: Key) -> _Entry | None:
         """A session of this key that nobody has; one that is of no use any more only where there is no other."""
         idle = [entry for entry in self._entries.values() if entry.key == key and entry.users == 0 and entry.turn]

@@ -42,7 +42,7 @@ class Subscribing:
         await self._condition.ready()
         if self._ended:
             raise self._gone()
-        want = Want(call.caller, target.name, subscriber)
+        want = Want(call.caller, target.name, subscriber, call.bind)
         self._wants.add(want)
         try:
             async with asyncio.timeout(ANSWERED):
@@ -77,7 +77,7 @@ class Subscribing:
             hearing.look()
 
     def _owner_of(self, want: Want) -> Hashable:
-        return self._calls.owner(want.caller)
+        return self._calls.owner(want.caller), want.bind
 
     def _uris(self, owner: Hashable) -> set[str]:
         return set() if self._ended else self._wants.uris(owner, self._owner_of)
@@ -92,7 +92,7 @@ class Subscribing:
                 began = time()
                 try:
                     await self._condition.ready()
-                    async with self._around.secrets.leased(self._calls.needs) as leases:
+                    async with self._around.secrets.leased(self._calls.needs(want.bind), want.caller) as leases:
                         handed = self._calls.hand(await leases.take())
                         async with self._calls.held(want.caller, handed) as opened:
                             await hearing.keep(opened, handed)

@@ -15,7 +15,20 @@ from types import TracebackType
 import anyio
 from anyio.abc import TaskGroup
 
-from shim.model import Call, JsonObject, Leased, Leases, Listener, Need, Offer, Offered, Reply, Secrets, UpstreamStatus
+from shim.model import (
+    Call,
+    Caller,
+    JsonObject,
+    Leased,
+    Leases,
+    Listener,
+    Need,
+    Offer,
+    Offered,
+    Reply,
+    Secrets,
+    UpstreamStatus,
+)
 from shim.upstream.condition import FIRST
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
@@ -106,10 +119,14 @@ class Upstreams:
             for link in waiting:
                 await link.first.wait()
 
-    def needs(self, upstream: str) -> Sequence[Need]:
-        """The secrets that a call of this upstream needs."""
+    def needs(self, upstream: str, bind: tuple[tuple[str, str], ...] = ()) -> Sequence[Need]:
+        """The secrets that a call of this upstream needs; `bind`: see `Decision`."""
         link = self._links.get(upstream)
-        return link.needs if link is not None else ()
+        return link.needs(bind) if link is not None else ()
+
+    def forget(self, fingerprint: bytes) -> None:
+        """Secrets ended: sessions that were handed those of this fingerprint serve no other call, in any upstream."""
+        self._keeper.forget(fingerprint)
 
     async def call(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
         """Send one request, of the call's method, for a recorded intent and await the answer.
@@ -164,9 +181,15 @@ class _Keeper:
         before, self._secrets = self._secrets, secrets
         return secrets is not before
 
-    def leased(self, needs: Sequence[Need]) -> AbstractAsyncContextManager[Leases]:
+    def forget(self, fingerprint: bytes) -> None:
+        for link in self._scopes:
+            link.forget(fingerprint)
+
+    def leased(
+        self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None
+    ) -> AbstractAsyncContextManager[Leases]:
         """See `shim.model.Secrets`: by those that are current."""
-        return self._secrets.leased(needs)
+        return self._secrets.leased(needs, caller, call)
 
     async def enter(self) -> None:
         self._group = await anyio.create_task_group().__aenter__()

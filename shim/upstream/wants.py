@@ -11,11 +11,12 @@ from shim.model import Caller, Subscriber
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Want:
-    """One client's, for one URI."""
+    """One client's, for one URI; `bind`: see `Decision`."""
 
     caller: Caller
     uri: str
     subscriber: Subscriber
+    bind: tuple[tuple[str, str], ...] = ()
 
 
 OwnerOf: TypeAlias = Callable[[Want], Hashable]

@@ -67,7 +67,7 @@ async def test_what_is_uncommented_is_seen_and_nothing_was_called(desk: Desk) ->
     assert code == 0, err
     text = desk.config.read_text()
     assert KEY not in text + out + err
-    line = "      # - odd/whoami  # Tells [key]."
+    line = "      # - odd/whoami  # Tells [secret:api-key]."
     assert line in text
     assert not (desk.folder / "called").exists()
     desk.config.write_text(text.replace(line, line.replace("# - ", "- ")))
@@ -360,7 +360,7 @@ async def test_keys_go_into_the_keyring_and_come_from_there(desk: Desk, tmp_path
     assert json.loads((tmp_path / "ring.json").read_text()) == {"mcp-shim/api-key": KEY}
     assert not (desk.config.parent / "secrets").exists()
     # The server had it when it was asked for its tools.
-    assert "# - odd/a  # It has [key]." in desk.config.read_text()
+    assert "# - odd/a  # It has [secret:api-key]." in desk.config.read_text()
     # and what fails afterwards takes it out again
     desk.have(odd=says(tools, API_KEY=KEY + "-new"))
     desk.config.rename(desk.config.with_name("old.yaml"))
@@ -406,7 +406,7 @@ async def test_what_nobody_has_given_yet_stops_its_own_server_and_nothing_else(d
     # and when all is given
     (desk.folder / "config/secrets/tok").write_text(KEY)
     (desk.folder / "config/secrets/tok").chmod(0o600)
-    code, out, _ = await desk.shim("check", "--json", NOT_SET="x", B_TOKEN=KEY)
+    code, out, _ = await desk.shim("check", "--json", NOT_SET="long-enough", B_TOKEN=KEY)
     states = {one["name"]: one["state"] for one in json.loads(out)["upstreams"]}
     assert (code, set(states.values())) == (0, {"up"})
 
@@ -432,7 +432,7 @@ async def test_a_server_with_an_env_file_has_its_keys_behind_the_shim(desk: Desk
     (desk.folder / ".env").write_text(f"# mine\nexport API_KEY='{KEY}' # live\n")
     code, out, err = await desk.shim("init")
     assert (code, err) == (0, "")
-    assert "# - odd/a  # It has [key]." in desk.config.read_text()
+    assert "# - odd/a  # It has [secret:api-key]." in desk.config.read_text()
     assert (desk.folder / "config/secrets/api-key").read_text() == KEY
     assert "env file .env is copied" in out
     assert KEY not in out + desk.config.read_text()

@@ -106,12 +106,7 @@ NOT_YET = [
     ("record:\n  retain: 400d\n", 7),
     ("  you: {limits: {rate: 1/min}}\n", 6),
     ("tools: {}\n", 6),
-    ("secret_sources: {}\n", 6),
-    *(
-        (f"secrets:\n  a:\n    source: env\n    name: A\n    {line}\n", 10)
-        for line in ("ttl: 5m", "public: [user]", "params: {}", "scope: run", "scope: identity")
-    ),
-    ("secrets:\n  a:\n    source: vault\n", 8),
+    *((f"secrets:\n  a:\n    source: env\n    name: A\n    {line}\n", 10) for line in ("wrap: 60s", "prompt: x")),
     ("enforce: true\n", 6),
     *(
         (f"grants:\n- name: a\n  {line}\n", 8)
@@ -120,7 +115,6 @@ NOT_YET = [
             "limits: {rate: 1/min}",
             "timeout: 30s",
             "max_result: 1MiB",
-            "bind: {}",
             "enforce: true",
             "when: '\"untrusted\" in run.labels'",
         )

@@ -9,6 +9,7 @@ import pytest
 from shim import templates
 from shim.config.loader import load
 from tests.config.given import faults, loaded, write
+from tests.secrets.asking import put
 
 SECRETS = """secrets:
   gh: {source: env, name: GH}
@@ -83,7 +84,9 @@ def test_a_key_that_is_not_built_yet_is_the_only_fault_of_a_secret_in_it(tmp_pat
 def test_a_secret_that_depends_on_the_call_is_a_fault(tmp_path: Path, keys: str, what: str) -> None:
     text = f"version: 1\nupstreams: {{a: {{command: [x]}}}}\nsecrets:\n  own:\n    {{{keys % what}}}\n"
     found = faults(tmp_path, text)
-    assert found == [f"5: {what} is not supported by this version; write a secret for each, or one for all"]
+    assert len(found) == 1
+    assert found[0].startswith("5: `")
+    assert f"` holds {what}, which a secret of source" in found[0]
     assert faults(tmp_path, text.replace(what, "{other}")) == []
 
 
@@ -123,8 +126,8 @@ def test_a_catalogs_secrets_are_names_that_are_known(tmp_path: Path, catalog: st
     [
         ("{source: env}", "`name` is missing"),
         ("{source: file, path: ''}", "`path`"),
-        ("{source: file, path: x, user: y}", "`user` belongs to a secret of source keyring"),
-        ("{source: enf, name: X}", "`source` names none of the sources that there are (env, file, keyring)"),
+        ("{source: file, path: x, user: y}", "`user` is no key of a secret of source file; it has path, field"),
+        ("{source: enf, name: X}", "`source` names none of the sources that there are: 'enf'; did you mean 'env'?"),
         ("{name: X}", "`source` is missing"),
         ("{source: keyring, service: '', user: x}", "write the name that the keyring has for it"),
         ("{source: env, name: X, nome: X}", "did you mean 'name'?"),
@@ -174,3 +177,75 @@ def test_a_secret_twice_is_a_fault_that_names_both(tmp_path: Path) -> None:
     write(tmp_path, "secrets:\n  gh: {source: env, name: GH}\n", "more.yaml")
     found = faults(tmp_path, http("x") + "include: [more.yaml]\n")
     assert found == [f"more.yaml:2: the secret gh is at {tmp_path}/shim.yaml:11 already; rename one"]
+
+
+SOURCES = """version: 1
+upstreams:
+  a:
+    url: https://example.com/mcp
+    headers: {Authorization: "Bearer ${secret:hub}"}
+secret_sources:
+  app:
+    type: github-app
+    app_id: 12
+    private_key: app.pem
+secrets:
+  hub: {source: app, installation: 34, permissions: {contents: read}, scope: identity, ttl: 5m}
+"""
+
+
+def test_a_declared_source_has_the_keys_of_its_kind_and_its_paths_are_absolute(tmp_path: Path) -> None:
+    (tmp_path / "shim.yaml").write_text(SOURCES)
+    put(tmp_path / "app.pem", "key")
+    loaded = load(tmp_path / "shim.yaml", {})
+    assert loaded.sources["app"].where().model_dump()["private_key"] == str(tmp_path / "app.pem")
+    secret = loaded.secrets["hub"]
+    assert (secret.scope, secret.ttl) == ("identity", 300.0)
+
+
+@pytest.mark.parametrize(
+    ("sound", "wrong", "line", "message"),
+    [
+        ("type: github-app", "type: githup-app", 8, "`type` is none of the kinds of source that there are"),
+        ("type: github-app", "type: file", 8, "`type` file is a source without being declared"),
+        ("    private_key: app.pem\n", "", 7, "`private_key` is missing"),
+        ("app_id: 12", "app_id: 12\n    region: eu-west-1", 10, "`region` is no key of a source of type github-app"),
+        ("source: app", "source: apps", 12, "did you mean 'app'?"),
+        (", permissions: {contents: read}", "", 12, "`permissions` is missing"),
+        ("scope: identity", "role_arn: 'arn:aws:iam::123456789012:role/x'", 12, "`role_arn` is no key of a secret"),
+        ("installation: 34", "installation: '{invocation}'", 12, "differs from call to call, and `scope` is identity"),
+        ("  app:\n", "  file:\n", 7, "file is a source without being declared; take another name"),
+    ],
+)
+def test_what_is_wrong_with_a_declared_source_or_its_secret(
+    tmp_path: Path, sound: str, wrong: str, line: int, message: str
+) -> None:
+    assert sound in SOURCES
+    found = faults(tmp_path, SOURCES.replace(sound, wrong, 1))
+    assert any(one.startswith(f"{line}: ") and message in one for one in found), found
+
+
+def test_a_key_of_a_source_that_others_can_read_is_a_fault(tmp_path: Path) -> None:
+    put(tmp_path / "app.pem", "key", 0o644)
+    assert faults(tmp_path, SOURCES) == [f"10: group or others can read {tmp_path}/app.pem; chmod 600 it"]
+
+
+def test_a_grant_binds_a_secret_that_there_is(tmp_path: Path) -> None:
+    grant = "identities: {me: {local: true}}\ngrants:\n- name: g\n  to: [me]\n  allow: [a/*]\n  bind: {hub: hup}\n"
+    assert faults(tmp_path, SOURCES + grant) == ["18: no secret is named 'hup'; did you mean 'hub'?"]
+
+
+def test_a_name_that_a_grant_binds_needs_no_secret_of_its_own(tmp_path: Path) -> None:
+    grant = "identities: {me: {local: true}}\ngrants:\n- name: g\n  to: [me]\n  allow: [a/*]\n  bind: {own: hub}\n"
+    text = SOURCES.replace("${secret:hub}", "${secret:own}") + grant
+    assert faults(tmp_path, text) == []
+    assert faults(tmp_path, text.replace("  bind: {own: hub}\n", "")) != []
+
+
+def test_a_catalog_is_not_read_with_what_differs_from_caller_to_caller(tmp_path: Path) -> None:
+    text = SOURCES.replace("installation: 34", "installation: '{claims.org}'")
+    text = text.replace("    headers:", "    catalog: {hub: hub}\n    headers:")
+    found = faults(tmp_path, text)
+    assert found == [
+        "5: hub is another for each caller, and there is none when the catalog is read; name another",
+    ]

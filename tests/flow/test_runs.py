@@ -15,9 +15,9 @@ from shim.invocations import Invocations
 from shim.model import Caller, Credential, Identity
 from shim.policy.engine import Policy
 from shim.record.recorder import Record
-from shim.secrets.broker import Broker
 from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
+from tests.secrets.asking import broker
 from tests.server.doubles import MemoryPolicy, MemoryRecord, MemoryUpstreams, NoTasks
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -87,6 +87,6 @@ def gateway_of(policy: MemoryPolicy, invocations: Invocations) -> Gateway:
         policy=cast(Policy, policy),
         invocations=invocations,
         upstreams=cast(Upstreams, MemoryUpstreams()),
-        secrets=Broker({}, environment={}, random=bytes, new_id=lambda: "lease"),
+        secrets=broker({}),
         tasks=cast(Tasks, NoTasks()),
     )

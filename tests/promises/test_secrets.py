@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,8 @@ async def test_a_kill_in_the_middle_leaves_the_record_whole(tmp_path: Path) -> N
     async with serving(config):
         pass
     (row,) = await rows(config)
-    assert (row["status"], row["secrets"]) == ("unknown", [])
+    # What was issued is on the record before anything has it.
+    assert (row["status"], [secret["name"] for secret in row["secrets"]]) == ("unknown", ["key"])
     assert b"canary" not in kept(tmp_path)
 
 
@@ -150,3 +152,29 @@ async def test_two_identities_share_no_process(tmp_path: Path, era: Era) -> None
     alice, bob, again, rotated = [entry["pid"] for entry in read_ledger(tmp_path / "ledger")]
     assert alice == again
     assert len({alice, bob, rotated}) == 3
+
+
+async def test_two_identities_have_two_keys_behind_one_name_and_neither_sees_the_others(tmp_path: Path) -> None:
+    # given one upstream, whose key a grant chooses
+    config = configured(tmp_path)
+    put(tmp_path / "other", "canary-of-bob-51")
+    argv = [sys.executable, "-S", "-E", "-u", str(ROOT / "tests/upstream/misbehaving.py"), "modern"]
+    text = config.read_text().replace(json.dumps(odd_argv("modern", ledger=tmp_path / "ledger")), json.dumps(argv))
+    text = text.replace(
+        '  - {name: all, to: ["*"], allow: ["odd/*"]}',
+        '  - {name: all, to: [alice], allow: ["odd/*"]}\n'
+        '  - {name: bobs, to: [bob], allow: ["odd/*"], bind: {key: other}}',
+    )
+    config.write_text(text + "  other: {source: file, path: other}\n")
+    async with serving(config) as shim:
+        for who in ("alice", "bob", "alice", "bob"):
+            # when the server says its whole environment
+            answer = json.dumps(await call(shim, "env", who))
+            # then neither key reaches anybody
+            assert "canary" not in answer
+            assert "[secret:key]" in answer
+    found = await rows(config)
+    assert [row["secrets"][0]["name"] for row in found] == ["key", "other", "key", "other"]
+    assert all(row["redactions"] >= 1 for row in found)
+    assert b"canary" not in kept(tmp_path)
+    assert not any("canary" in line for line in shim.errors)

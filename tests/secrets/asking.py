@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from shim.model import Lease, Leased, Need
 from shim.secrets.broker import Broker
 from shim.secrets.config import SecretBlock
+from shim.secrets.issuing import Issuer
+from shim.secrets.source import Around
 
 
 def broker(
@@ -17,12 +20,10 @@ def broker(
 ) -> Broker:
     """Its leases are `lease-1`, `lease-2`, …."""
     ids = itertools.count(1)
+    around = Around(environment or {}, lambda: datetime.now(UTC), os.urandom, lambda: f"lease-{next(ids)}")
     return Broker(
+        Issuer(around, patience=patience),
         {name: SecretBlock.model_validate(block) for name, block in secrets.items()},
-        environment=environment or {},
-        random=os.urandom,
-        new_id=lambda: f"lease-{next(ids)}",
-        patience=patience,
     )
 
 

@@ -20,11 +20,11 @@ TWO = {"a": {"source": "env", "name": "A"}, "b": {"source": "env", "name": "B"}}
 
 
 async def test_a_lease_a_secret_with_what_the_record_wants(tmp_path: Path) -> None:
-    path = put(tmp_path / "f", '{"user": "bob", "token": "t"}')
-    asked = broker({**TWO, "f": {"source": "file", "path": str(path)}}, {"A": "1"})
+    path = put(tmp_path / "f", '{"user": "bob-the-builder", "token": "its-token"}')
+    asked = broker({**TWO, "f": {"source": "file", "path": str(path)}}, {"A": "the-value-of-a"})
     before = datetime.now(UTC)
     leased, leases = await issued(asked, "f.user", "a", "f.token")
-    assert leased.values == {"f.user": "bob", "f.token": "t", "a": "1"}
+    assert leased.values == {"f.user": "bob-the-builder", "f.token": "its-token", "a": "the-value-of-a"}
     assert [(lease.id, lease.secret, lease.source) for lease in leases] == [
         ("lease-1", "f", "file"),
         ("lease-2", "a", "env"),
@@ -42,7 +42,7 @@ async def test_nothing_is_asked_before_it_is_taken_and_nothing_where_nothing_is_
 
 
 async def test_what_was_issued_before_another_failed_is_told() -> None:
-    asked = broker(TWO, {"A": "1"})
+    asked = broker(TWO, {"A": "the-value-of-a"})
     async with asked.leased([need("a"), need("b")]) as leases:
         with pytest.raises(SecretUnavailable):
             await leases.take()
@@ -62,15 +62,15 @@ async def test_a_caller_learns_the_name_that_the_upstream_uses(tmp_path: Path) -
 
 async def test_a_call_goes_on_with_the_secrets_it_began_with() -> None:
     # given leases that are to be taken, when the secrets are others
-    asked = broker(TWO, {"A": "1", "B": "2"})
+    asked = broker(TWO, {"A": "the-value-of-a", "B": "the-value-of-b"})
     async with asked.leased([need("a")]) as leases:
         other = asked.of({"b": SecretBlock(source="env", name="B")})
         # then these are still those of before, and what comes is of the others
-        assert (await leases.take()).values == {"a": "1"}
+        assert (await leases.take()).values == {"a": "the-value-of-a"}
     assert (await taken(other, "b")).fingerprint == (await taken(asked, "b")).fingerprint
     with pytest.raises(SecretUnavailable) as caught:
         await taken(other, "a")
-    assert caught.value.why == "the configuration has no secret a any more"
+    assert caught.value.why == "the configuration has no secret a, and the grant binds none to that name"
 
 
 values = st.dictionaries(st.sampled_from(["a", "b", "a.b", "c"]), st.text(min_size=1, max_size=8), min_size=1)

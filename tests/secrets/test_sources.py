@@ -32,8 +32,8 @@ async def refused(
 
 
 async def test_a_variable_of_the_environment() -> None:
-    found = await taken(broker({"s": {"source": "env", "name": "GIVEN"}}, {"GIVEN": "value"}), "s")
-    assert found.values == {"s": "value"}
+    found = await taken(broker({"s": {"source": "env", "name": "GIVEN"}}, {"GIVEN": "its-value"}), "s")
+    assert found.values == {"s": "its-value"}
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ async def test_a_variable_that_gives_no_value(environment: dict[str, str], why: 
 @pytest.mark.parametrize(
     ("content", "value"),
     [
-        ("value", "value"),
-        ("value\n", "value"),
-        ("value\r\n", "value"),
-        ("value\n\n", "value\n"),
-        ("value ", "value "),
-        ("val\nue", "val\nue"),
-        ("\ufeffvälue", "\ufeffvälue"),
+        ("its-value", "its-value"),
+        ("its-value\n", "its-value"),
+        ("its-value\r\n", "its-value"),
+        ("its-value\n\n", "its-value\n"),
+        ("its-value ", "its-value "),
+        ("its-val\nue", "its-val\nue"),
+        ("\ufeffits-välue", "\ufeffits-välue"),
     ],
 )
 async def test_a_file_is_its_text_without_the_last_newline(tmp_path: Path, content: str, value: str) -> None:
@@ -66,18 +66,18 @@ async def test_a_file_is_its_text_without_the_last_newline(tmp_path: Path, conte
 
 
 async def test_fields_are_members_of_the_files_object(tmp_path: Path) -> None:
-    path = put(tmp_path / "s", '{"user": "bob", "token": "t", "a.b": "dots"}')
+    path = put(tmp_path / "s", '{"user": "bob-the-builder", "token": "its-token", "a.b": "dots-and-more"}')
     found = await taken(broker(a_file(path, field="token")), "s", "s.user", "s.a.b")
-    assert found.values == {"s": "t", "s.user": "bob", "s.a.b": "dots"}
+    assert found.values == {"s": "its-token", "s.user": "bob-the-builder", "s.a.b": "dots-and-more"}
 
 
 async def test_a_file_is_read_anew_at_each_call(tmp_path: Path) -> None:
-    path = put(tmp_path / "s", "old")
+    path = put(tmp_path / "s", "the-old-one")
     asked = broker(a_file(path))
     before = await taken(asked, "s")
-    put(tmp_path / "next", "new").replace(path)
+    put(tmp_path / "next", "the-new-one").replace(path)
     after = await taken(asked, "s")
-    assert (before.values["s"], after.values["s"]) == ("old", "new")
+    assert (before.values["s"], after.values["s"]) == ("the-old-one", "the-new-one")
     assert before.fingerprint != after.fingerprint
 
 

@@ -32,9 +32,9 @@ from shim.model import (
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
 from shim.record.recorder import Record
-from shim.secrets.broker import Broker
 from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
+from tests.secrets.asking import broker
 
 Behaviour = Callable[[Call, JsonObject, Listener], Awaitable[Reply]]
 
@@ -105,7 +105,7 @@ class MemoryUpstreams:
     async def settled(self) -> None:
         return
 
-    def needs(self, upstream: str) -> Sequence[Need]:
+    def needs(self, upstream: str, bind: object = ()) -> Sequence[Need]:
         return ()
 
     async def call(self, call: Call, target: Offered, params: JsonObject, listener: Listener, leased: Leased) -> Reply:
@@ -191,7 +191,7 @@ def world(tools: Iterable[JsonObject] | None = None, grants: dict[str, set[str]]
         policy=cast(Policy, policy),
         invocations=invocations,
         upstreams=cast(Upstreams, upstreams),
-        secrets=Broker({}, environment={}, random=bytes, new_id=lambda: "lease"),
+        secrets=broker({}),
         tasks=cast(Tasks, NoTasks()),
     )
     return World(gateway, catalog, policy, record, upstreams)

@@ -16,6 +16,7 @@ from shim.record.known import harmless
 from shim.secrets.broker import Broker
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.supervisor import Upstreams
+from tests.secrets.asking import broker as secrets_broker
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -114,7 +115,7 @@ async def running(
     on_event: Callable[[str, JsonObject, str | None], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Running]:
     """Enter `Upstreams`, as the composition root does; a test may not take longer than a minute with them."""
-    run = Running(broker or Broker({}, environment={}, random=os.urandom, new_id=lambda: "lease"))
+    run = Running(broker or secrets_broker({}))
     async with asyncio.timeout(60):
         async with Upstreams(
             blocks,

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from shim.errors import UpstreamUnavailable
-from shim.secrets.broker import Broker
-from shim.secrets.config import SecretBlock
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import Ended
 from shim.upstream.hiding import Hiding
+from tests.secrets.asking import broker as secrets_broker
 from tests.upstream.support import Running, running
 
 KEY = "Kd8-fake/key+42=zz"
@@ -88,8 +86,7 @@ async def test_a_key_that_a_process_prints_is_not_in_its_error(
     )
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "key").chmod(0o600)
-    secrets = {"key": SecretBlock.model_validate({"source": "file", "path": str(tmp_path / "key")})}
-    broker = Broker(secrets, environment={}, random=os.urandom, new_id=lambda: "lease")
+    broker = secrets_broker({"key": {"source": "file", "path": str(tmp_path / "key")}})
     block = dying(script, env={"KEY": "Bearer \0key\0", "OTHER": "anotherone"}, catalog={"key": "key"})
 
     # when it is started

@@ -36,11 +36,11 @@ def files(folder: Path, **secrets: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_header_is_on_the_call_and_not_on_the_reading_of_the_catalog(tmp_path: Path, era: str) -> None:
-    asked = broker(files(tmp_path, gh="one"))
+    asked = broker(files(tmp_path, gh="the-first-one"))
     async with serving(era) as web, running({"web": http(web.url)}, broker=asked) as run:
         leases: list[Lease] = []
         await run.call("web", "echo", leases=leases)
-        assert authorizations(web, "tools/call") == ["Bearer one"]
+        assert authorizations(web, "tools/call") == ["Bearer the-first-one"]
         assert set(authorizations(web, "tools/list")) == {None}
         assert {request.headers["x-plain"] for request in web.seen} == {"plain"}
         assert [lease.secret for lease in leases] == ["gh"]
@@ -69,13 +69,17 @@ async def test_the_catalog_is_read_with_its_own_secret(tmp_path: Path, era: str)
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_value_that_changed_holds_from_the_next_call_on(tmp_path: Path, era: str) -> None:
-    asked = broker(files(tmp_path, gh="one"))
+    asked = broker(files(tmp_path, gh="the-first-one"))
     async with serving(era) as web, running({"web": http(web.url)}, broker=asked) as run:
         await run.call("web", "echo")
         await run.call("web", "echo")
-        put(tmp_path / "next", "two").replace(tmp_path / "gh")
+        put(tmp_path / "next", "the-second-one").replace(tmp_path / "gh")
         await run.call("web", "echo")
-        assert authorizations(web, "tools/call") == ["Bearer one", "Bearer one", "Bearer two"]
+        assert authorizations(web, "tools/call") == [
+            "Bearer the-first-one",
+            "Bearer the-first-one",
+            "Bearer the-second-one",
+        ]
         sessions = [request.headers.get("mcp-session-id") for request in web.asked("tools/call")]
         if era == "legacy":
             assert sessions[0] == sessions[1] != sessions[2]
@@ -90,15 +94,15 @@ async def test_the_callers_of_a_stateless_upstream_share_no_credential(tmp_path:
         await held.wait()
         request.say("done")
 
-    asked = broker(files(tmp_path, gh="one"))
+    asked = broker(files(tmp_path, gh="the-first-one"))
     async with serving("modern", slow=slow) as web, running({"web": http(web.url)}, broker=asked) as run:
         first = asyncio.ensure_future(run.call("web", "slow", identity="alice"))
         await web.until(lambda: web.asked("tools/call"))
-        put(tmp_path / "next", "two").replace(tmp_path / "gh")
+        put(tmp_path / "next", "the-second-one").replace(tmp_path / "gh")
         await run.call("web", "echo", identity="bob")
         held.set()
         await first
-        assert authorizations(web, "tools/call") == ["Bearer one", "Bearer two"]
+        assert authorizations(web, "tools/call") == ["Bearer the-first-one", "Bearer the-second-one"]
         # The opening belongs to nobody: a credential that is refused there would end the calls of others.
         assert len(web.asked("server/discover")) == 1
 
@@ -112,15 +116,15 @@ async def variables(run: Running, identity: str) -> dict[str, str]:
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_process_has_the_values_of_its_calls_in_its_environment(tmp_path: Path, era: str) -> None:
     block = stdio(era=era, env={"TOKEN": f"token={place('gh.token')};", "PLAIN": "${secret:gh}"})
-    asked = broker(files(tmp_path, gh='{"token": "one"}'))
+    asked = broker(files(tmp_path, gh='{"token": "the-first-one"}'))
     async with running({"a": block}, broker=asked) as run:
         alice = await variables(run, "alice")
-        assert (alice["TOKEN"], alice["PLAIN"]) == ("token=one;", "${secret:gh}")
+        assert (alice["TOKEN"], alice["PLAIN"]) == ("token=the-first-one;", "${secret:gh}")
 
 
 async def test_a_value_that_changed_starts_another_process_and_the_old_one_goes_when_idle(tmp_path: Path) -> None:
     block = stdio(env={"TOKEN": place("gh")}, pool={"idle": "200ms"}, isolation="shared")
-    asked = broker(files(tmp_path, gh="one"))
+    asked = broker(files(tmp_path, gh="the-first-one"))
 
     async def ask(run: Running) -> tuple[str, int]:
         found = json.loads(text(await run.call("a", "env")))
@@ -128,9 +132,9 @@ async def test_a_value_that_changed_starts_another_process_and_the_old_one_goes_
 
     async with running({"a": block}, broker=asked) as run:
         (first, old), (again, same) = await ask(run), await ask(run)
-        put(tmp_path / "next", "two").replace(tmp_path / "gh")
+        put(tmp_path / "next", "the-second-one").replace(tmp_path / "gh")
         second, new = await ask(run)
-        assert (first, again, second) == ("one", "one", "two")
+        assert (first, again, second) == ("the-first-one", "the-first-one", "the-second-one")
         assert old == same != new
         await run.until(lambda: not is_alive(old))
 
@@ -140,22 +144,22 @@ async def test_the_shims_own_process_is_begun_again_when_its_secret_changed(tmp_
     script = put(tmp_path / "server", f'#!/bin/sh\necho "$TOKEN" >> {ledger}\nexec "$@"\n', 0o700)
     block = stdio(env={"TOKEN": place("gh")}, catalog={"gh": "gh"})
     block = block.model_copy(update={"command": (str(script), *(block.command or ()))})
-    asked = broker(files(tmp_path, gh="one"))
+    asked = broker(files(tmp_path, gh="the-first-one"))
     async with running({"a": block}, broker=asked) as run:
-        put(tmp_path / "next", "two").replace(tmp_path / "gh")
+        put(tmp_path / "next", "the-second-one").replace(tmp_path / "gh")
         # A change of the tools makes the catalog be read again.
         await run.call("a", "change")
         await run.until(lambda: len(run.offers) > 1)
-        assert set(ledger.read_text().split()) == {"one", "two"}
+        assert set(ledger.read_text().split()) == {"the-first-one", "the-second-one"}
         assert run.upstreams.status()["a"].state == "up"
 
 
 async def test_two_upstreams_get_what_is_theirs(tmp_path: Path) -> None:
     blocks = {"a": stdio(env={"TOKEN": place("one")}), "b": stdio(env={"TOKEN": place("two")})}
-    asked = broker(files(tmp_path, one="1", two="2"))
+    asked = broker(files(tmp_path, one="the-first-one", two="the-second-one"))
     async with running(blocks, broker=asked) as run:
         seen = [json.loads(text(await run.call(name, "env")))["env"]["TOKEN"] for name in "ab"]
-        assert seen == ["1", "2"]
+        assert seen == ["the-first-one", "the-second-one"]
 
 
 async def test_an_upstream_whose_catalog_has_no_secret_is_down_with_a_reason(tmp_path: Path) -> None:
@@ -167,16 +171,16 @@ async def test_an_upstream_whose_catalog_has_no_secret_is_down_with_a_reason(tmp
             f"The secret gh is not available: the file {tmp_path}/gh cannot be read: No such file or directory."
         )
         assert web.seen == []
-        put(tmp_path / "gh", "one")
+        put(tmp_path / "gh", "the-first-one")
         await run.call("web", "echo")
-        assert set(authorizations(web, "tools/list")) == {"Bearer one"}
+        assert set(authorizations(web, "tools/list")) == {"Bearer the-first-one"}
 
 
 async def test_what_is_left_out_is_named_where_that_may_be_the_reason(tmp_path: Path) -> None:
     def refuse(request: Request) -> None:
         request.respond(401)
 
-    asked = broker(files(tmp_path, gh="one"))
+    asked = broker(files(tmp_path, gh="the-first-one"))
     async with serving("modern") as web:
         web.extra = {"server/discover": refuse, "initialize": refuse}
         async with running({"web": http(web.url)}, broker=asked) as run:
@@ -211,7 +215,7 @@ async def test_a_value_that_is_too_long_for_a_header_reaches_nobody(tmp_path: Pa
         assert "too long for a header" in caught.value.why
 
 
-@pytest.mark.parametrize("value", ["tab\tand space ", "ümläut", "line\nbreak", "x" * 60_000])
+@pytest.mark.parametrize("value", ["tab\tand space ", "ümläut-ümläut", "line\nbreak", "x" * 60_000])
 async def test_a_variable_holds_whatever_text_a_value_is(tmp_path: Path, value: str) -> None:
     asked = broker(files(tmp_path, gh=value))
     async with running({"a": stdio(env={"TOKEN": place("gh")})}, broker=asked) as run:

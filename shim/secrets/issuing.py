@@ -1,0 +1,405 @@
+"""What is alive of leases in this process: asked for, shared where their scope is wider than a call, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from shim.errors import RecordUnavailable
+from shim.model import JsonObject, Lease, Scope
+from shim.secrets.alive import Alive
+from shim.secrets.config import SourceBlock
+from shim.secrets.ledger import Ledger
+from shim.secrets.scrubbing import Patterns
+from shim.secrets.source import MAX_BYTES, PATIENCE, Around, Issued, Purpose, Source, Unavailable
+from shim.store.chain import stamp
+from shim.store.tx import LeaseRow
+from shim.units import Block
+
+_log = logging.getLogger("shim.secrets")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+SHORTEST = 8
+_REVOKING = 5.0
+_SWEEP = 15.0
+_STOPPING = 10.0
+_SHARED = 900.0
+"""Seconds that a lease of a run or an identity lasts where neither the secret nor its source says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one lease is asked for. `shown` is the name that stands in the place of its values; `cause` the invocation
+    for which it is asked first.
+    """
+
+    secret: str
+    source: str
+    keys: Block
+    fields: frozenset[str | None]
+    public: frozenset[str]
+    scope: Scope
+    run: str | None
+    shown: str
+    purpose: Purpose
+    cause: str | None
+
+    @property
+    def shared(self) -> Hashable | None:
+        """What calls that share one lease have in common; None: it is for one alone."""
+        if self.scope == "call":
+            return None
+        return self.secret, self.source, self.keys.model_dump_json(), self.fields, self.purpose.identity, self.run
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """One lease that is alive, with its values."""
+
+    lease: Lease
+    values: Mapping[str | None, str] = field(repr=False)
+    source: Source[Any]
+    revocation: JsonObject | None = field(repr=False)
+    ends: float | None
+    is_shared: bool
+    fingerprints: set[bytes] = field(default_factory=set, repr=False)
+    over: bool = False
+
+
+class Issuer:
+    """Owns every lease of this process, and the sources. `running` is its life.
+
+    Without a ledger, for verbs that record nothing, nothing is written; each lease is ended all the same.
+    `forget` is told the fingerprint of values that ended: nothing that has them may serve another call.
+    """
+
+    def __init__(
+        self,
+        around: Around,
+        *,
+        ledger: Ledger | None = None,
+        patience: float = PATIENCE,
+        forget: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        """`patience`: the seconds that the source of each secret has to answer."""
+        self.alive = Alive()
+        self.forget = forget
+        self._around = around
+        self._ledger = ledger
+        self._patience = patience
+        self._key = around.random(32)
+        self._blocks: dict[str, SourceBlock] = {}
+        self._sources: dict[str, Source[Any]] = {}
+        self._leaving: list[Source[Any]] = []
+        self._held: dict[str, Held] = {}
+        self._shared: dict[Hashable, asyncio.Future[Held]] = {}
+        self._unfinished: dict[str, tuple[str, JsonObject]] = {}
+        self._group: TaskGroup | None = None
+
+    def know(self, blocks: Mapping[str, SourceBlock]) -> None:
+        """These sources are configured from now on; those that are as before go on."""
+        for name, block in blocks.items():
+            if self._blocks.get(name) != block:
+                if name in self._sources:
+                    self._leaving.append(self._sources[name])
+                where = block.where() if block.kind.where is not None else None
+                self._sources[name] = block.kind.make(name, where, self._around)
+        self._blocks = dict(blocks)
+
+    def fingerprint(self, values: Mapping[str, str]) -> bytes:
+        """What tells these values from others, and nothing about them to anyone without this process's key."""
+        digest = hmac.new(self._key, digestmod="sha256")
+        for reference, value in sorted(values.items()):
+            for text in (reference.encode(), value.encode()):
+                digest.update(len(text).to_bytes(8, "big") + text)
+        return digest.digest()
+
+    async def have(self, asked: Asked) -> Held:
+        """A lease: the shared one that is there, or one that is issued now. Raises Unavailable."""
+        key = asked.shared
+        if key is None or self._group is None:
+            return await self._apart(self._issue(asked))
+        there = self._shared.get(key)
+        if there is None or (there.done() and not _is_usable(there)):
+            there = asyncio.get_running_loop().create_future()
+            there.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._shared[key] = there
+            self._group.start_soon(self._fill, there, asked)
+        return await asyncio.shield(there)
+
+    async def release(self, held: Iterable[Held]) -> None:
+        """The block is over for which these were issued: end those that were for it alone, however long that takes
+        their sources, up to 5 s; what could not be revoked by then goes on to be.
+        """
+        own = [one for one in held if not one.is_shared]
+        if own:
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(*(self._end(one, "the call is over") for one in own))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Leases end in time and orphans are revoked while the block lasts; at its end everything is."""
+        # Not in its own `async with`: that would wrap what the block raises.
+        group = await anyio.create_task_group().__aenter__()
+        self._group = group
+        group.start_soon(self._keep)
+        try:
+            yield
+        finally:
+            self._group = None
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_STOPPING):
+                await asyncio.gather(*(self._end(one, "the process stops") for one in [*self._held.values()]))
+                await self._retry()
+            group.cancel_scope.cancel()
+            await group.__aexit__(None, None, None)
+            await self.close()
+
+    async def close(self) -> None:
+        """End what the sources have themselves."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_STOPPING):
+            for source in [*self._leaving, *self._sources.values()]:
+                with suppress(Unavailable):
+                    await source.close()
+
+    async def revoke(self, lease: str) -> bool:
+        """End a lease of this process now, whoever uses it. False where it has none of that id."""
+        held = self._held.get(lease)
+        if held is not None:
+            await self._end(held, "it was revoked by hand")
+        return held is not None
+
+    async def _apart(self, work: Coroutine[Any, Any, Held]) -> Held:
+        """Run in a task of its own, so that who leaves meanwhile leaves a whole lease, which is ended at once."""
+        if self._group is None:
+            return await work
+        answer: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
+
+        async def run() -> None:
+            try:
+                held = await work
+            except (Unavailable, RecordUnavailable) as error:
+                if not answer.done():
+                    answer.set_exception(error)
+            else:
+                if answer.cancelled():
+                    await self._end(held, "its caller left")
+                else:
+                    answer.set_result(held)
+
+        self._group.start_soon(run)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                with anyio.CancelScope(shield=True):
+                    await self._end(answer.result(), "its caller left")
+            answer.cancel()
+            raise
+
+    async def _fill(self, there: asyncio.Future[Held], asked: Asked) -> None:
+        try:
+            held = await self._issue(asked)
+        except (Unavailable, RecordUnavailable) as error:
+            if self._shared.get(asked.shared) is there:
+                del self._shared[asked.shared]
+            there.set_exception(error)
+        else:
+            there.set_result(held)
+        finally:
+            if not there.done():
+                there.cancel()
+
+    async def _issue(self, asked: Asked) -> Held:
+        source = self._sources[asked.source]
+        id_, now = self._around.new_id(), self._around.clock()
+        purpose = replace(asked.purpose, lease=id_)
+        row = LeaseRow(id_, "", asked.secret, asked.source, asked.scope, purpose.identity, asked.cause, stamp(now))
+        prepared: JsonObject | None = None
+        try:
+            async with asyncio.timeout(self._patience):
+                prepared = await source.prepare(asked.keys, purpose)
+            if prepared is not None:
+                await self._asked(row, prepared)
+                self._unfinished[id_] = (asked.source, prepared)
+            async with asyncio.timeout(self._patience):
+                issued = await source.issue(asked.keys, asked.fields, purpose)
+        except TimeoutError:
+            why = f"its source ({asked.source}) did not answer within {self._patience:g} s"
+            await self._failed(row, prepared, why)
+            raise Unavailable(why) from None
+        except Unavailable as unavailable:
+            await self._failed(row, prepared, str(unavailable))
+            raise
+        return await self._issued(asked, row, source, issued, prepared)
+
+    async def _issued(
+        self, asked: Asked, row: LeaseRow, source: Source[Any], issued: Issued, prepared: JsonObject | None
+    ) -> Held:
+        now = self._around.clock()
+        revocation = issued.revocation
+        if revocation is not None:
+            self._unfinished[row.lease] = (asked.source, revocation)
+        expires = _first(issued.expires, asked.purpose.ttl, now, asked.scope)
+        long_lived = issued.expires is None and revocation is None
+        try:
+            for name, value in issued.values.items():
+                _check(value, is_public=name is not None and name in asked.public)
+            row = replace(row, issued=stamp(now), expires=stamp(expires) if expires is not None else None)
+            if self._ledger is not None:
+                await self._ledger.issued(row, revocation, long_lived=long_lived)
+        except (Unavailable, RecordUnavailable) as error:
+            await self._failed(row, revocation if revocation is not None else prepared, str(error))
+            raise Unavailable(str(error)) from None
+        if prepared is not None and revocation is None:
+            # What was foreseen did not come: there is nothing to revoke.
+            await self._over(row.lease, "there is nothing to revoke")
+        self._unfinished.pop(row.lease, None)
+        lease = Lease(row.lease, asked.secret, asked.source, now, expires, long_lived=long_lived, scope=asked.scope)
+        ends = None
+        if expires is not None:
+            ends = asyncio.get_running_loop().time() + (expires - now).total_seconds()
+        is_shared = asked.shared is not None and self._group is not None
+        held = Held(lease, issued.values, source, revocation, ends, is_shared)
+        hidden = {
+            asked.shown if name is None else f"{asked.shown}.{name}": value
+            for name, value in issued.values.items()
+            if name is None or name not in asked.public
+        }
+        self.alive.add(lease.id, Patterns(hidden))
+        self._held[lease.id] = held
+        return held
+
+    async def _asked(self, row: LeaseRow, prepared: JsonObject) -> None:
+        if self._ledger is None:
+            return
+        try:
+            await self._ledger.asked(row, prepared)
+        except RecordUnavailable as error:
+            raise Unavailable(f"that it is asked for could not be recorded: {error}") from None
+
+    async def _failed(self, row: LeaseRow, revocation: JsonObject | None, why: str) -> None:
+        if self._ledger is not None:
+            with suppress(RecordUnavailable):
+                await self._ledger.trouble(row, "failed", why)
+        if revocation is not None:
+            await self._revoke(row.lease, row.source, self._sources[row.source], revocation, why)
+
+    async def _end(self, held: Held, why: str) -> None:
+        if held.over:
+            return
+        held.over = True
+        lease = held.lease
+        self._held.pop(lease.id, None)
+        if not lease.long_lived:
+            for fingerprint in held.fingerprints:
+                self.forget(fingerprint)
+        if held.revocation is not None:
+            await self._revoke(lease.id, lease.source, held.source, held.revocation, why)
+        self.alive.remove(lease.id)
+
+    async def _revoke(self, lease: str, name: str, source: Source[Any], revocation: JsonObject, why: str) -> None:
+        self._unfinished[lease] = (name, revocation)
+        try:
+            async with asyncio.timeout(_REVOKING):
+                await source.revoke(revocation, orphaned=False)
+        except (Unavailable, TimeoutError) as error:
+            _log.warning("the lease %s of %s could not be revoked yet: %s", lease, name, error or "no answer in time")
+        else:
+            await self._over(lease, why)
+
+    async def _over(self, lease: str, why: str) -> None:
+        self._unfinished.pop(lease, None)
+        if self._ledger is not None:
+            # Else the row stays, and is looked at again: to revoke what is over does nothing.
+            with suppress(RecordUnavailable):
+                await self._ledger.revoked(lease, why)
+
+    async def _keep(self) -> None:
+        """End leases in time; and look, from time to time, after what could not be ended, and after orphans."""
+        time = asyncio.get_running_loop().time
+        swept = float("-inf")
+        while True:
+            for held in [one for one in self._held.values() if one.ends is not None and one.ends <= time()]:
+                await self._end(held, "its time is over")
+            if time() - swept >= _SWEEP:
+                swept = time()
+                await self.tidy()
+            await asyncio.sleep(0.25)
+
+    async def tidy(self) -> None:
+        """Revoke what could not be revoked before, and what processes left behind that are gone."""
+        await self._retry()
+        await self._sweep()
+
+    async def _retry(self) -> None:
+        for lease, (name, revocation) in [*self._unfinished.items()]:
+            source = self._sources.get(name)
+            if lease not in self._held and source is not None:
+                await self._revoke(lease, name, source, revocation, "it could not be revoked before")
+
+    async def _sweep(self) -> None:
+        """Revoke what processes left behind that are gone."""
+        if self._ledger is None:
+            return
+        try:
+            rows = [row for row in await self._ledger.live() if self._ledger.is_orphan(row)]
+        except RecordUnavailable as error:
+            _log.warning("leases that others left could not be looked for: %s", error)
+            return
+        for row in rows:
+            source, revocation = self._sources.get(row.source), self._ledger.revocation(row)
+            if source is None or revocation is None:
+                why = "its source is not configured any more" if source is None else "another key sealed it"
+                _log.error("the lease %s of %s was left behind and cannot be revoked: %s", row.lease, row.source, why)
+                await self._over(row.lease, f"given up: {why}")
+                continue
+            try:
+                async with asyncio.timeout(_REVOKING):
+                    await source.revoke(revocation, orphaned=True)
+            except (Unavailable, TimeoutError) as error:
+                _log.warning(
+                    "the lease %s of %s, left behind, could not be revoked yet: %s", row.lease, row.source, error
+                )
+            else:
+                await self._over(row.lease, f"process {row.process} ended before")
+
+
+def _is_usable(there: asyncio.Future[Held]) -> bool:
+    if there.cancelled() or there.exception() is not None:
+        return False
+    held = there.result()
+    return not held.over and (held.ends is None or held.ends - asyncio.get_running_loop().time() > 1.0)
+
+
+def _first(expires: datetime | None, ttl: float | None, now: datetime, scope: Scope) -> datetime | None:
+    if ttl is None and expires is None and scope != "call":
+        ttl = _SHARED
+    ends = [one for one in (expires, now + timedelta(seconds=ttl) if ttl is not None else None) if one is not None]
+    return min(ends, default=None)
+
+
+def _check(value: str, *, is_public: bool) -> None:
+    if not value:
+        raise Unavailable("it is empty")
+    if "\0" in value:
+        raise Unavailable("it holds a NUL character, which neither a header nor a variable can")
+    # Looked for rather than tried: the error of an encoder holds all that it was given.
+    if _SURROGATE.search(value):
+        raise Unavailable("it is not text in UTF-8")
+    if len(value) > MAX_BYTES or len(value.encode("utf-8")) > MAX_BYTES:
+        raise Unavailable(f"it is longer than {MAX_BYTES // 1024} KiB")
+    if len(value) < SHORTEST and not is_public:
+        raise Unavailable(
+            f"it is shorter than {SHORTEST} characters, so it could not be told from ordinary text where an upstream "
+            "repeats it; use a longer one, or name its field under `public` if it is no secret"
+        )

@@ -1,0 +1,136 @@
+"""What the store knows of leases: a row for each that can be revoked, kept before it is asked for, and their events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from shim import jsontext
+from shim.errors import InvalidText
+from shim.model import JsonObject
+from shim.store.chain import stamp
+from shim.store.sqlite import SqliteStore
+from shim.store.tx import LeaseRow, Tx
+
+_NONCE = 12
+_REMEMBERED = timedelta(hours=24)
+
+
+class Sealing:
+    """Seals what revokes a lease (AES-256-GCM), bound to that lease: whoever reads the store alone cannot use it."""
+
+    def __init__(self, key: bytes, random: Callable[[int], bytes]) -> None:
+        """`key` is one that all processes of the store have, and the store has not. Only what is derived is used."""
+        derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"mcp-shim leases")
+        self._cipher = AESGCM(derive.derive(key))
+        self._random = random
+
+    def seal(self, lease: str, revocation: JsonObject) -> bytes:
+        nonce = self._random(_NONCE)
+        return nonce + self._cipher.encrypt(nonce, jsontext.dump(revocation), lease.encode())
+
+    def open(self, lease: str, sealed: bytes) -> JsonObject | None:
+        """What was sealed for this lease; None where another key sealed it."""
+        try:
+            return jsontext.parse_object(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], lease.encode()))
+        except (InvalidTag, InvalidText, ValueError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Rows and events of leases. Every method returns once it is committed; raises RecordUnavailable else.
+
+    Events of leases for reading a catalog, which belong to no identity, are `server.lease.*`; all others `lease.*`.
+    """
+
+    store: SqliteStore
+    sealing: Sealing
+    clock: Callable[[], datetime]
+
+    async def asked(self, row: LeaseRow, revocation: JsonObject) -> None:
+        """A credential is about to be asked for, that has to be revoked."""
+        kept = replace(row, process=self.store.instance, revocation=self.sealing.seal(row.lease, revocation))
+        await self.store.commit(_Keep("asked", kept, _said(kept), self.clock()))
+
+    async def issued(self, row: LeaseRow, revocation: JsonObject | None, *, long_lived: bool) -> None:
+        """It was issued. Without a `revocation` there is nothing to revoke, so there is no row."""
+        sealed = self.sealing.seal(row.lease, revocation) if revocation is not None else None
+        kept = replace(row, process=self.store.instance, revocation=sealed)
+        body = _said(kept) | {"issued": row.issued, "expires": row.expires}
+        if long_lived:
+            body["long_lived"] = True
+        await self.store.commit(_Keep("issued", kept, body, self.clock(), keep=sealed is not None))
+
+    async def revoked(self, lease: str, why: str) -> bool:
+        """Its source says that it is over. False when somebody else had seen to that already."""
+        return await self.store.commit(_End(lease, why, self.clock()))
+
+    async def trouble(self, row: LeaseRow, what: str, why: str) -> None:
+        """`failed`: it was not issued; `stuck`: it could not be revoked yet, which is tried again."""
+        await self.store.commit(_Keep(what, row, _said(row) | {"error": why}, self.clock(), keep=False))
+
+    async def live(self) -> list[LeaseRow]:
+        """All leases that nobody has ended; those that ended long ago are forgotten on the way."""
+        return await self.store.commit(_Live(stamp(self.clock() - _REMEMBERED)))
+
+    def is_orphan(self, row: LeaseRow) -> bool:
+        """Whether the process that asked for it is gone."""
+        return not self.store.is_alive(row.process)
+
+    def revocation(self, row: LeaseRow) -> JsonObject | None:
+        """What revokes it; None where it cannot be read any more, because the key is another."""
+        return self.sealing.open(row.lease, row.revocation) if row.revocation is not None else None
+
+
+def _said(row: LeaseRow) -> JsonObject:
+    said = {"lease": row.lease, "secret": row.secret, "source": row.source, "scope": row.scope}
+    return said | ({"identity": row.identity} if row.identity is not None else {})
+
+
+def _kind(row: LeaseRow, what: str) -> str:
+    return f"lease.{what}" if row.identity is not None else f"server.lease.{what}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Keep:
+    what: str
+    row: LeaseRow
+    body: JsonObject
+    time: datetime
+    keep: bool = True
+
+    def apply(self, tx: Tx) -> None:
+        if self.keep:
+            tx.put_lease(self.row)
+        tx.append(_kind(self.row, self.what), self.body, self.row.invocation, self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    lease: str
+    why: str
+    time: datetime
+
+    def apply(self, tx: Tx) -> bool:
+        row = tx.end_lease(self.lease, stamp(self.time))
+        if row is None:
+            return False
+        body = _said(row) | {"revoked": stamp(self.time), "why": self.why}
+        tx.append(_kind(row, "revoked"), body, row.invocation, self.time)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    forget: str
+
+    def apply(self, tx: Tx) -> list[LeaseRow]:
+        tx.forget_leases(self.forget)
+        return tx.live_leases()
