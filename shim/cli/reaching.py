@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Container, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -76,7 +77,7 @@ async def _reach(configuration: Configuration, blocks: Mapping[str, UpstreamBloc
         known=harmless,
         version=__version__,
     )
-    async with upstreams:
+    async with aclosing(asked), upstreams:
         with anyio.move_on_after(wait):
             # A server that is downloaded first takes several turns; one that ends early has nobody left to wait for.
             turn = FIRST

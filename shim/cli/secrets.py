@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from shim import templates
@@ -14,6 +15,7 @@ from shim.model import Need, Problem
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
     from shim.secrets.broker import Broker
+    from shim.secrets.config import SecretBlock
     from shim.upstream.handing import Handing
 
 
@@ -33,9 +35,16 @@ def problems(configuration: Configuration, missing: Mapping[str, str]) -> Iterat
     for name, place in configuration.secret_places.items():
         if name in missing:
             yield Problem(place.file, place.line, "error", f"the secret {name} is not available: {missing[name]}")
-        elif name in users:
+        elif name in users and is_long_lived(configuration.secrets[name]):
             message = f"{name} is long-lived: it holds until somebody changes it (handed to {', '.join(users[name])})"
             yield Problem(place.file, place.line, "warning", message)
+
+
+def is_long_lived(block: SecretBlock) -> bool:
+    """Whether its values hold until somebody changes them, as those of sources do that need not be declared."""
+    from shim.secrets.config import UNDECLARED
+
+    return block.source in UNDECLARED
 
 
 def _handings(configuration: Configuration) -> Mapping[str, tuple[Handing, Handing]]:
@@ -46,16 +55,18 @@ def _handings(configuration: Configuration) -> Mapping[str, tuple[Handing, Handi
 
 
 async def _unavailable(configuration: Configuration) -> Mapping[str, str]:
-    asked = broker(configuration)
     handings = [handing for both in _handings(configuration).values() for handing in both]
-    needs: dict[str, list[Need]] = {name: [] for name in configuration.secrets}
-    for need in dict.fromkeys(need for handing in handings for need in handing.needs):
+    # What is another for each caller cannot be asked for without one; nor a name that only a grant binds.
+    needs: dict[str, list[Need]] = {name: [] for name, one in configuration.secrets.items() if not one.is_of_a_caller}
+    for need in dict.fromkeys(need for handing in handings for need in handing.needs if need.secret in needs):
         needs[need.secret].append(need)
-    whys = await asyncio.gather(*(_why(asked, wanted or [Need(name, name)]) for name, wanted in needs.items()))
-    missing = {name: why for name, why in zip(needs, whys, strict=True) if why is not None}
-    for handing in handings:
-        if missing.keys().isdisjoint(need.secret for need in handing.needs):
-            missing |= await _unfit(asked, handing)
+    async with aclosing(broker(configuration)) as asked:
+        whys = await asyncio.gather(*(_why(asked, wanted or [Need(name, name)]) for name, wanted in needs.items()))
+        missing = {name: why for name, why in zip(needs, whys, strict=True) if why is not None}
+        for handing in handings:
+            wanted_ = {need.secret for need in handing.needs}
+            if wanted_ <= needs.keys() and missing.keys().isdisjoint(wanted_):
+                missing |= await _unfit(asked, handing)
     return missing
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import edit
 from tests.promises.running import run
+from tests.secrets.asking import put
 
 
 async def test_all_is_well(config: Path) -> None:
@@ -126,3 +127,15 @@ async def test_offline_asks_for_no_secret(config: Path) -> None:
     code, out, _ = await run(config, "check", "--offline", "--json")
     assert code == 0
     assert {problem["level"] for problem in json.loads(out)["problems"]} == {"warning"}
+
+
+async def test_a_name_that_only_a_grant_binds_and_a_secret_of_each_caller_are_not_asked_for(config: Path) -> None:
+    put(config.parent / "app.pem", "no key")
+    upstream = '  web: {url: "http://127.0.0.1:9/mcp", headers: {X-Key: "${secret:own}"}}\n'
+    edit(config, "upstreams:\n", f"upstreams:\n{upstream}")
+    edit(config, "grants:\n", "grants:\n  - {name: bound, to: [me], allow: [web/x], bind: {own: hub}}\n")
+    with config.open("a") as file:
+        file.write("secret_sources: {app: {type: github-app, app_id: 1, private_key: app.pem}}\n")
+        file.write("secrets: {hub: {source: app, installation: '{claims.org}', permissions: {contents: read}}}\n")
+    _, out, err = await run(config, "check", "--json")
+    assert [problem for problem in json.loads(out)["problems"] if "hub" in problem["message"]] == [], out + err

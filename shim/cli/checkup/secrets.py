@@ -33,5 +33,9 @@ def checks(configuration: Configuration) -> Iterator[Check]:
         place = configuration.secret_places[name]
         if name in why:
             yield _say.error(name, f"{block.source}: {why[name]}", _remedy(block.path, f"{place.file}:{place.line}"))
-        else:
+        elif secrets.is_long_lived(block):
             yield _say.info(name, f"{block.source}: it is there; long-lived: it holds until somebody changes it")
+        elif block.is_of_a_caller:
+            yield _say.info(name, f"{block.source}: another for each caller, so it was not asked for")
+        else:
+            yield _say.info(name, f"{block.source}: it can be had, for as long as a call needs it")
