@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+from shim import templates
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -45,6 +47,9 @@ Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=st
 
 Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=str)]
 """Bytes. In a configuration: a number and a unit."""
+
+SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
+"""A secret's, or a source's of secrets."""
 
 
 class Block(BaseModel):

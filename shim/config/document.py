@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from shim.identity.config import IdentityBlock, Name
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
-from shim.secrets.config import SecretBlock, SecretName, SourceBlock
+from shim.secrets.config import SecretBlock, SourceBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
-from shim.units import Block
+from shim.units import Block, SecretName
 from shim.upstream.config import UpstreamBlock, UpstreamName
 from shim.yamltext import Path
 

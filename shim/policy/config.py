@@ -6,12 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from shim import templates
-from shim.units import Block
+from shim.units import Block, SecretName
 
 GrantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-
-SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
 
 Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$")]
 """An OAuth scope (RFC 6749, section 3.3)."""

@@ -7,15 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
-from shim import templates
-from shim.units import Block, Duration, Size
+from shim.units import Block, Duration, SecretName, Size
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # A NUL is no character of a header; here it marks where a secret's value goes.
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x00\t\x20-\x7e\x80-\U0010ffff]*$", max_length=16_384)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
 
 _HOP_HEADERS = frozenset({"connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 _OWN_HEADERS = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host", "last-event-id"})
