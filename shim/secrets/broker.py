@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 from shim import templates
 from shim.errors import SecretUnavailable
 from shim.model import Call, Caller, Lease, Leased, Need
-from shim.secrets.config import KINDS, UNDECLARED, SecretBlock, SourceBlock
-from shim.secrets.issuing import Asked, Held, Issuer
+from shim.secrets.config import UNDECLARED, Kind, SecretBlock, SourceBlock
+from shim.secrets.held import Asked, Held
+from shim.secrets.issuing import Issuer
 from shim.secrets.scrubbing import Scrubber
 from shim.secrets.source import Purpose, Unavailable
+from shim.units import Block
 
 _NOTHING = Leased()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A secret of the configuration, and what its source is asked by: checked once, not with each call."""
+
+    block: SecretBlock
+    keys: Block
+    alike: str
+
+    @classmethod
+    def of(cls, block: SecretBlock, kind: Kind) -> _Known:
+        keys = block.keys(kind)
+        return cls(block, keys, keys.model_dump_json())
 
 
 class Broker:
@@ -26,9 +43,9 @@ class Broker:
         self, issuer: Issuer, secrets: Mapping[str, SecretBlock], sources: Mapping[str, SourceBlock] | None = None
     ) -> None:
         self._issuer = issuer
-        self._secrets = dict(secrets)
-        self._sources = dict(sources or {})
-        issuer.know({name: SourceBlock.model_construct(type=name) for name in UNDECLARED} | self._sources)
+        blocks = {name: SourceBlock.model_construct(type=name) for name in UNDECLARED} | dict(sources or {})
+        self._secrets = {name: _Known.of(block, blocks[block.source].kind) for name, block in secrets.items()}
+        issuer.know(blocks)
 
     def of(self, secrets: Mapping[str, SecretBlock], sources: Mapping[str, SourceBlock] | None = None) -> Broker:
         """A broker of these secrets, whose fingerprints can be compared with this one's."""
@@ -42,7 +59,7 @@ class Broker:
         """See `shim.model.Secrets`."""
         return BrokersLeases(self, self._issuer, needs, caller, call)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """For verbs that are done: see `Issuer.close`."""
         await self._issuer.close()
 
@@ -54,15 +71,16 @@ class Broker:
             raise SecretUnavailable(templates.name_of(needs[0].reference), str(unavailable)) from None
 
     def _asked(self, name: str, needs: Sequence[Need], caller: Caller | None, call: Call | None) -> Asked:
-        secret = self._secrets.get(name)
-        if secret is None:
+        known = self._secrets.get(name)
+        if known is None:
             raise Unavailable(f"the configuration has no secret {name}, and the grant binds none to that name")
-        kind = KINDS[self._sources[secret.source].type if secret.source in self._sources else secret.source]
+        secret = known.block
         scope = secret.scope if caller is not None and call is not None else "call"
         return Asked(
             secret=name,
             source=secret.source,
-            keys=secret.keys(kind),
+            keys=known.keys,
+            alike=known.alike,
             fields=frozenset(need.field for need in needs),
             public=frozenset(secret.public),
             scope=scope,
@@ -103,7 +121,7 @@ class BrokersLeases:
         self._caller = caller
         self._call = call
         self._held: list[Held] = []
-        self._mark = issuer.alive.begin()
+        self._mark: int | None = None
         self.scrubber = Scrubber(lambda: issuer.alive.since(self._mark))
 
     @property
@@ -128,11 +146,15 @@ class BrokersLeases:
         return Leased(values, fingerprint, all(held.lease.long_lived for held in self._held))
 
     async def __aenter__(self) -> BrokersLeases:
+        if self._call is not None:
+            # Not for what listens as long as an upstream lives: nothing that ended could ever be let go.
+            self._mark = self._issuer.alive.begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """However the block ends."""
-        self._issuer.alive.end(self._mark)
+        if self._mark is not None:
+            self._issuer.alive.end(self._mark)
         await self._issuer.release(self._held)

@@ -13,9 +13,7 @@ from shim import templates
 from shim.model import Scope
 from shim.secrets import aws_sts, env, file, github_app, keyring
 from shim.secrets.source import Around, Source
-from shim.units import Block, Duration
-
-SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
+from shim.units import Block, Duration, SecretName
 
 _LATER = frozenset({"vault", "oauth", "command", "user"})
 
@@ -113,7 +111,7 @@ class SecretBlock(env.Keys, file.Keys, keyring.Keys, aws_sts.Keys, github_app.Ke
     `ttl` is in seconds. `public` names fields that are no secret: they are not scrubbed, and may be short.
     """
 
-    source: Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
+    source: SecretName
     ttl: Annotated[Duration, Field(gt=0)] | None = None
     scope: Scope = "call"
     public: tuple[Annotated[str, StringConstraints(pattern=f"^{templates.FIELD}$")], ...] = ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import re
+import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,61 +19,22 @@ from shim.errors import RecordUnavailable
 from shim.model import JsonObject, Lease, Scope
 from shim.secrets.alive import Alive
 from shim.secrets.config import SourceBlock
+from shim.secrets.held import Asked, Held
 from shim.secrets.ledger import Ledger
 from shim.secrets.scrubbing import Patterns
-from shim.secrets.source import MAX_BYTES, PATIENCE, Around, Issued, Purpose, Source, Unavailable
+from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable
+from shim.secrets.values import check
 from shim.store.chain import stamp
 from shim.store.tx import LeaseRow
-from shim.units import Block
 
 _log = logging.getLogger("shim.secrets")
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-SHORTEST = 8
 _REVOKING = 5.0
-_SWEEP = 15.0
+_LOOK, _SWEEP = 0.25, 15.0
 _STOPPING = 10.0
+_COMPILED = 256
 _SHARED = 900.0
 """Seconds that a lease of a run or an identity lasts where neither the secret nor its source says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one lease is asked for. `shown` is the name that stands in the place of its values; `cause` the invocation
-    for which it is asked first.
-    """
-
-    secret: str
-    source: str
-    keys: Block
-    fields: frozenset[str | None]
-    public: frozenset[str]
-    scope: Scope
-    run: str | None
-    shown: str
-    purpose: Purpose
-    cause: str | None
-
-    @property
-    def shared(self) -> Hashable | None:
-        """What calls that share one lease have in common; None: it is for one alone."""
-        if self.scope == "call":
-            return None
-        return self.secret, self.source, self.keys.model_dump_json(), self.fields, self.purpose.identity, self.run
-
-
-@dataclass(slots=True, eq=False)
-class Held:
-    """One lease that is alive, with its values."""
-
-    lease: Lease
-    values: Mapping[str | None, str] = field(repr=False)
-    source: Source[Any]
-    revocation: JsonObject | None = field(repr=False)
-    ends: float | None
-    is_shared: bool
-    fingerprints: set[bytes] = field(default_factory=set, repr=False)
-    over: bool = False
 
 
 class Issuer:
@@ -104,6 +65,7 @@ class Issuer:
         self._held: dict[str, Held] = {}
         self._shared: dict[Hashable, asyncio.Future[Held]] = {}
         self._unfinished: dict[str, tuple[str, JsonObject]] = {}
+        self._compiled: dict[bytes, Patterns] = {}
         self._group: TaskGroup | None = None
 
     def know(self, blocks: Mapping[str, SourceBlock]) -> None:
@@ -141,7 +103,7 @@ class Issuer:
         """The block is over for which these were issued: end those that were for it alone, however long that takes
         their sources, up to 5 s; what could not be revoked by then goes on to be.
         """
-        own = [one for one in held if not one.is_shared]
+        own = [one for one in held if one.shared is None]
         if own:
             with anyio.CancelScope(shield=True):
                 await asyncio.gather(*(self._end(one, "the call is over") for one in own))
@@ -186,8 +148,8 @@ class Issuer:
 
         async def run() -> None:
             try:
-                held = await work
-            except (Unavailable, RecordUnavailable) as error:
+                held = await self._guarded(work)
+            except Unavailable as error:
                 if not answer.done():
                     answer.set_exception(error)
             else:
@@ -206,10 +168,20 @@ class Issuer:
             answer.cancel()
             raise
 
+    async def _guarded(self, work: Coroutine[Any, Any, Held]) -> Held:
+        """The boundary of a source that breaks its word: what nobody foresaw refuses one call, and no more."""
+        try:
+            return await work
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 (see above)
+            _log.error("a source of secrets failed: %s", _where(error))
+            raise Unavailable("its source failed; see the log") from None
+
     async def _fill(self, there: asyncio.Future[Held], asked: Asked) -> None:
         try:
-            held = await self._issue(asked)
-        except (Unavailable, RecordUnavailable) as error:
+            held = await self._guarded(self._issue(asked))
+        except Unavailable as error:
             if self._shared.get(asked.shared) is there:
                 del self._shared[asked.shared]
             there.set_exception(error)
@@ -230,7 +202,6 @@ class Issuer:
                 prepared = await source.prepare(asked.keys, purpose)
             if prepared is not None:
                 await self._asked(row, prepared)
-                self._unfinished[id_] = (asked.source, prepared)
             async with asyncio.timeout(self._patience):
                 issued = await source.issue(asked.keys, asked.fields, purpose)
         except TimeoutError:
@@ -247,13 +218,11 @@ class Issuer:
     ) -> Held:
         now = self._around.clock()
         revocation = issued.revocation
-        if revocation is not None:
-            self._unfinished[row.lease] = (asked.source, revocation)
         expires = _first(issued.expires, asked.purpose.ttl, now, asked.scope)
         long_lived = issued.expires is None and revocation is None
         try:
             for name, value in issued.values.items():
-                _check(value, is_public=name is not None and name in asked.public)
+                check(value, is_public=name is not None and name in asked.public)
             row = replace(row, issued=stamp(now), expires=stamp(expires) if expires is not None else None)
             if self._ledger is not None:
                 await self._ledger.issued(row, revocation, long_lived=long_lived)
@@ -262,22 +231,29 @@ class Issuer:
             raise Unavailable(str(error)) from None
         if prepared is not None and revocation is None:
             # What was foreseen did not come: there is nothing to revoke.
-            await self._over(row.lease, "there is nothing to revoke")
-        self._unfinished.pop(row.lease, None)
+            await self._over(row.lease, "ended", "there is nothing to revoke")
         lease = Lease(row.lease, asked.secret, asked.source, now, expires, long_lived=long_lived, scope=asked.scope)
         ends = None
         if expires is not None:
             ends = asyncio.get_running_loop().time() + (expires - now).total_seconds()
-        is_shared = asked.shared is not None and self._group is not None
-        held = Held(lease, issued.values, source, revocation, ends, is_shared)
+        held = Held(lease, issued.values, source, revocation, ends, asked.shared if self._group is not None else None)
         hidden = {
             asked.shown if name is None else f"{asked.shown}.{name}": value
             for name, value in issued.values.items()
             if name is None or name not in asked.public
         }
-        self.alive.add(lease.id, Patterns(hidden))
+        self.alive.add(lease.id, self._patterns(hidden) if long_lived else Patterns(hidden))
         self._held[lease.id] = held
         return held
+
+    def _patterns(self, hidden: Mapping[str, str]) -> Patterns:
+        """Of what lives until somebody changes it: compiled once, for it is leased again with each call."""
+        key = self.fingerprint(hidden)
+        patterns = self._compiled.pop(key, None) or Patterns(hidden)
+        self._compiled[key] = patterns
+        if len(self._compiled) > _COMPILED:
+            del self._compiled[next(iter(self._compiled))]
+        return patterns
 
     async def _asked(self, row: LeaseRow, prepared: JsonObject) -> None:
         if self._ledger is None:
@@ -300,6 +276,8 @@ class Issuer:
         held.over = True
         lease = held.lease
         self._held.pop(lease.id, None)
+        if held.shared is not None and (there := self._shared.get(held.shared)) and _is_of(there, held):
+            del self._shared[held.shared]
         if not lease.long_lived:
             for fingerprint in held.fingerprints:
                 self.forget(fingerprint)
@@ -315,26 +293,29 @@ class Issuer:
         except (Unavailable, TimeoutError) as error:
             _log.warning("the lease %s of %s could not be revoked yet: %s", lease, name, error or "no answer in time")
         else:
-            await self._over(lease, why)
+            await self._over(lease, "revoked", why)
 
-    async def _over(self, lease: str, why: str) -> None:
+    async def _over(self, lease: str, what: Literal["revoked", "ended", "lost"], why: str) -> None:
         self._unfinished.pop(lease, None)
         if self._ledger is not None:
             # Else the row stays, and is looked at again: to revoke what is over does nothing.
             with suppress(RecordUnavailable):
-                await self._ledger.revoked(lease, why)
+                await self._ledger.over(lease, what, why)
 
     async def _keep(self) -> None:
         """End leases in time; and look, from time to time, after what could not be ended, and after orphans."""
         time = asyncio.get_running_loop().time
         swept = float("-inf")
         while True:
-            for held in [one for one in self._held.values() if one.ends is not None and one.ends <= time()]:
-                await self._end(held, "its time is over")
-            if time() - swept >= _SWEEP:
-                swept = time()
-                await self.tidy()
-            await asyncio.sleep(0.25)
+            try:
+                for held in [one for one in self._held.values() if one.ends is not None and one.ends <= time()]:
+                    await self._end(held, "its time is over")
+                if time() - swept >= _SWEEP:
+                    swept = time()
+                    await self.tidy()
+            except Exception as error:  # noqa: BLE001 (the boundary of a background task)
+                _log.error("looking after leases failed, and is tried again: %s", _where(error))
+            await asyncio.sleep(_LOOK)
 
     async def tidy(self) -> None:
         """Revoke what could not be revoked before, and what processes left behind that are gone."""
@@ -361,7 +342,7 @@ class Issuer:
             if source is None or revocation is None:
                 why = "its source is not configured any more" if source is None else "another key sealed it"
                 _log.error("the lease %s of %s was left behind and cannot be revoked: %s", row.lease, row.source, why)
-                await self._over(row.lease, f"given up: {why}")
+                await self._over(row.lease, "lost", why)
                 continue
             try:
                 async with asyncio.timeout(_REVOKING):
@@ -371,7 +352,17 @@ class Issuer:
                     "the lease %s of %s, left behind, could not be revoked yet: %s", row.lease, row.source, error
                 )
             else:
-                await self._over(row.lease, f"process {row.process} ended before")
+                await self._over(row.lease, "revoked", f"process {row.process} ended before")
+
+
+def _where(error: Exception) -> str:
+    """What it is and where it was raised; not what it says, which may hold a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {' < '.join(f'{frame.name}:{frame.lineno}' for frame in reversed(frames))}"
+
+
+def _is_of(there: asyncio.Future[Held], held: Held) -> bool:
+    return there.done() and not there.cancelled() and there.exception() is None and there.result() is held
 
 
 def _is_usable(there: asyncio.Future[Held]) -> bool:
@@ -386,20 +377,3 @@ def _first(expires: datetime | None, ttl: float | None, now: datetime, scope: Sc
         ttl = _SHARED
     ends = [one for one in (expires, now + timedelta(seconds=ttl) if ttl is not None else None) if one is not None]
     return min(ends, default=None)
-
-
-def _check(value: str, *, is_public: bool) -> None:
-    if not value:
-        raise Unavailable("it is empty")
-    if "\0" in value:
-        raise Unavailable("it holds a NUL character, which neither a header nor a variable can")
-    # Looked for rather than tried: the error of an encoder holds all that it was given.
-    if _SURROGATE.search(value):
-        raise Unavailable("it is not text in UTF-8")
-    if len(value) > MAX_BYTES or len(value.encode("utf-8")) > MAX_BYTES:
-        raise Unavailable(f"it is longer than {MAX_BYTES // 1024} KiB")
-    if len(value) < SHORTEST and not is_public:
-        raise Unavailable(
-            f"it is shorter than {SHORTEST} characters, so it could not be told from ordinary text where an upstream "
-            "repeats it; use a longer one, or name its field under `public` if it is no secret"
-        )

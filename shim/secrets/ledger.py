@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -68,9 +69,12 @@ class Ledger:
             body["long_lived"] = True
         await self.store.commit(_Keep("issued", kept, body, self.clock(), keep=sealed is not None))
 
-    async def revoked(self, lease: str, why: str) -> bool:
-        """Its source says that it is over. False when somebody else had seen to that already."""
-        return await self.store.commit(_End(lease, why, self.clock()))
+    async def over(self, lease: str, what: Literal["revoked", "ended", "lost"], why: str) -> bool:
+        """Nobody looks after it any more: its source `revoked` it, or there is nothing to revoke (`ended`), or no way.
+
+        False when somebody else had seen to that already.
+        """
+        return await self.store.commit(_End(lease, what, why, self.clock()))
 
     async def trouble(self, row: LeaseRow, what: str, why: str) -> None:
         """`failed`: it was not issued; `stuck`: it could not be revoked yet, which is tried again."""
@@ -115,6 +119,7 @@ class _Keep:
 @dataclass(frozen=True, slots=True)
 class _End:
     lease: str
+    what: str
     why: str
     time: datetime
 
@@ -122,8 +127,8 @@ class _End:
         row = tx.end_lease(self.lease, stamp(self.time))
         if row is None:
             return False
-        body = _said(row) | {"revoked": stamp(self.time), "why": self.why}
-        tx.append(_kind(row, "revoked"), body, row.invocation, self.time)
+        revoked = {"revoked": stamp(self.time)} if self.what == "revoked" else {}
+        tx.append(_kind(row, self.what), _said(row) | revoked | {"why": self.why}, row.invocation, self.time)
         return True
 
 

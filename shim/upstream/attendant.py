@@ -104,7 +104,7 @@ class Attendant:
                 ttl = await self._read(opened, leases.scrubber)
                 self._condition.up()
                 if not leased.long_lived:
-                    return _LEAST_TTL if ttl is None else max(_LEAST_TTL, ttl)
+                    return max(_LEAST_TTL, ttl or _UNSAID_TTL)
                 await self._stay(opened, ttl, handed, leases.scrubber)
             finally:
                 self._around.spawn(opened.close)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,19 +71,24 @@ class Lender:
         """Nothing is held."""
 
 
+DESK: Mapping[str, object] = {"desk": {"type": "lender"}}
+
+
 def known(lender: Lender) -> dict[str, Kind]:
     """The kinds of source, and this one among them."""
     return {**KINDS, "lender": Kind(Keys, (), has_fields=True, make=lambda *_: lender, where=Where, fills=True)}
 
 
 @asynccontextmanager
-async def lending(store: SqliteStore, **secrets: object) -> AsyncIterator[tuple[Broker, Issuer]]:
+async def lending(
+    store: SqliteStore, sources: Mapping[str, object] = DESK, **secrets: object
+) -> AsyncIterator[tuple[Broker, Issuer]]:
     """A broker whose secrets come from the source `desk`, of type `lender`, which the caller put among the kinds."""
     ids = itertools.count(1)
     around = Around({}, lambda: datetime.now(UTC), os.urandom, lambda: f"{store.instance}-{next(ids)}")
     issuer = Issuer(around, ledger=Ledger(store, Sealing(b"k" * 32, os.urandom), around.clock))
     blocks = {name: SecretBlock.model_validate({"source": "desk"} | dict(more)) for name, more in secrets.items()}  # type: ignore[call-overload]
-    broker = Broker(issuer, blocks, {"desk": SourceBlock.model_validate({"type": "lender"})})
+    broker = Broker(issuer, blocks, {name: SourceBlock.model_validate(block) for name, block in sources.items()})
     async with issuer.running():
         yield broker, issuer
 

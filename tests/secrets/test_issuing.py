@@ -11,6 +11,7 @@ import pytest
 
 from shim import jsontext
 from shim.errors import SecretUnavailable
+from shim.model import Need
 from shim.secrets import config
 from shim.store.reader import Reader
 from shim.store.tx import LeaseRow, Tx
@@ -21,9 +22,7 @@ from tests.secrets.lending import NEED, Lender, calling, known, lending, opened
 def lender(monkeypatch: pytest.MonkeyPatch) -> Lender:
     made = Lender()
     kinds = known(made)
-    for module in ("config", "broker"):
-        monkeypatch.setattr(f"shim.secrets.{module}.KINDS", kinds)
-    assert config.KINDS is kinds
+    monkeypatch.setattr(config, "KINDS", kinds)
     return made
 
 
@@ -200,3 +199,72 @@ async def test_every_lease_that_is_alive_is_scrubbed_whoever_has_it(tmp_path: Pa
             assert others.scrubber.json({"a": value}) == {"a": "[secret:key]"}
         async with broker.leased([], *calling("bob")) as later:
             assert later.scrubber.text(value) == value
+
+
+async def test_what_is_being_asked_for_is_not_taken_for_what_was_left(tmp_path: Path, lender: Lender) -> None:
+    lender.may_go_on = asyncio.Event()
+    async with (
+        opened(tmp_path, "one") as store,
+        lending(store, key={}) as (broker, issuer),
+        broker.leased([NEED], *calling()) as leases,
+    ):
+        taking = asyncio.ensure_future(leases.take())
+        await until(lambda: lender.live)
+        await issuer.tidy()
+        assert lender.taken_back == []
+        lender.may_go_on.set()
+        assert (await taking).values
+        assert lender.taken_back == []
+
+
+async def test_a_source_that_breaks_its_word_refuses_one_call_and_says_nothing_of_values(
+    tmp_path: Path, lender: Lender, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: str) -> str:
+        raise KeyError("canary-7f3a9c51")
+
+    async with opened(tmp_path, "one") as store, lending(store, key={}, wide={"scope": "identity"}) as (broker, _):
+        sound, lender.value = lender.value, broken
+        for need in (NEED, Need("wide", "wide")):
+            async with broker.leased([need], *calling()) as leases:
+                with pytest.raises(SecretUnavailable, match="is not available"):
+                    await leases.take()
+        lender.value = sound
+        async with broker.leased([NEED], *calling()) as leases:
+            assert (await leases.take()).values
+    assert "KeyError in " in caplog.text
+    assert "canary" not in caplog.text
+
+
+async def test_nothing_is_kept_of_leases_that_ended_however_long_somebody_listens(
+    tmp_path: Path, lender: Lender
+) -> None:
+    # given a reading of a catalog that goes on
+    async with (
+        opened(tmp_path, "one") as store,
+        lending(store, key={"scope": "run"}) as (broker, issuer),
+        broker.leased([]),
+    ):
+        # when runs come and go
+        for run in map(str, range(20)):
+            async with broker.leased([NEED], *calling(run=run)) as leases:
+                await leases.take()
+            await issuer.revoke(leases.issued[0].id)
+        # then nothing is kept of them
+        assert issuer.alive.since(-1) == ()
+        assert not issuer._shared
+
+
+async def test_what_cannot_be_revoked_any_more_is_lost_and_not_said_to_be_revoked(
+    tmp_path: Path, lender: Lender
+) -> None:
+    lender.keeps = True
+    async with (
+        opened(tmp_path, "dead") as store,
+        lending(store, key={}) as (broker, _),
+        broker.leased([NEED], *calling()) as leases,
+    ):
+        await leases.take()
+    async with opened(tmp_path, "next") as store, lending(store, sources={}):
+        await until(lambda: ("lease.lost", "i1") in events(tmp_path))
+    assert ("lease.revoked", "i1") not in events(tmp_path)

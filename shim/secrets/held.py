@@ -1,0 +1,53 @@
+"""What a lease is asked for, and what there is of one while it is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shim.model import JsonObject, Lease, Scope
+from shim.secrets.source import Purpose, Source
+from shim.units import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one lease is asked for.
+
+    `alike` tells the `keys` of one from those of another; `shown` is the name that stands in the place of its values;
+    `cause` the invocation for which it is asked first.
+    """
+
+    secret: str
+    source: str
+    keys: Block
+    alike: str
+    fields: frozenset[str | None]
+    public: frozenset[str]
+    scope: Scope
+    run: str | None
+    shown: str
+    purpose: Purpose
+    cause: str | None
+
+    @property
+    def shared(self) -> Hashable | None:
+        """What calls that share one lease have in common; None: it is for one alone."""
+        if self.scope == "call":
+            return None
+        return self.secret, self.source, self.alike, self.fields, self.purpose.identity, self.run
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """One lease that is alive, with its values."""
+
+    lease: Lease
+    values: Mapping[str | None, str] = field(repr=False)
+    source: Source[Any]
+    revocation: JsonObject | None = field(repr=False)
+    ends: float | None
+    shared: Hashable | None
+    fingerprints: set[bytes] = field(default_factory=set, repr=False)
+    over: bool = False
