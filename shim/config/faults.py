@@ -30,7 +30,7 @@ _PATTERNS: dict[str, str] = {
     r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$": "a scope is one word, without quotes and backslashes; write one an item",
     "^[0-9a-f]{64}$": "sha256 is the lower-case hex SHA-256 (64 digits) of the whole token, never the token itself",
 }
-_FIRST_KEY = re.compile(r"^Value error, `(\w+)`")
+_FIRST_KEY = re.compile(r"^(?:Value error, )?`(\w+)`")
 _NAME = "a name has letters, digits and `. _ @ -`, begins with a letter or a digit, and has at most 128 characters"
 
 
@@ -91,12 +91,18 @@ def explain(model: type, path: Path, fault: ErrorDetails) -> str:
     return message if kind == "value_error" else f"{what} {message}"
 
 
+def key_of(message: str) -> str | None:
+    """The key that a fault between the keys of a block is about: its message begins with it."""
+    found = _FIRST_KEY.search(message)
+    return found[1] if found is not None else None
+
+
 def first_of(model: type, error: ValidationError) -> tuple[Path, str]:
     """The first fault of a block of this type that was checked by itself: where in it, and what."""
     fault = error.errors(include_url=False)[0]
     path = tuple(step for step in fault["loc"] if step != "[key]")
-    if fault["type"] == "value_error" and (named := _FIRST_KEY.search(fault["msg"])):
-        path = (*path, named[1])
+    if fault["type"] == "value_error" and (key := key_of(fault["msg"])) is not None:
+        path = (*path, key)
     return path, explain(model, tuple(fault["loc"]), fault)
 
 

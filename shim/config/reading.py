@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
@@ -21,7 +20,6 @@ from shim.yamltext import Flaw, Malformed, Path
 
 D = TypeVar("D", bound=Included)
 
-_FIRST_KEY = re.compile(r"^Value error, `(\w+)`")
 MAX_PROBLEMS = 1000
 _ROUNDS = 8
 _SHAPES = frozenset({"extra_forbidden", "missing", "tuple_type", "dict_type", "model_type", "model_attributes_type"})
@@ -221,9 +219,9 @@ class _Reader(Generic[D]):
 
     def _named(self, path: Path, fault: ErrorDetails) -> Path:
         # A fault between the keys of a block begins with the key that it is about.
-        key = _FIRST_KEY.search(fault["msg"]) if fault["type"] == "value_error" else None
-        if key is not None and yamltext.locate(self.root, (*path, key[1]))[1] is not None:
-            return (*path, key[1])
+        key = faults.key_of(fault["msg"]) if fault["type"] == "value_error" else None
+        if key is not None and yamltext.locate(self.root, (*path, key))[1] is not None:
+            return (*path, key)
         return path
 
     def _original(self, steps: Path) -> Path:

@@ -11,7 +11,7 @@ from shim import templates
 from shim.config import files, placeholders
 from shim.config.checks import AnyReading
 from shim.config.document import SECRETS_IN
-from shim.config.faults import first_of, suggestion
+from shim.config.faults import first_of, key_of, suggestion
 from shim.model import Problem
 from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock
 from shim.units import Block
@@ -134,8 +134,9 @@ def _asked(
         at, message = first_of(kind.keys, error)
         yield reading.problem((*where, *at), message)
     except ValueError as error:
-        key = str(error).split("`")[1]
-        yield reading.problem((*where, key) if reading.has((*where, key)) else where, str(error))
+        key = key_of(str(error))
+        is_there = key is not None and reading.has((*where, key))
+        yield reading.problem((*where, key or "") if is_there else where, str(error))
 
 
 def _bound(reading: AnyReading, known: _Secrets, used: set[str]) -> Iterator[Problem]:
