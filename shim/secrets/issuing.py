@@ -30,7 +30,7 @@ from shim.store.tx import LeaseRow
 _log = logging.getLogger("shim.secrets")
 
 _REVOKING = 5.0
-_LOOK, _SWEEP = 0.25, 15.0
+_SWEEP = 15.0
 _STOPPING = 10.0
 _COMPILED = 256
 _SHARED = 900.0
@@ -66,6 +66,8 @@ class Issuer:
         self._shared: dict[Hashable, asyncio.Future[Held]] = {}
         self._unfinished: dict[str, tuple[str, JsonObject]] = {}
         self._compiled: dict[bytes, Patterns] = {}
+        self._look = 0.0
+        self._sooner = asyncio.Event()
         self._group: TaskGroup | None = None
 
     def know(self, blocks: Mapping[str, SourceBlock]) -> None:
@@ -244,6 +246,8 @@ class Issuer:
         }
         self.alive.add(lease.id, self._patterns(hidden) if long_lived else Patterns(hidden))
         self._held[lease.id] = held
+        if ends is not None and ends < self._look:
+            self._sooner.set()
         return held
 
     def _patterns(self, hidden: Mapping[str, str]) -> Patterns:
@@ -307,6 +311,7 @@ class Issuer:
         time = asyncio.get_running_loop().time
         swept = float("-inf")
         while True:
+            self._sooner.clear()
             try:
                 for held in [one for one in self._held.values() if one.ends is not None and one.ends <= time()]:
                     await self._end(held, "its time is over")
@@ -315,7 +320,11 @@ class Issuer:
                     await self.tidy()
             except Exception as error:  # noqa: BLE001 (the boundary of a background task)
                 _log.error("looking after leases failed, and is tried again: %s", _where(error))
-            await asyncio.sleep(_LOOK)
+            self._look = min((one.ends for one in self._held.values() if one.ends is not None), default=swept + _SWEEP)
+            self._look = min(self._look, swept + _SWEEP)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._look):
+                    await self._sooner.wait()
 
     async def tidy(self) -> None:
         """Revoke what could not be revoked before, and what processes left behind that are gone."""
