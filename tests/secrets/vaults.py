@@ -103,7 +103,11 @@ async def source(address: str, clock: Clock | None = None, **auth: Any) -> Async
 def made(address: str, clock: Clock | None = None, **auth: Any) -> Vault:
     """The same of a process that is never ended in order."""
     where = Where.model_validate({"address": address, "auth": auth})
-    return Vault("bao", where, Around({}, clock or Clock(), os.urandom, lambda: "id"))
+    return Vault("bao", where, around(clock))
+
+
+def around(clock: Clock | None = None) -> Around:
+    return Around({}, clock or Clock(), os.urandom, lambda: "id")
 
 
 @dataclass(frozen=True)
