@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shim.model import JsonObject
 from shim.secrets.source import Purpose, Unavailable
 from shim.secrets.vault import Keys, Vault, Where
 from tests.parts.install import MissingPart
@@ -107,31 +105,18 @@ async def test_in_a_namespace_of_its_own(real: Vaults) -> None:
     await vault.close()
 
 
-async def test_many_at_once_leave_nothing_though_some_are_cancelled_in_the_middle(real: Vaults) -> None:
-    keys = Keys(path=ROLE.path)
-
+async def test_many_at_once_share_one_token_and_leave_nothing(real: Vaults) -> None:
     async with source(real.bao.address, approle=real.approle) as vault:
 
-        async def one(number: int) -> None:
-            purpose = Purpose(f"l{number}")
-            prepared = await vault.prepare(keys, purpose)
-            assert prepared is not None
-            try:
-                # Anything from before it is sent to after its answer.
-                async with asyncio.timeout(number * 0.004 if number % 3 == 0 else None):
-                    prepared = (await vault.issue(keys, frozenset({"username"}), purpose)).revocation or prepared
-            except TimeoutError:
-                pass
-            waiting.append(prepared)
-            with suppress(Unavailable):
-                await vault.revoke(prepared, orphaned=False)
-                waiting.remove(prepared)
+        async def one(number: int) -> tuple[str | None, object]:
+            lease = await lent(vault, f"l{number}")
+            await vault.revoke(lease.revocation, orphaned=False)
+            return lease.user, lease.revocation["token"]
 
-        waiting: list[JsonObject] = []
-        await asyncio.gather(*(one(number) for number in range(48)))
-        for prepared in waiting:
-            await vault.revoke(prepared, orphaned=False)
-        ended(real)
+        done = await asyncio.gather(*(one(number) for number in range(48)))
+        assert len({user for user, _ in done}) == 48
+        assert len({token for _, token in done}) == 1
+        assert real.postgres.roles() == []
 
 
 @pytest.mark.parametrize("way", ["token_file", "approle", "jwt", "kubernetes"])
