@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, StringConstraints, create_model, model_validator
+from pydantic.fields import FieldInfo
 
 from shim import templates
 from shim.model import Scope
-from shim.secrets import aws_sts, env, file, github_app, keyring
+from shim.secrets import aws_sts, command, env, file, github_app, keyring, oauth, vault
 from shim.secrets.source import Around, Source
 from shim.units import Block, Duration, SecretName
 
-_LATER = frozenset({"vault", "oauth", "command", "user"})
+_LATER = frozenset({"user"})
 
 _OF_A_CALL = re.compile(r"\{(?:tool|invocation|arguments\.[^{}]*)\}")
 _OF_A_CALLER = re.compile(r"\{(?:identity|claims\.[^{}]*|tool|invocation|arguments\.[^{}]*)\}")
@@ -45,6 +46,9 @@ KINDS: Mapping[str, Kind] = {
     "env": Kind(env.Keys, ("name",), has_fields=False, make=lambda _name, _where, around: env.Env(around)),
     "file": Kind(file.Keys, ("path",), has_fields=True, make=lambda *_: file.File()),
     "keyring": Kind(keyring.Keys, ("service", "user"), has_fields=False, make=lambda *_: keyring.Keyring()),
+    "vault": Kind(vault.Keys, ("path",), has_fields=True, make=vault.Vault, where=vault.Where, fills=True),
+    "oauth": Kind(oauth.Keys, ("grant",), has_fields=True, make=oauth.OAuth, where=oauth.Where, fills=True),
+    "command": Kind(command.Keys, ("run",), has_fields=True, make=command.Command, where=command.Where, fills=True),
     "aws-sts": Kind(aws_sts.Keys, ("role_arn",), has_fields=True, make=aws_sts.AwsSts, where=aws_sts.Where, fills=True),
     "github-app": Kind(
         github_app.Keys,
@@ -61,6 +65,12 @@ keys among those of the blocks below."""
 UNDECLARED = tuple(name for name, kind in KINDS.items() if kind.where is None)
 
 
+def _fields(key: str) -> list[FieldInfo]:
+    """What each kind of declared source has under a key."""
+    wheres = [kind.where.model_fields for kind in KINDS.values() if kind.where is not None]
+    return [fields[key] for fields in wheres if key in fields]
+
+
 if TYPE_CHECKING:
     _EveryWhere = Block
 else:
@@ -69,7 +79,11 @@ else:
         "EveryWhere",
         __base__=Block,
         **{
-            key: (Annotated[field.annotation, "of its kind", *field.metadata] | None, None)
+            key: (
+                Annotated[field.annotation, "of its kind", *field.metadata] | None,
+                # One that is secret for one kind is shown for none.
+                Field(None, repr=all(other.repr for other in _fields(key))),
+            )
             for kind in KINDS.values()
             if kind.where is not None
             for key, field in kind.where.model_fields.items()
@@ -105,7 +119,9 @@ class SourceBlock(_EveryWhere):
         return self.kind.where.model_validate(_written(self, {"type"}))
 
 
-class SecretBlock(env.Keys, file.Keys, keyring.Keys, aws_sts.Keys, github_app.Keys):
+class SecretBlock(
+    env.Keys, file.Keys, keyring.Keys, vault.Keys, oauth.Keys, command.Keys, aws_sts.Keys, github_app.Keys
+):
     """One named credential: its source, what that is asked by, how long a lease of it lasts, and for what.
 
     `ttl` is in seconds. `public` names fields that are no secret: they are not scrubbed, and may be short.
@@ -147,7 +163,7 @@ class SecretBlock(env.Keys, file.Keys, keyring.Keys, aws_sts.Keys, github_app.Ke
     @property
     def is_of_a_caller(self) -> bool:
         """Whether it is another for each caller, so that reading a catalog cannot use it."""
-        return any(_OF_A_CALLER.search(text) for _, text in _texts(self, _GENERAL))
+        return self.grant == "token_exchange" or any(_OF_A_CALLER.search(text) for _, text in _texts(self, _GENERAL))
 
     def keys(self, kind: Kind) -> Block:
         """What its source is asked by, as that kind's own block. Raises pydantic's ValidationError."""

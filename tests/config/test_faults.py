@@ -106,7 +106,7 @@ NOT_YET = [
     ("record:\n  retain: 400d\n", 7),
     ("  you: {limits: {rate: 1/min}}\n", 6),
     ("tools: {}\n", 6),
-    *((f"secrets:\n  a:\n    source: env\n    name: A\n    {line}\n", 10) for line in ("wrap: 60s", "prompt: x")),
+    *((f"secrets:\n  a:\n    source: env\n    name: A\n    {line}\n", 10) for line in ("prompt: x", "url: x")),
     ("enforce: true\n", 6),
     *(
         (f"grants:\n- name: a\n  {line}\n", 8)

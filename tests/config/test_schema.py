@@ -150,7 +150,7 @@ def test_what_the_contract_shows_fits_the_schema_and_the_loader(tmp_path: Path) 
         ("include:", "enforce: true\ninclude:"),
         ("TZ: UTC", "T-Z: UTC"),
         ("scope: call", "scope: ever"),
-        ("scope: call", "wrap: 60s"),
+        ("scope: call", "scopes: read"),
         ("  other:", "  oth.er:"),
         ("name: OTHER", "nome: OTHER"),
         ("catalog: {tickets:", "catalog: {tick ets:"),
