@@ -12,7 +12,7 @@ import hashlib
 import re
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +63,13 @@ async def bare(shape: Shape, folder: Path) -> AsyncIterator[Front]:
 
 
 @asynccontextmanager
-async def shim(shape: Shape, upstream: str, folder: Path, name: str = "mcp-shim") -> AsyncIterator[Front]:
-    """A `mcp-shim serve` of its own, with a store of its own."""
+async def shim(
+    shape: Shape, upstream: str, folder: Path, name: str = "mcp-shim", more: Mapping[str, object] | None = None
+) -> AsyncIterator[Front]:
+    """A `mcp-shim serve` of its own, with a store of its own. `more` takes the place of what its configuration has."""
     tokens = {f"agent-{number}": f"mcpshim_{secrets.token_urlsafe(32)}" for number in range(shape.identities)}
-    config = _written(folder, "shim.yaml", _shim_config(shape, upstream, tokens))
+    config = _written(folder, "shim.yaml", {**_shim_config(shape, upstream, tokens), **(more or {})})
+    config.chmod(0o600)
     command: list[str | Path] = [BIN / "mcp-shim", "serve", "--config", config, "--listen", "127.0.0.1:0"]
     async with running(command, folder, "shim") as started:
         url = await started.url(_URL)

@@ -8,6 +8,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.leases import Bare
 from benchmarks.processes import Weight
 from benchmarks.rounds import CALLERS, Series, ratio
 from benchmarks.streams import Idle
@@ -62,6 +63,21 @@ def streams(found: Mapping[str, Idle]) -> Table:
     for name, one in found.items():
         none, all_ = (f"{weight.pss or weight.rss:.1f}" for weight in (one.none, one.all))
         table.add_row(name, f"{one.count:,}", none, all_, f"{one.kib:.1f}")
+    return table
+
+
+def leases(found: Sequence[Series], bare: Bare) -> Table:
+    """Each kind of secret at each number of callers, against none at all."""
+    table = _table(
+        f"mcp-shim: what a secret costs a call; Vault alone: read {bare.read:.2f} ms, role made {bare.role:.2f} ms, "
+        f"role revoked {bare.revoke:.2f} ms",
+        *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call", "time a call"),
+    )
+    none = {one.callers: one for one in found if one.front == found[0].front}
+    for callers in CALLERS:
+        for one in (one for one in found if one.callers == callers):
+            figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
+            table.add_row(one.front, str(callers), *figures, _ratio(none[callers].per_second, one.per_second))
     return table
 
 

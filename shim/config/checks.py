@@ -28,13 +28,6 @@ AnyReading: TypeAlias = Reading[Main] | Reading[Included]
 _UPSTREAM = re.compile(r"([^*?\[\\/:]+)/")
 Level: TypeAlias = Literal["error", "warning"]
 
-_SECRET_HEADERS = re.compile(
-    r"(proxy-)?authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
-)
-_SECRET_VARIABLES = re.compile(
-    r"(.*_)?(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)", re.IGNORECASE
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -174,27 +167,10 @@ def server(reading: Reading[Main], identities: Collection[IdentityBlock]) -> Ite
 
 
 def upstreams(reading: AnyReading) -> Iterator[Problem]:
-    """Files and literal secrets of upstreams."""
+    """Files of upstreams."""
     for name, block in reading.document.upstreams.items():
         path: Path = ("upstreams", name)
         yield from _tls(reading, path, block)
-        yield from _literals(reading, (*path, "headers"), block.headers, _SECRET_HEADERS)
-        yield from _literals(reading, (*path, "env"), block.env, _SECRET_VARIABLES)
-
-
-def _literals(reading: AnyReading, path: Path, names: Collection[str], secret: re.Pattern[str]) -> Iterator[Problem]:
-    if not reading.source.exposed:
-        return
-    for name in names:
-        written = reading.written((*path, name))
-        if reading.is_unset((*path, name)) or not secret.fullmatch(name):
-            continue
-        if written and not placeholders.from_environment(written) and not placeholders.secrets(written):
-            message = (
-                f"{name} is a secret, and group or others can read this file; name it under `secrets:` and write "
-                "${secret:NAME}, or chmod 600 it"
-            )
-            yield reading.problem((*path, name), message)
 
 
 def _tls(reading: AnyReading, path: Path, block: UpstreamBlock) -> Iterator[Problem]:

@@ -61,8 +61,9 @@ class GrantPlace:
 class Configuration:
     """The composed blocks, their paths absolute, their values expanded.
 
-    `digest` names the texts as read; `texts` are pairs of a name, relative to the folder, and the text, to be kept.
-    `tokens` is where `token new` writes. `warnings` were found on reading and stop nothing.
+    `digest` names the texts as read; `texts` are pairs of a name, relative to the folder, and the text to be
+    kept, without the secrets that stand in it. `tokens` is where `token new` writes. `warnings` were found on reading
+    and stop nothing.
     """
 
     path: Path

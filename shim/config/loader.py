@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shim import yamltext
-from shim.config import access, checks, faults, files, secrets, source
+from shim.config import access, checks, faults, files, literals, secrets, source
 from shim.config.checks import AnyReading
 from shim.config.configuration import Configuration, GrantPlace, Place
 from shim.config.document import Included, Main
@@ -114,6 +114,7 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
     yield from checks.anonymous(readings)
     for reading in readings:
         yield from checks.upstreams(reading)
+        yield from literals.problems(reading)
         yield from checks.grants(reading, names)
     yield from access.problems(main, readings)
     yield from secrets.problems(readings, names.secrets)
@@ -142,7 +143,7 @@ def _composed(
         path=path,
         folder=path.parent,
         digest=source.digest(sources),
-        texts=tuple((one.name, one.text) for one in sources),
+        texts=tuple((one.source.name, literals.without(one)) for one in readings),
         server=files.server(main.document.server, main.source),
         store=files.store(main.document.store, main.source),
         record=files.record(main.document.record, main.source),

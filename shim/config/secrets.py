@@ -17,9 +17,6 @@ from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock
 from shim.units import Block
 from shim.yamltext import Path
 
-_PROOFS = frozenset({"token", "secret_id", "client_secret"})
-"""Keys of a source below which a credential stands."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Secrets:
@@ -98,18 +95,6 @@ def _declared(reading: AnyReading) -> Iterator[Problem]:
                 and (wrong := files.exposed(file))
             ):
                 yield reading.problem((*path, *where), wrong)
-        if reading.source.exposed:
-            yield from _literals(reading, path, block.model_dump(exclude_unset=True))
-
-
-def _literals(reading: AnyReading, path: Path, value: Mapping[str, object]) -> Iterator[Problem]:
-    for key, member in value.items():
-        where = (*path, key)
-        if isinstance(member, dict):
-            yield from _literals(reading, where, member)
-        elif key in _PROOFS and (written := reading.written(where)) and not placeholders.from_environment(written):
-            message = f"{key} is a secret, and group or others can read this file; write ${{env:NAME}}, or chmod 600 it"
-            yield reading.problem(where, message)
 
 
 def _asked(

@@ -1,4 +1,4 @@
-"""OpenBao, which speaks Vault's API: a server that keeps all in memory, from a virtual environment of its own."""
+"""OpenBao, which speaks Vault's API: one that keeps all in memory, and one that can be stopped and started."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO, Any
 
 import httpx2
@@ -28,10 +30,11 @@ class Bao:
     address: str
     unseal_key: str = field(repr=False)
     process: subprocess.Popen[str] = field(repr=False)
+    root: str = field(default=ROOT_TOKEN, repr=False)
 
     def send(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> httpx2.Response:
         """One request with the root token, whatever comes of it."""
-        headers = {"x-vault-token": ROOT_TOKEN}
+        headers = {"x-vault-token": self.root}
         return httpx2.request(
             method, f"{self.address}/v1/{path}", headers=headers, json=content, trust_env=False, timeout=20.0
         )
@@ -97,6 +100,95 @@ def openbao() -> Iterator[Bao]:
             process.kill()
             process.wait()
     raise AssertionError("OpenBao did not start")
+
+
+@dataclass
+class Restartable:
+    """A server that keeps what it knows in a folder, so that it is the same after `stop` and `start`."""
+
+    bao: Bao
+    _argv: tuple[str, ...]
+
+    def stop(self) -> None:
+        """At once, and without a word to its clients."""
+        self.bao.process.kill()
+        self.bao.process.wait()
+
+    def start(self) -> None:
+        """Returns when it answers and is unsealed."""
+        process = _kept(self._argv, self.bao.address)
+        self.bao = replace(self.bao, process=process)
+        self.bao.unseal()
+        _active(self.bao.address)
+
+
+@contextmanager
+def restartable_openbao(folder: Path) -> Iterator[Restartable]:
+    """A server with its data in a folder, until the block ends. Raises MissingPart."""
+    program = str(venv("openbao", LOCKS / "openbao.txt") / "bin" / "bao")
+    port = _port()
+    address = f"http://127.0.0.1:{port}"
+    (folder / "data").mkdir(parents=True)
+    configuration = folder / "bao.hcl"
+    configuration.write_text(
+        f"""storage "raft" {{
+  path = "{folder / "data"}"
+  node_id = "one"
+}}
+listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  tls_disable = true
+}}
+api_addr = "{address}"
+cluster_addr = "http://127.0.0.1:{port + 1}"
+"""
+    )
+    argv = (program, "server", f"-config={configuration}", "-log-level=error")
+    process = _kept(argv, address)
+    server = Restartable(Bao(address, "", process), argv)
+    try:
+        made = server.bao.write("sys/init", secret_shares=1, secret_threshold=1)
+        server.bao = replace(server.bao, unseal_key=made["keys"][0], root=made["root_token"])
+        server.bao.unseal()
+        _active(address)
+        server.bao.write("sys/mounts/secret", type="kv", options={"version": "2"})
+        yield server
+    finally:
+        server.stop()
+
+
+def _kept(argv: tuple[str, ...], address: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        argv,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        _until(address, lambda code: code != 0)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return process
+
+
+def _active(address: str) -> None:
+    _until(address, lambda code: code == 200)
+
+
+def _until(address: str, fits: Callable[[int], bool]) -> None:
+    """Return once its health is answered as wanted: a server tells nobody that it is ready. 0: not answered."""
+    for _ in range(300):
+        code = 0
+        with suppress(httpx2.TransportError):
+            code = httpx2.get(f"{address}/v1/sys/health", trust_env=False, timeout=5.0).status_code
+        if fits(code):
+            return
+        time.sleep(0.05)
+    raise AssertionError("OpenBao did not become ready")
 
 
 def _started(output: IO[str]) -> str | None:

@@ -55,6 +55,10 @@ class Node:
         """`server-memory` over stdio, a legacy server; MEMORY_FILE_PATH is where it keeps what it is told."""
         return self._server("server-memory")
 
+    def postgres(self) -> list[str]:
+        """`mcp-postgres-server` over stdio, a legacy server; its environment says where (PG_HOST, PG_USER, …)."""
+        return [str(self.binary), str(self.modules / "mcp-postgres-server" / "build" / "index.js")]
+
     def _server(self, name: str) -> list[str]:
         return [str(self.binary), str(self.modules / "@modelcontextprotocol" / name / "dist" / "index.js")]
 

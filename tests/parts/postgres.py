@@ -26,7 +26,7 @@ _SETTINGS = ("listen_addresses=", "fsync=off", "log_checkpoints=off", "log_min_m
 
 @dataclass(frozen=True)
 class Postgres:
-    """A server that is up. `uri` is its superuser's; anyone on the socket is believed to be who they say."""
+    """A server that is up. `uri` is its superuser's, who is believed; all others have to know their password."""
 
     uri: str
     psql: Path
@@ -47,6 +47,11 @@ class Postgres:
         """The URI of another user."""
         return self.uri.replace("//postgres@", f"//{user}:{password}@")
 
+    @property
+    def folder(self) -> str:
+        """Of its socket, which clients take for a host."""
+        return self.uri.partition("host=")[2]
+
     def roles(self) -> list[str]:
         """The roles that can log in, but the superuser."""
         return self.ask("SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname <> 'postgres' ORDER BY 1")
@@ -65,6 +70,7 @@ def postgres() -> Iterator[Postgres]:
     try:
         data = folder / "data"
         _made(binaries / "initdb", data, other)
+        (data / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
         settings = [word for setting in (*_SETTINGS, f"unix_socket_directories={folder}") for word in ("-c", setting)]
         process = subprocess.Popen(
             [binaries / "postgres", "-D", data, *settings],

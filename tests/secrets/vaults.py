@@ -53,31 +53,36 @@ class Vaults:
 @contextmanager
 def vaults() -> Iterator[Vaults]:
     with openbao() as bao, postgres() as database:
-        bao.write("sys/mounts/database", type="database")
-        bao.write(
-            "database/config/pg",
-            plugin_name="postgresql-database-plugin",
-            allowed_roles="*",
-            connection_url=database.uri,
-        )
-        bao.write("database/roles/reader", db_name="pg", creation_statements=[_CREATE], default_ttl="1h", max_ttl="2h")
-        token = bao.token("all", USE + REVOKE + CHILD, ttl="24h")
-        bao.write("sys/auth/approle", type="approle")
-        bao.write("auth/approle/role/shim", token_policies=["all"], token_ttl="1h")
-        role_id = bao.read("auth/approle/role/shim/role-id")["data"]["role_id"]
-        secret_id = bao.write("auth/approle/role/shim/secret-id")["data"]["secret_id"]
-        key = ECKey.generate_key("P-256")
-        bao.write("sys/auth/jwt", type="jwt")
-        bao.write("auth/jwt/config", jwt_validation_pubkeys=[key.as_pem(private=False).decode()])
-        bao.write(
-            "auth/jwt/role/shim",
-            role_type="jwt",
-            user_claim="sub",
-            bound_audiences=["vault"],
-            token_policies=["all"],
-            token_ttl="30m",
-        )
-        yield Vaults(bao, database, token, {"role_id": role_id, "secret_id": secret_id}, key)
+        yield set_up(bao, database)
+
+
+def set_up(bao: Bao, database: Postgres) -> Vaults:
+    """A new server with all that tests ask it for."""
+    bao.write("sys/mounts/database", type="database")
+    bao.write(
+        "database/config/pg",
+        plugin_name="postgresql-database-plugin",
+        allowed_roles="*",
+        connection_url=database.uri,
+    )
+    bao.write("database/roles/reader", db_name="pg", creation_statements=[_CREATE], default_ttl="1h", max_ttl="2h")
+    token = bao.token("all", USE + REVOKE + CHILD, ttl="24h")
+    bao.write("sys/auth/approle", type="approle")
+    bao.write("auth/approle/role/shim", token_policies=["all"], token_ttl="1h")
+    role_id = bao.read("auth/approle/role/shim/role-id")["data"]["role_id"]
+    secret_id = bao.write("auth/approle/role/shim/secret-id")["data"]["secret_id"]
+    key = ECKey.generate_key("P-256")
+    bao.write("sys/auth/jwt", type="jwt")
+    bao.write("auth/jwt/config", jwt_validation_pubkeys=[key.as_pem(private=False).decode()])
+    bao.write(
+        "auth/jwt/role/shim",
+        role_type="jwt",
+        user_claim="sub",
+        bound_audiences=["vault"],
+        token_policies=["all"],
+        token_ttl="30m",
+    )
+    return Vaults(bao, database, token, {"role_id": role_id, "secret_id": secret_id}, key)
 
 
 @dataclass

@@ -79,7 +79,7 @@ def _kept(configuration: Configuration) -> Iterator[Kept]:
         yield Kept("include", path, private=False)
     yield Kept("tokens", configuration.tokens, private=False)
     yield from _folders("configuration folder", [configuration.path, *included])
-    secrets = [Path(block.path) for block in configuration.secrets.values() if block.path is not None]
+    secrets = [Path(block.path) for block in configuration.secrets.values() if block.source == "file" and block.path]
     for path in dict.fromkeys(secrets):
         yield Kept("secret", path)
     yield from _folders("secrets folder", secrets)

@@ -32,7 +32,8 @@ def checks(configuration: Configuration) -> Iterator[Check]:
     for name, block in configuration.secrets.items():
         place = configuration.secret_places[name]
         if name in why:
-            yield _say.error(name, f"{block.source}: {why[name]}", _remedy(block.path, f"{place.file}:{place.line}"))
+            path = block.path if block.source == "file" else None
+            yield _say.error(name, f"{block.source}: {why[name]}", _remedy(path, f"{place.file}:{place.line}"))
         elif secrets.is_long_lived(block):
             yield _say.info(name, f"{block.source}: it is there; long-lived: it holds until somebody changes it")
         elif block.is_of_a_caller:
