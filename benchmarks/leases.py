@@ -6,6 +6,7 @@ of its own by `{identity}` in the path, call one tool whose upstream gets it in 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -19,12 +20,13 @@ import httpx2
 
 from benchmarks import fronts
 from benchmarks.fronts import Front, Shape
-from benchmarks.rounds import Series, Size, interleave
+from benchmarks.rounds import CALLERS, Series, Size, interleave
 from tests.secrets.vaults import Vaults, vaults
 
 LEASES = Size(rounds=5, calls={1: 60, 32: 320})
 QUICK_LEASES = Size(rounds=2, calls={1: 30, 32: 160})
 SHAPE = Shape(identities=100)
+_EACH = 5
 
 _OWN = {"source": "bao", "path": "secret/data/users/{identity}", "field": "token", "ttl": "5m"}
 _SECRETS: Mapping[str, Mapping[str, str] | None] = {
@@ -43,11 +45,12 @@ _SECRETS: Mapping[str, Mapping[str, str] | None] = {
 
 @dataclass(frozen=True)
 class Bare:
-    """Milliseconds that one request after another took Vault itself."""
+    """Milliseconds that one request after another took Vault itself, and how many roles a second 32 callers got."""
 
     read: float
     role: float
     revoke: float
+    roles: float
 
 
 async def leases(size: Size, folder: Path) -> tuple[list[Series], Bare]:
@@ -84,17 +87,28 @@ async def _shim(name: str, url: str, at: Vaults, folder: Path) -> AsyncIterator[
 async def _bare(at: Vaults, times: int) -> Bare:
     """Each on a kept connection, with a token that may do it."""
     headers = {"x-vault-token": at.token}
-    async with httpx2.AsyncClient(base_url=at.bao.address, headers=headers, trust_env=False) as client:
-        read, role, revoke = [], [], []
-        for _ in range(times):
-            read.append(await _took(client, "GET", "/v1/secret/data/users/agent-0"))
-            started = perf_counter()
-            made = (await client.get("/v1/database/creds/reader")).raise_for_status().json()
-            role.append((perf_counter() - started) * 1000)
-            revoke.append(
-                await _took(client, "PUT", "/v1/sys/leases/revoke", {"lease_id": made["lease_id"], "sync": True})
-            )
-        return Bare(median(read), median(role), median(revoke))
+    async with httpx2.AsyncClient(base_url=at.bao.address, headers=headers, trust_env=False, timeout=60) as client:
+        read = [await _took(client, "GET", "/v1/secret/data/users/agent-0") for _ in range(times)]
+        role, revoke = zip(*[await _role(client) for _ in range(times)], strict=True)
+
+        async def work() -> None:
+            for _ in range(_EACH):
+                await _role(client)
+
+        started = perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CALLERS[1]):
+                group.create_task(work())
+        roles = _EACH * CALLERS[1] / (perf_counter() - started)
+        return Bare(median(read), median(role), median(revoke), roles)
+
+
+async def _role(client: httpx2.AsyncClient) -> tuple[float, float]:
+    """Milliseconds in which one was made, and revoked."""
+    started = perf_counter()
+    made = (await client.get("/v1/database/creds/reader")).raise_for_status().json()
+    took = (perf_counter() - started) * 1000
+    return took, await _took(client, "PUT", "/v1/sys/leases/revoke", {"lease_id": made["lease_id"], "sync": True})
 
 
 async def _took(client: httpx2.AsyncClient, method: str, path: str, content: object = None) -> float:

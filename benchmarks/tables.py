@@ -70,7 +70,7 @@ def leases(found: Sequence[Series], bare: Bare) -> Table:
     """Each kind of secret at each number of callers, against none at all."""
     table = _table(
         f"mcp-shim: what a secret costs a call; Vault alone: read {bare.read:.2f} ms, role made {bare.role:.2f} ms, "
-        f"role revoked {bare.revoke:.2f} ms",
+        f"role revoked {bare.revoke:.2f} ms, {bare.roles:.0f} roles/s at {CALLERS[1]} callers",
         *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call", "time a call"),
     )
     none = {one.callers: one for one in found if one.front == found[0].front}

@@ -33,6 +33,10 @@ class Aside(Generic[T]):
 
         Raises Unavailable also when too many hang already, and where `work` breaks its word.
         """
+        return await self.begin(work)
+
+    def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """What `run` would return, once it is there. Raises Unavailable where it is not even begun."""
         if not self._places.acquire(blocking=False):
             raise Unavailable(f"{self._what} was not asked: too many earlier requests still wait for an answer")
         loop = asyncio.get_running_loop()
@@ -42,7 +46,7 @@ class Aside(Generic[T]):
         except RuntimeError:
             self._places.release()
             raise Unavailable(f"{self._what} was not asked: the system gives no more threads") from None
-        return await answer
+        return answer
 
     def _work(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T]) -> None:
         # What nobody foresaw is told by the thread itself as it ends; whoever waits is told this.

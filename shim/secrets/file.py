@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -32,17 +33,62 @@ class File(LongLived):
     """
 
     def __init__(self) -> None:
-        self._aside: Aside[Mapping[str | None, str]] = Aside("the file")
+        self._aside: Aside[bytes] = Aside("the file")
+        self._reads: dict[str, _Reads] = {}
 
     async def issue(self, secret: Keys, fields: frozenset[str | None], purpose: Purpose) -> Issued:  # noqa: ARG002
         """See `Source`. A field is a member of the file's JSON object; without one, the secret's own `field` counts."""
-        wanted = {field: field or secret.field for field in fields}
-        return Issued(await self._aside.run(partial(_look_up, secret.path or "", wanted)))
+        path = secret.path or ""
+        data = await self._read(path)
+        members = {field: field or secret.field for field in fields}
+        return Issued(
+            {field: _member(path, data, member) if member else _text(data) for field, member in members.items()}
+        )
+
+    async def _read(self, path: str) -> bytes:
+        """The content of a file, read after this was called: who comes while it is read shares the next reading."""
+        reads = self._reads.get(path)
+        if reads is None:
+            answer = self._begin(path, _Reads())
+        else:
+            answer = reads.next = reads.next or asyncio.get_running_loop().create_future()
+        try:
+            return await asyncio.shield(answer)
+        except Unavailable as unavailable:
+            # Each waiter its own: what is raised collects where it went.
+            raise Unavailable(str(unavailable)) from None
+
+    def _begin(self, path: str, reads: _Reads) -> asyncio.Future[bytes]:
+        answer = self._aside.begin(partial(read, path))
+        self._reads[path] = reads
+        answer.add_done_callback(lambda _: self._go_on(path, reads))
+        return answer
+
+    def _go_on(self, path: str, reads: _Reads) -> None:
+        waiting, reads.next = reads.next, None
+        if waiting is None:
+            del self._reads[path]
+            return
+        try:
+            self._begin(path, reads).add_done_callback(partial(_pass_on, waiting))
+        except Unavailable as unavailable:
+            del self._reads[path]
+            waiting.set_exception(unavailable)
 
 
-def _look_up(path: str, wanted: Mapping[str | None, str | None]) -> Mapping[str | None, str]:
-    data = read(path)
-    return {field: _member(path, data, member) if member else _text(data) for field, member in wanted.items()}
+@dataclass(slots=True)
+class _Reads:
+    """Of one file that is being read: what is to be told of the reading after that, where somebody waits for it."""
+
+    next: asyncio.Future[bytes] | None = None
+
+
+def _pass_on(waiting: asyncio.Future[bytes], done: asyncio.Future[bytes]) -> None:
+    error = done.exception()
+    if error is not None:
+        waiting.set_exception(error)
+    else:
+        waiting.set_result(done.result())
 
 
 def read(path: str) -> bytes:
@@ -80,6 +126,10 @@ def _text(data: bytes) -> str:
     text = data.decode("utf-8", "surrogateescape")
     # Editors end a file with a newline that nobody means; of more, the rest is the secret's own.
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _value(path: str, data: bytes, member: str | None) -> str:
+    return _text(data) if member is None else _member(path, data, member)
 
 
 def _member(path: str, data: bytes, member: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -69,6 +70,21 @@ async def test_fields_are_members_of_the_files_object(tmp_path: Path) -> None:
     path = put(tmp_path / "s", '{"user": "bob-the-builder", "token": "its-token", "a.b": "dots-and-more"}')
     found = await taken(broker(a_file(path, field="token")), "s", "s.user", "s.a.b")
     assert found.values == {"s": "its-token", "s.user": "bob-the-builder", "s.a.b": "dots-and-more"}
+
+
+async def test_whoever_comes_while_a_file_is_read_shares_the_next_reading(tmp_path: Path) -> None:
+    path = put(tmp_path / "s", CANARY)
+    asked = broker(a_file(path))
+    several = [asyncio.ensure_future(taken(asked, "s")) for _ in range(40)]
+    await asyncio.sleep(0)
+    left = asyncio.ensure_future(taken(asked, "s"))
+    await asyncio.sleep(0)
+    left.cancel()
+    assert {one.values["s"] for one in await asyncio.gather(*several)} == {CANARY}
+    path.chmod(0o644)
+    refusals = await asyncio.gather(*(taken(asked, "s") for _ in range(3)), return_exceptions=True)
+    assert [type(one) for one in refusals] == [SecretUnavailable] * 3
+    assert len({id(one) for one in refusals}) == 3
 
 
 async def test_a_file_is_read_anew_at_each_call(tmp_path: Path) -> None:
