@@ -94,6 +94,12 @@ class Asked:
         content = self.answer["result"]["content"]
         return str(content[0]["text"])
 
+    @property
+    def row(self) -> JsonObject:
+        """The first row, as `mcp-postgres-server` gives them."""
+        found: JsonObject = json.loads(self.text)["rows"][0]
+        return found
+
 
 async def ask(caller: HttpPeer, sql: str = WHO) -> Asked:
     return Asked(await caller.request("tools/call", {"name": "sql__query", "arguments": {"sql": sql}}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from tests.promises.databases import (
 from tests.promises.running import run, serving
 from tests.secrets.vaults import Vaults, vaults
 
+WHOSE = ("alice", "bob")
+
 
 @pytest.fixture(scope="module")
 def at() -> Iterator[Vaults]:
@@ -34,7 +35,7 @@ async def test_a_server_that_nobody_here_wrote_runs_each_call_as_a_role_of_its_o
     config = configured(tmp_path, at, sql_over_stdio(at.postgres))
     async with serving(config) as shim:
         answers = [await once(shim, who) for who in ("alice", "alice", "bob")]
-        rows = [json.loads(answer.text)["rows"][0] for answer in answers]
+        rows = [answer.row for answer in answers]
         assert [str(row["count"]) for row in rows] == ["1", "1", "1"]
         assert len({row["current_user"] for row in rows}) == 3
         assert left(at) == ([], [])
@@ -63,3 +64,24 @@ async def test_what_the_role_may_not_do_is_the_database_s_answer(tmp_path: Path,
             assert "permission denied" in answer.text
             assert answer.refused is None
     assert left(at) == ([], [])
+
+
+@pytest.mark.parametrize("how", ["http", "stdio"])
+async def test_each_identity_is_who_its_own_path_says(tmp_path: Path, at: Vaults, how: str) -> None:
+    for who in WHOSE:
+        at.postgres.ask(f"DROP ROLE IF EXISTS {who}_desk; CREATE ROLE {who}_desk LOGIN PASSWORD 'password-of-{who}'")
+        credential = {"username": f"{who}_desk", "password": f"password-of-{who}"}
+        at.bao.write(f"secret/data/users/{who}/desk", data=credential)
+    async with sql_over_http(at.postgres) as url:
+        upstream = with_headers(url) if how == "http" else sql_over_stdio(at.postgres)
+        config = configured(tmp_path, at, upstream, path="secret/data/users/{identity}/desk", scope="identity")
+        async with serving(config) as shim:
+            answers = await calls(shim, callers=4, each=5)
+    told = [answer.text.partition("|")[0] if how == "http" else answer.row["current_user"] for answer in answers]
+    assert told == ([*["alice_desk"] * 5, *["bob_desk"] * 5] * 2)
+    rows = await exported(config)
+    leases = {who: {one["lease"] for row in rows if row["identity"] == who for one in row["secrets"]} for who in WHOSE}
+    assert all(leases.values())
+    assert leases["alice"].isdisjoint(leases["bob"])
+    for who in WHOSE:
+        at.postgres.ask(f"DROP ROLE {who}_desk")
