@@ -114,6 +114,8 @@ class VaultApi:
         status, body = await self._answer(method, path, headers, content)
         if status not in (200, 204):
             advice = _ADVICE.get(status, "see that `address` is Vault's")
+            if token is None and status in (400, 403):
+                advice = "what is shown there is not believed; see `auth`, and the role and mount that it names"
             if 300 <= status < 400:
                 advice = "redirects are not followed: write where it leads to, the active node, as `address`"
             why = f"{self._who} answered {status} to {method} {path[:200]}; {advice}"
