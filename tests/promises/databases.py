@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,15 +126,19 @@ def left(at: Vaults) -> tuple[list[str], list[str]]:
     return at.postgres.roles(), at.bao.listed(CREDS) if at.bao.listed("sys/leases/lookup/database/creds") else []
 
 
-async def no_leases(at: Vaults, *, within: float) -> tuple[list[str], list[str]]:
-    """What is left once there is no lease, or when that time is over: who revokes them tells nobody here."""
+async def until(at: Vaults, fits: Callable[[list[str], list[str]], bool], within: float) -> tuple[list[str], list[str]]:
+    """The roles and leases once they are so, or when that time is over: neither server tells anybody here."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while True:
         found = await asyncio.to_thread(left, at)
-        if not found[1] or loop.time() > deadline:
+        if fits(*found) or loop.time() > deadline:
             return found
         await asyncio.sleep(0.1)
+
+
+async def no_leases(at: Vaults, *, within: float) -> tuple[list[str], list[str]]:
+    return await until(at, lambda _, leases: not leases, within)
 
 
 async def exported(config: Path, *more: str) -> list[JsonObject]:

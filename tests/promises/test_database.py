@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from tests.promises.databases import (
     exported,
     leases_of,
     left,
-    no_leases,
     once,
     sql_over_http,
     sql_over_stdio,
+    until,
     with_headers,
 )
 from tests.promises.running import run, serving
@@ -49,7 +50,7 @@ async def test_many_at_once_leave_nothing(tmp_path: Path, at: Vaults) -> None:
         config = configured(tmp_path, at, with_headers(url))
         async with serving(config) as shim:
             answers = await calls(shim, callers=16, each=3)
-            assert await no_leases(at, within=5.0) == ([], [])
+            await gone(at)
     assert [answer.text.split("|")[1] for answer in answers] == ["1"] * 48
     assert len({answer.text for answer in answers}) == 48
     code, verified, _ = await run(config, "log", "verify", "--json")
@@ -85,3 +86,38 @@ async def test_each_identity_is_who_its_own_path_says(tmp_path: Path, at: Vaults
     assert leases["alice"].isdisjoint(leases["bob"])
     for who in WHOSE:
         at.postgres.ask(f"DROP ROLE {who}_desk")
+
+
+async def made(at: Vaults) -> None:
+    roles, leases = await until(at, lambda roles, leases: bool(roles and leases), within=20)
+    assert (len(roles), len(leases)) == (1, 1)
+
+
+async def gone(at: Vaults) -> None:
+    assert await until(at, lambda roles, leases: not roles and not leases, within=5) == ([], [])
+
+
+async def test_however_a_call_ends_its_role_is_gone(tmp_path: Path, at: Vaults) -> None:
+    forever = "SELECT pg_sleep(60)"
+    async with sql_over_http(at.postgres) as url:
+        config = configured(tmp_path, at, with_headers(url).replace("{", "{timeout: 2s, ", 1))
+        async with serving(config) as shim:
+            slow = await once(shim, sql=forever)
+            assert slow.refused == "upstream-timeout"
+            await gone(at)
+
+            leaving = asyncio.ensure_future(once(shim, sql=forever))
+            await made(at)
+            leaving.cancel()
+            await gone(at)
+
+            stopped = asyncio.ensure_future(once(shim, sql=forever))
+            await made(at)
+            shim.process.terminate()
+            await shim.process.wait()
+            await asyncio.wait([stopped])
+        assert left(at) == ([], [])
+    rows = await exported(config)
+    # A process that is to stop lets calls end first: this one by its own time.
+    assert [row["status"] for row in rows] == ["failed", "cancelled", "failed"]
+    assert all(lease["revoked"] for lease in leases_of(rows))
