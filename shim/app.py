@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Container, Iterable
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from shim.bounds.runs import Runs
 from shim.catalog import Catalog
 from shim.config.configuration import Configuration
 from shim.config.watching import Watch
+from shim.curating import Curation, ToolBlock
 from shim.errors import RecordUnavailable
 from shim.gateway import Gateway
 from shim.generation import Current, Generation, Prove
@@ -132,6 +133,11 @@ def order(configuration: Configuration) -> Iterable[tuple[str, str]]:
         yield name, block.prefix_of(name)
 
 
+def _as_written(blocks: Mapping[str, ToolBlock]) -> list[tuple[str, str]]:
+    """What tells patterns on tools from others: also by their order, and 1 from true."""
+    return [(pattern, block.model_dump_json()) for pattern, block in blocks.items()]
+
+
 def _process() -> Process:
     try:
         user = getpass.getuser()
@@ -212,10 +218,11 @@ class _Wiring:
             old = before.configuration
             same = (configuration.secrets, configuration.sources) == (old.secrets, old.sources)
             broker = before.broker if same else before.broker.of(configuration.secrets, configuration.sources)
-            if names == list(order(before.configuration)):
+            if names == list(order(old)) and _as_written(configuration.tools) == _as_written(old.tools):
                 return _Parts(configuration, policy, lint, before.catalog, broker)
             remembered = {**await asyncio.to_thread(_remembered, self.store.path), **before.catalog.now.offers}
-        return _Parts(configuration, policy, lint, await asyncio.to_thread(Catalog, names, remembered), broker)
+        catalog = await asyncio.to_thread(Catalog, names, remembered, Curation(configuration.tools))
+        return _Parts(configuration, policy, lint, catalog, broker)
 
     def app(self, parts: _Parts, upstreams: Upstreams) -> App:
         """Wire the parts of one configuration; from now on readings reach its catalog."""
@@ -302,7 +309,7 @@ async def _live(
                 nonlocal latest
                 latest = wiring.replaced(latest, parts)
                 current.replace(latest.generation)
-                parts.lint.look(parts.catalog.now.offered)
+                parts.lint.look(parts.catalog)
 
             return put_in_force
 

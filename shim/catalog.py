@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shim import uritemplates
+from shim.curating import Curation
 from shim.model import Offer, Offered, Prompt, Resource, Template, Tool
 from shim.offered import LeftOut, Reading, read_offer
 from shim.policy.globs import Glob
@@ -94,8 +95,14 @@ def _taken(one: Offered, other: Offered) -> Iterable[LeftOut]:
 class Catalog:
     """Owns the current `Contents`. Changes come one upstream at a time, by `learn`."""
 
-    def __init__(self, order: Iterable[tuple[str, str]], remembered: Mapping[str, Offer] | None = None) -> None:
+    def __init__(
+        self,
+        order: Iterable[tuple[str, str]],
+        remembered: Mapping[str, Offer] | None = None,
+        curation: Curation | None = None,
+    ) -> None:
         self._prefixes = dict(order)
+        self.curation = curation or Curation()
         self._readings: dict[str, Reading] = {}
         self._watchers: set[Callable[[], None]] = set()
         for name, offer in (remembered or {}).items():
@@ -109,7 +116,7 @@ class Catalog:
 
     def read(self, offer: Offer) -> Reading:
         """What of an offer can be shown. Changes nothing, so it may run in a thread where the offer is large."""
-        return read_offer(offer, self._prefixes[offer.upstream])
+        return read_offer(offer, self._prefixes[offer.upstream], self.curation)
 
     def learn(self, offer: Offer) -> bool:
         """Read an offer and take it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shim.methods import Asked, Found
-from shim.model import Call, Decision, Reason
+from shim.model import Call, Decision, Reason, Tool
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
 
@@ -19,4 +19,10 @@ def decide(policy: Policy, call: Call, asked: Asked, found: Found) -> Decision:
     decision = policy.decide(identity, found.ref, facts)
     if found.target is None and decision.effect != "deny":
         return Decision("deny", Reason.UNKNOWN_TOOL, decision.grant)
+    if isinstance(found.target, Tool) and decision.effect != "deny" and not _admits(found.target, asked):
+        return Decision("deny", Reason.INVALID_ARGUMENTS, decision.grant)
     return decision
+
+
+def _admits(tool: Tool, asked: Asked) -> bool:
+    return tool.fixed is None or tool.fixed.admits(asked.arguments)

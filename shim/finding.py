@@ -35,5 +35,5 @@ class Finder:
         if tool is None:
             # Its upstream has the task still, though not the tool any more.
             name = task.tool.removeprefix(f"{task.upstream}/")
-            tool = Tool(task.upstream, name, name, {}, "")
+            tool = self._catalog.curation.of(Tool(task.upstream, name, name, {}, ""))
         return Found(tool, tool.ref, task.grant)

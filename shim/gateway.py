@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
+from shim import fixed
 from shim.catalog import Catalog
 from shim.deciding import decide
 from shim.errors import ProtocolError, RecordUnavailable, Refusal
@@ -92,7 +93,8 @@ class Gateway:
         if decision.effect != "allow":
             return refused(call, decision)
         call = replace(call, may_ask=decision.may_ask, bind=decision.bind)
-        async with self._secrets.leased(self._upstreams.needs(target.upstream, call.bind), caller, call) as leases:
+        needs = (*self._upstreams.needs(target.upstream, call.bind), *fixed.needs(call, target))
+        async with self._secrets.leased(needs, caller, call) as leases:
             use = Use(method, caller, asked, target, sees)
             return await self._perform(call, decision, use, params, listener, leases)
 
@@ -101,8 +103,9 @@ class Gateway:
     ) -> Answer:
         started, scrub = perf_counter(), Scrubbing(leases.scrubber)
         try:
-            sent, leased = use.towards(params), await leases.take()
-            reply = await self._upstreams.call(call, use.target, sent, scrub.listener(listener), leased)
+            leased = await leases.take()
+            target, sent = fixed.filled(call, use.target, use.towards(params), leased)
+            reply = await self._upstreams.call(call, target, sent, scrub.listener(listener), leased)
             reply = await self._tasks.take(call, use.target, decision, use.told(await scrub.reply(reply)))
         except Refusal as refusal:
             answer, outcome = failed(call, decision, scrub.refusal(refusal), _since(started))

@@ -151,14 +151,40 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Tool(Offered):
-    """Something that an agent can have done."""
+    """Something that an agent can have done. `fixed`: what the operator puts into its calls, where there is anything.
+
+    `definition` is then what clients see of it.
+    """
 
     kind = "tool"
+
+    fixed: Fixed | None = None
 
     @property
     def ref(self) -> str:
         """`upstream/tool`, the name in policy and record."""
         return f"{self.upstream}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What the operator puts into each call of a tool, which callers neither see nor choose.
+
+    Texts within `arguments` and `meta` hold places of secrets (`shim.templates`). `hidden` are the arguments that no
+    caller may send, `takes` those that one may (None: any other); `own` is the tool as its upstream has it.
+    """
+
+    arguments: Mapping[str, Json] = field(repr=False)
+    meta: Mapping[str, Json] = field(repr=False)
+    hidden: frozenset[str]
+    takes: frozenset[str] | None
+    own: Tool
+
+    def admits(self, arguments: Mapping[str, Json]) -> bool:
+        """Whether a caller may send these. What is hidden is refused as what the tool does not have is."""
+        if not self.hidden:
+            return True
+        return self.hidden.isdisjoint(arguments) and (self.takes is None or self.takes.issuperset(arguments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +257,13 @@ class Need:
     """One value that an upstream wants: how its configuration refers to it, and the secret that stands behind that.
 
     `reference` is `NAME` or `NAME.FIELD`; NAME is what a caller may learn of it. `field` None: what the secret means
-    without a field.
+    without a field. `travels`: it goes with one request alone, and no session has it.
     """
 
     reference: str
     secret: str
     field: str | None = None
+    travels: bool = False
 
 
 Scope: TypeAlias = Literal["call", "run", "identity"]
@@ -281,8 +308,8 @@ class Scrubber(Protocol):
 class Leased:
     """The values that were issued, by reference; and what tells one set of values from another without telling them.
 
-    `fingerprint` is keyed for this process alone, and empty where there are no values. `long_lived`: they hold until
-    somebody changes them, so that nothing that has them need end with the lease.
+    `fingerprint` is keyed for this process alone, of what sessions have, and empty where that is nothing. `long_lived`:
+    that holds until somebody changes it, so that nothing that has it need end with the lease.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)

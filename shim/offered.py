@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mcp_types import Prompt as PromptModel
@@ -12,6 +12,8 @@ from mcp_types import Tool as ToolModel
 from pydantic import BaseModel, ValidationError
 
 from shim import jsontext, uritemplates
+from shim.curating import Curation
+from shim.inputs import CannotHide
 from shim.meta import without_own
 from shim.model import JsonObject, Offer, Offered, Prompt, Resource, Template, Tool
 from shim.naming import strange, strange_uri, wire_name
@@ -67,16 +69,16 @@ _RESOURCES = _Sort("uri", strange_uri, ResourceModel)
 _TEMPLATES = _Sort("uriTemplate", lambda text: strange_uri(text) or uritemplates.fault(str(text)), TemplateModel)
 
 
-def read_offer(offer: Offer, prefix: str) -> Reading:
-    """What of an offer can be shown: what is named strangely or malformed is left out, and so is a name's second."""
+def read_offer(offer: Offer, prefix: str, curation: Curation) -> Reading:
+    """What of an offer can be shown: what is named strangely or malformed is left out, and so is a name's second.
+
+    Tools are as they are curated; one that would still name what is to be hidden is left out.
+    """
     left_out: list[LeftOut] = []
     upstream = offer.upstream
     return Reading(
         offer,
-        tuple(
-            Tool(upstream, name, wire_name(prefix, upstream, name), definition, jsontext.digest(definition))
-            for name, definition in _kept(upstream, offer.tools, _TOOLS, Tool, left_out).items()
-        ),
+        tuple(_curated(offer, prefix, curation, left_out)),
         tuple(
             Prompt(upstream, name, wire_name(prefix, upstream, name), definition, jsontext.digest(definition))
             for name, definition in _kept(upstream, offer.prompts, _PROMPTS, Prompt, left_out).items()
@@ -91,6 +93,16 @@ def read_offer(offer: Offer, prefix: str) -> Reading:
         ),
         tuple(left_out),
     )
+
+
+def _curated(offer: Offer, prefix: str, curation: Curation, left_out: list[LeftOut]) -> Iterator[Tool]:
+    upstream = offer.upstream
+    for name, definition in _kept(upstream, offer.tools, _TOOLS, Tool, left_out).items():
+        wire = wire_name(prefix, upstream, name)
+        try:
+            yield curation.of(Tool(upstream, name, wire, definition, jsontext.digest(definition)))
+        except CannotHide as error:
+            left_out.append(LeftOut(upstream, name[:_SHOWN], f"an argument that is `fixed` cannot be hidden: {error}"))
 
 
 def _kept(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from weakref import WeakSet
 
 from shim.catalog import Catalog
 from shim.config.configuration import Configuration
 from shim.errors import RecordUnavailable
-from shim.model import JsonObject, Offer, Offered, Problem
+from shim.model import JsonObject, Offer, Problem
 from shim.offered import Reading
 from shim.policy.engine import Policy
 from shim.record.recorder import Record
@@ -30,9 +29,11 @@ class Lint:
         self._policy = policy
         self._said: set[Problem] = set()
 
-    def look(self, offered: Sequence[Offered]) -> None:
-        """Hold the conditions against all that is offered."""
-        for problem in self._configuration.problems(self._policy.lint(offered)):
+    def look(self, catalog: Catalog) -> None:
+        """Hold the conditions, and what is fixed, against all that is offered."""
+        offered = catalog.now.offered
+        of_grants = self._configuration.problems(self._policy.lint(offered))
+        for problem in (*of_grants, *self._configuration.idle(catalog.curation.idle(offered))):
             if problem not in self._said:
                 self._said.add(problem)
                 _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s", problem)
@@ -70,7 +71,7 @@ class Readings:
             return
         if self._latest is not None:
             catalog, lint = self._latest
-            lint.look(catalog.now.offered)
+            lint.look(catalog)
         body: JsonObject = {
             "upstream": offer.upstream,
             "era": offer.era,

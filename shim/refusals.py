@@ -29,6 +29,7 @@ _SENTENCES = {
     Reason.DENIED_BY_GRANT: "Policy does not allow this call with these arguments.",
     Reason.CONDITION_FALSE: "Policy allows this {what} only under a condition that these arguments do not meet.",
     Reason.CONDITION_ERROR: "Policy could not be evaluated for these arguments, so the call was refused.",
+    Reason.INVALID_ARGUMENTS: "The {what} does not take one of these arguments: send those of its input schema alone.",
     Reason.INSUFFICIENT_SCOPE: "Policy allows this {what} only with an OAuth access token that has certain scopes.",
     Reason.RECORD_UNAVAILABLE: "The call was refused because it could not be recorded; try again later.",
 }

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import isfinite
 from typing import TypeAlias
 
 from yaml import CBaseLoader, MappingNode, MarkedYAMLError, Node, ScalarNode, SequenceNode
@@ -29,6 +30,9 @@ Path: TypeAlias = tuple[str | int, ...]
 _NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAK = re.compile(r"\r\n?|\n")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WHOLE = re.compile(r"[-+]?[0-9]{1,1000}", re.ASCII)
+_FRACTION = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(\r\n|.))", re.DOTALL)
 _ESCAPED_SPACE = frozenset("tnrvfNLP_ \t\n\r\r\n")
 
@@ -195,6 +199,26 @@ def plain(text: str, root: Node | None, scalar: Callable[[ScalarNode], str] = _v
         return None, []
     reader = _Plain(text, scalar)
     return reader.value(root), reader.flaws
+
+
+def meant(value: Json, node: Node) -> Json:
+    """What a node's value, as `plain` gives it, is by the core schema of YAML 1.2: numbers and booleans, too.
+
+    Texts in quotes and in blocks stay texts, and so does what was written with a placeholder.
+    """
+    if isinstance(value, dict):
+        return {key: meant(one, found[1]) if (found := _member(node, key)) else one for key, one in value.items()}
+    if isinstance(value, list):
+        return [meant(one, item) for one, item in zip(value, node.value, strict=True)]
+    if not isinstance(value, str) or not isinstance(node, ScalarNode) or node.style or value != node.value:
+        return value
+    if value in _BOOLEANS:
+        return _BOOLEANS[value]
+    if _WHOLE.fullmatch(value):
+        return int(value)
+    if _FRACTION.fullmatch(value) and isfinite(number := float(value)):
+        return number
+    return value
 
 
 def locate(root: Node | None, path: Path) -> tuple[Node | None, Node | None]:

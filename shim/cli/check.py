@@ -73,9 +73,10 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
     from shim.cli import secrets
     from shim.policy.engine import Policy
 
-    contents = knowing.catalog(loaded, offers).now
+    catalog = knowing.catalog(loaded, offers)
+    contents = catalog.now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.offered))]
-    found += secrets.problems(loaded, missing)
+    found += [*loaded.idle(catalog.curation.idle(contents.offered)), *secrets.problems(loaded, missing)]
     for out in contents.left_out:
         place = loaded.upstream_places[out.upstream]
         found.append(Problem(place.file, place.line, "warning", f"left out {out.ref}: {out.why}"))

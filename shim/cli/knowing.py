@@ -77,5 +77,6 @@ def remembered(configuration: Configuration) -> Mapping[str, Offer]:
 def catalog(configuration: Configuration, offers: Mapping[str, Offer]) -> Catalog:
     """The catalog that these offers make."""
     from shim.catalog import Catalog
+    from shim.curating import Curation
 
-    return Catalog(prefixes(configuration), offers)
+    return Catalog(prefixes(configuration), offers, Curation(configuration.tools))

@@ -32,6 +32,9 @@ def problems(configuration: Configuration, missing: Mapping[str, str]) -> Iterat
     for upstream, handings in _handings(configuration).items():
         for name in {need.secret for handing in handings for need in handing.needs}:
             users.setdefault(name, []).append(upstream)
+    for pattern, needs in _fixed(configuration).items():
+        for name in dict.fromkeys(need.secret for need in needs):
+            users.setdefault(name, []).append(pattern)
     for name, place in configuration.secret_places.items():
         if name in missing:
             yield Problem(place.file, place.line, "error", f"the secret {name} is not available: {missing[name]}")
@@ -54,11 +57,21 @@ def _handings(configuration: Configuration) -> Mapping[str, tuple[Handing, Handi
     return {name: (Handing(block), Handing(block, block.catalog)) for name, block in configuration.upstreams.items()}
 
 
+def _fixed(configuration: Configuration) -> Mapping[str, tuple[Need, ...]]:
+    """What goes into calls of the tools that each pattern matches."""
+    from shim import fixed
+
+    blocks = configuration.tools.items()
+    return {pattern: fixed.needed([*block.fixed.values(), *block.meta.values()]) for pattern, block in blocks}
+
+
 async def _unavailable(configuration: Configuration) -> Mapping[str, str]:
     handings = [handing for both in _handings(configuration).values() for handing in both]
     # What is another for each caller cannot be asked for without one; nor a name that only a grant binds.
     needs: dict[str, list[Need]] = {name: [] for name, one in configuration.secrets.items() if not one.is_of_a_caller}
-    for need in dict.fromkeys(need for handing in handings for need in handing.needs if need.secret in needs):
+    every = [need for handing in handings for need in handing.needs]
+    every += [need for wanted in _fixed(configuration).values() for need in wanted]
+    for need in dict.fromkeys(need for need in every if need.secret in needs):
         needs[need.secret].append(need)
     async with aclosing(broker(configuration)) as asked:
         whys = await asyncio.gather(*(_why(asked, wanted or [Need(name, name)]) for name, wanted in needs.items()))

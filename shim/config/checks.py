@@ -116,6 +116,7 @@ def doubles(readings: Sequence[AnyReading]) -> Iterator[Problem]:
         "identities": "identity",
         "secret_sources": "source of secrets",
         "secrets": "secret",
+        "tools": "pattern on tools",
     }
     for section, what in sections.items():
         named = _Uses(f"the {what}", "rename one")
@@ -232,18 +233,17 @@ def grants(reading: AnyReading, names: Known) -> Iterator[Problem]:
                 yield reading.problem((*path, "to", place), *wrong)
         for effect, patterns in (("allow", grant.allow), ("deny", grant.deny)):
             for place, pattern in enumerate(patterns):
-                upstream = _upstream_of(pattern)
-                if upstream is not None and upstream not in names.upstreams:
-                    hint = (
-                        suggestion(upstream, names.upstreams) or f"; there are {', '.join(names.upstreams) or 'none'}"
-                    )
-                    yield reading.problem((*path, effect, place), f"no upstream is named {upstream!r}{hint}")
+                if (message := unknown_upstream(pattern, names)) is not None:
+                    yield reading.problem((*path, effect, place), message)
 
 
-def _upstream_of(pattern: str) -> str | None:
-    """The upstream that a pattern names literally. None where it may mean several."""
+def unknown_upstream(pattern: str, names: Known) -> str | None:
+    """What is wrong with the upstream that a pattern names literally. None where it may mean several."""
     found = _UPSTREAM.match(split(pattern)[1])
-    return found[1] if found else None
+    if found is None or found[1] in names.upstreams:
+        return None
+    hint = suggestion(found[1], names.upstreams) or f"; there are {', '.join(names.upstreams) or 'none'}"
+    return f"no upstream is named {found[1]!r}{hint}"
 
 
 def _unknown_caller(who: str, grant: GrantBlock, names: Known) -> tuple[str, Level] | None:

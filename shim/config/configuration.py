@@ -13,6 +13,7 @@ from shim import yamltext
 from shim.config import placeholders
 from shim.config.faults import printable
 from shim.config.listening import faults_of
+from shim.curating import Idle, ToolBlock
 from shim.errors import ConfigurationError
 from shim.identity.config import IdentityBlock
 from shim.model import Problem
@@ -83,6 +84,8 @@ class Configuration:
     upstream_places: Mapping[str, Place]
     grant_places: Mapping[str, GrantPlace]
     secret_places: Mapping[str, Place]
+    tools: Mapping[str, ToolBlock]
+    tool_places: Mapping[str, Place]
 
     def problem(self, grant: str, finding: Finding) -> Problem:
         """A finding of policy in a grant, with its file and line."""
@@ -99,6 +102,18 @@ class Configuration:
                 roots[place.text] = yamltext.compose(text)
             line = finding_line(text, roots[place.text], place.position, finding)
             result.append(Problem(place.file, line, finding.level, printable(finding.message)))
+        return result
+
+    def idle(self, found: Iterable[Idle]) -> list[Problem]:
+        """What is fixed for nothing, with its file and line."""
+        result = []
+        for one in found:
+            place = self.tool_places[one.pattern]
+            none = (
+                "the tool has no such argument" if one.tools == 1 else f"none of {one.tools} tools has such an argument"
+            )
+            message = f"`{one.pattern}` fixes {one.argument!r}, and {none}: it is sent to none, and refused of callers"
+            result.append(Problem(place.file, place.line, "warning", printable(message)))
         return result
 
     @property

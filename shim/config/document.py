@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 
 from pydantic import BaseModel, Field
 
+from shim.curating import ToolBlock
 from shim.identity.config import IdentityBlock, Name
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
@@ -26,6 +27,7 @@ class Included(Block):
     grants: tuple[GrantBlock, ...] = ()
     secret_sources: dict[SecretName, SourceBlock] = Field(default_factory=dict)
     secrets: dict[SecretName, SecretBlock] = Field(default_factory=dict)
+    tools: dict[str, ToolBlock] = Field(default_factory=dict)
 
 
 class Main(Included):
@@ -42,7 +44,7 @@ class Main(Included):
 ONLY_MAIN = frozenset({"version", "server", "store", "record", "enforce", "include"})
 
 NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"tools", "enforce"}),
+    (): frozenset({"enforce"}),
     ("server",): frozenset({"metrics"}),
     ("record",): frozenset({"retain"}),
     ("upstreams", "*"): frozenset(
@@ -62,6 +64,7 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
         | {"installation", "repositories", "permissions", "run", "json", "prompt", "url"}
     )
     - SecretBlock.model_fields.keys(),
+    ("tools", "*"): frozenset({"labels", "rename", "description", "hide", "timeout"}),
     ("identities", "*"): frozenset({"limits"}),
     ("grants", "*"): frozenset({"approval", "limits", "timeout", "max_result", "enforce"}),
 }
@@ -72,9 +75,18 @@ SECRETS_IN = frozenset({"headers", "env"})
 """Where a secret may stand: in the values of these mappings of an upstream."""
 
 
+VALUES_IN = ("fixed", "meta")
+"""Where any JSON may stand, with secrets in its texts: in the values of these mappings of a pattern on tools."""
+
+
 def may_hold_secret(path: Path) -> bool:
     """Whether `${secret:NAME}` may stand in the value at a path."""
-    return len(path) == 4 and path[0] == "upstreams" and path[2] in SECRETS_IN
+    return (len(path) == 4 and path[0] == "upstreams" and path[2] in SECRETS_IN) or is_json(path)
+
+
+def is_json(path: Path) -> bool:
+    """Whether the value at a path is any JSON, which means what it is written as."""
+    return len(path) >= 4 and path[0] == "tools" and path[2] in VALUES_IN
 
 
 def is_not_yet(path: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from shim import yamltext
-from shim.config import placeholders
+from shim.config import curated, placeholders
 from shim.config.checks import AnyReading
 from shim.model import Problem
 from shim.yamltext import Path
@@ -15,6 +15,10 @@ from shim.yamltext import Path
 _HEADERS = re.compile(r"(proxy-)?authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE)
 _VARIABLES = re.compile(
     r"(.*_)?(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)", re.IGNORECASE
+)
+_ARGUMENTS = re.compile(
+    r"(.*[/._-])?(authorization|cookie|pat|.*(api[-_]?key|token|secret|password|passwd|credential|private[-_]?key).*)",
+    re.IGNORECASE,
 )
 _PROOFS: Final = frozenset({"token", "secret_id", "client_secret"})
 """Keys of a source below which a credential stands."""
@@ -62,6 +66,11 @@ def _literals(reading: AnyReading) -> Iterator[Path]:
         written = source.model_dump(exclude_unset=True)
         yield from _of(reading, (*at, "env"), written.get("env") or (), _VARIABLES)
         yield from _proofs(reading, at, written)
+
+    for where in curated.texts(reading):
+        name = next(step for step in reversed(where) if isinstance(step, str))
+        if _ARGUMENTS.fullmatch(name) and _is_literal(reading, where):
+            yield where
 
 
 def _of(reading: AnyReading, path: Path, names: Iterable[str], secret: re.Pattern[str]) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shim import yamltext
-from shim.config import access, checks, faults, files, literals, secrets, source
+from shim.config import access, checks, curated, faults, files, literals, secrets, source
 from shim.config.checks import AnyReading
 from shim.config.configuration import Configuration, GrantPlace, Place
 from shim.config.document import Included, Main
@@ -116,6 +116,7 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
         yield from checks.upstreams(reading)
         yield from literals.problems(reading)
         yield from checks.grants(reading, names)
+        yield from curated.problems(reading, names)
     yield from access.problems(main, readings)
     yield from secrets.problems(readings, names.secrets)
     file = TokenFile({}, {}, None)
@@ -168,6 +169,8 @@ def _composed(
         warnings=warnings,
         upstream_places=_places(readings, "upstreams"),
         secret_places=_places(readings, "secrets"),
+        tools={pattern: block for reading in readings for pattern, block in reading.document.tools.items()},
+        tool_places=_places(readings, "tools"),
         grant_places={
             grant.name: GrantPlace(reading.source.file, number, position)
             for number, reading in enumerate(readings)

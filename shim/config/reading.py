@@ -13,7 +13,7 @@ from yaml import Node, ScalarNode
 from shim import templates, yamltext
 from shim.config import faults, placeholders
 from shim.config.configuration import Finding, finding_line
-from shim.config.document import Included, is_not_yet, kind_of, may_hold_secret, type_at
+from shim.config.document import VALUES_IN, Included, is_json, is_not_yet, kind_of, may_hold_secret, type_at
 from shim.config.source import Source
 from shim.model import Json, JsonObject, Problem
 from shim.yamltext import Flaw, Malformed, Path
@@ -106,8 +106,9 @@ class _Reader(Generic[D]):
         data = self._data()
         names = {
             section: tuple(value) if isinstance(value := data.get(section), dict) else ()
-            for section in ("upstreams", "identities", "secret_sources", "secrets")
+            for section in ("upstreams", "identities", "secret_sources", "secrets", "tools")
         }
+        self._mean(data)
         self._fill(data, ())
         document = self._validated(data)
         return Reading(
@@ -148,6 +149,15 @@ class _Reader(Generic[D]):
         self.problems.extend(Problem(self.source.file, line, "error", message) for message in messages)
         return expanded.text
 
+    def _mean(self, data: JsonObject) -> None:
+        """Where any JSON may stand, plain scalars are what YAML says of them; everywhere else the key says it."""
+        tools = data.get("tools")
+        for pattern, block in tools.items() if isinstance(tools, dict) else ():
+            for section in VALUES_IN:
+                _, node = yamltext.locate(self.root, ("tools", pattern, section))
+                if isinstance(block, dict) and isinstance(block.get(section), dict) and node is not None:
+                    block[section] = yamltext.meant(block[section], node)
+
     def _fill(self, value: Json, path: Path) -> None:
         """Give what was left empty the empty value of its type, or report it and take it out; find secrets astray."""
         steps: list[tuple[str | int, Json]] = [*(value.items() if isinstance(value, dict) else enumerate(value))]
@@ -157,6 +167,8 @@ class _Reader(Generic[D]):
             elif isinstance(member, str):
                 if templates.MARK in member and not may_hold_secret((*path, step)):
                     value[step] = self._astray((*path, step))
+            elif is_json((*path, step)):
+                continue
             elif member is None and (expected := type_at(self.model, (*path, step))) is not None:
                 kind = kind_of(expected)
                 if kind != "scalar":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from shim import templates
-from shim.config import files, placeholders
+from shim.config import curated, files, placeholders
 from shim.config.checks import AnyReading
 from shim.config.document import SECRETS_IN
 from shim.config.faults import first_of, key_of, suggestion
@@ -64,6 +64,7 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
         yield from _bound(reading, known, used)
         for upstream in reading.document.upstreams:
             yield from _handed(reading, ("upstreams", upstream), known, used)
+        yield from _fixed(reading, known, used)
     for reading in readings:
         for name, block in reading.document.secrets.items():
             path = files.secret(block, reading.source).path if block.source == "file" else None
@@ -143,8 +144,7 @@ def _handed(reading: AnyReading, path: Path, known: _Secrets, used: set[str]) ->
             for reference in placeholders.secrets(reading.written(where) or ""):
                 name, field = templates.name_of(reference), templates.field_of(reference)
                 fields.setdefault(name, []).append(field)
-                if (wrong := known.wrong(name, field)) and name not in known.bound - {*known.names}:
-                    yield reading.problem(where, wrong)
+                yield from _named(reading, where, known, name, field)
     used.update(fields, block.catalog.values())
     for name, secret in block.catalog.items():
         where = (*path, "catalog", name)
@@ -158,3 +158,18 @@ def _handed(reading: AnyReading, path: Path, known: _Secrets, used: set[str]) ->
         elif (of := known.blocks.get(secret)) is not None and of.is_of_a_caller:
             message = f"{secret} is another for each caller, and there is none when the catalog is read; name another"
             yield reading.problem(where, message)
+
+
+def _fixed(reading: AnyReading, known: _Secrets, used: set[str]) -> Iterator[Problem]:
+    """What is put into calls of tools."""
+    for where in curated.texts(reading):
+        for reference in placeholders.secrets(reading.written(where) or ""):
+            name, field = templates.name_of(reference), templates.field_of(reference)
+            used.add(name)
+            yield from _named(reading, where, known, name, field)
+
+
+def _named(reading: AnyReading, where: Path, known: _Secrets, name: str, field: str | None) -> Iterator[Problem]:
+    # Some grants may put a secret behind a name that is none.
+    if (wrong := known.wrong(name, field)) and name not in known.bound - {*known.names}:
+        yield reading.problem(where, wrong)

@@ -54,6 +54,14 @@ def faults(grant: GrantBlock) -> list[Fault]:
     return found
 
 
+def fault_of_tools(pattern: str) -> str | None:
+    """What is wrong with a pattern that is on tools alone."""
+    kind = split(pattern)[0]
+    if kind != "tool":
+        return f"`{pattern}` is about a {kind}; write `upstream/tool`"
+    return _what_is_wrong(pattern) or _why_it_matches_nothing(pattern)
+
+
 def _pattern_faults(path: tuple[str | int, ...], pattern: str, *, denies: bool) -> list[Fault]:
     wrong = _what_is_wrong(pattern)
     if wrong is not None:

@@ -140,10 +140,16 @@ class BrokersLeases:
             held = await self._broker.issue(name, needs, self._caller, self._call)
             self._held.append(held)
             values.update({need.reference: held.values[need.field] for need in needs})
-        fingerprint = self._issuer.fingerprint(values)
-        for held in self._held:
+        kept = {need.reference: values[need.reference] for need in self._needs if not need.travels}
+        if not kept:
+            return Leased(values)
+        # Of what sessions have. What travels with one request is no reason to open another, or to end one.
+        fingerprint = self._issuer.fingerprint(kept)
+        theirs = {need.secret for need in self._needs if not need.travels}
+        of_sessions = [held for held in self._held if held.lease.secret in theirs]
+        for held in of_sessions:
             held.fingerprints.add(fingerprint)
-        return Leased(values, fingerprint, all(held.lease.long_lived for held in self._held))
+        return Leased(values, fingerprint, all(held.lease.long_lived for held in of_sessions))
 
     async def __aenter__(self) -> BrokersLeases:
         if self._call is not None:

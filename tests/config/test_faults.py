@@ -105,7 +105,10 @@ NOT_YET = [
     ("store: postgresql://user@host/db\n", 6),
     ("record:\n  retain: 400d\n", 7),
     ("  you: {limits: {rate: 1/min}}\n", 6),
-    ("tools: {}\n", 6),
+    *(
+        (f"tools:\n  git/*:\n    {line}\n", 8)
+        for line in ("labels: [external]", "rename: x", "description: x", "hide: [a]", "timeout: 10s")
+    ),
     *((f"secrets:\n  a:\n    source: env\n    name: A\n    {line}\n", 10) for line in ("prompt: x", "url: x")),
     ("enforce: true\n", 6),
     *(

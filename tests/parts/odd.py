@@ -41,7 +41,7 @@ async def odd_http(era: Speaks = "both", *, ledger: Path | None = None, page: in
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:
-    """What was executed, in order: `{"tool", "arguments", "pid"}` each. Empty when there is no file yet."""
+    """What was executed, in order: `{"tool", "arguments", "pid", "meta"}` each. Empty when there is no file yet."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_bytes().splitlines()]

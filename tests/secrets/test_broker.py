@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +72,16 @@ async def test_a_call_goes_on_with_the_secrets_it_began_with() -> None:
     with pytest.raises(SecretUnavailable) as caught:
         await taken(other, "a")
     assert caught.value.why == "the configuration has no secret a, and the grant binds none to that name"
+
+
+async def test_what_travels_with_a_call_is_no_part_of_the_fingerprint_of_sessions() -> None:
+    asked = broker(TWO, {"A": "the-value-of-a", "B": "the-value-of-b"})
+    travelling = [replace(need(name), travels=True) for name in ("a", "b")]
+    async with asked.leased([need("a"), *travelling]) as both, asked.leased(travelling) as alone:
+        both_, alone_ = await both.take(), await alone.take()
+    assert both_.values == alone_.values == {"a": "the-value-of-a", "b": "the-value-of-b"}
+    assert both_.fingerprint == (await taken(asked, "a")).fingerprint
+    assert alone_.fingerprint == b""
 
 
 values = st.dictionaries(st.sampled_from(["a", "b", "a.b", "c"]), st.text(min_size=1, max_size=8), min_size=1)

@@ -46,7 +46,7 @@ class Calls:
             raise RpcError(INVALID_PARAMS, f"Unknown tool: {name}")
         if not isinstance(arguments, dict):
             raise RpcError(INVALID_PARAMS, "arguments must be an object")
-        self._ledger.write(name, arguments)
+        self._ledger.write(name, arguments, request.meta)
         return await self._run(name, arguments, request)
 
     async def _run(self, name: str, arguments: JsonObject, request: Request) -> JsonObject:

@@ -65,7 +65,7 @@ class Library:
 
     def _prompt(self, request: Request) -> JsonObject:
         name, arguments = str(request.params.get("name")), request.params.get("arguments") or {}
-        self._ledger.write(f"prompt {name}", arguments)
+        self._ledger.write(f"prompt {name}", arguments, request.meta)
         if not any(prompt["name"] == name for prompt in PROMPTS):
             raise RpcError(INVALID_PARAMS, f"Unknown prompt: {name}")
         text = {"type": "text", "text": f"{name} {sorted(arguments)}", "x": [None]}
@@ -78,7 +78,7 @@ class Library:
 
     def _resource(self, request: Request) -> JsonObject:
         uri = str(request.params.get("uri"))
-        self._ledger.write(f"read {uri}", {})
+        self._ledger.write(f"read {uri}", {}, request.meta)
         if not uri.startswith(("odd://docs/", "odd://files/", "odd://private/")) or uri.endswith("missing"):
             code = LEGACY_NOT_FOUND if request.era == "legacy" else INVALID_PARAMS
             raise RpcError(code, "Resource not found", uri=uri)
@@ -87,6 +87,6 @@ class Library:
 
     def _completion(self, request: Request) -> JsonObject:
         ref, argument = request.params.get("ref") or {}, request.params.get("argument") or {}
-        self._ledger.write(f"complete {ref.get('name', ref.get('uri'))}", argument)
+        self._ledger.write(f"complete {ref.get('name', ref.get('uri'))}", argument, request.meta)
         values = [value for value in VALUES if value.startswith(str(argument.get("value")))]
         return {"completion": {"total": len(values), "values": values, "x": None, "hasMore": False}}

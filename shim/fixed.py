@@ -1,0 +1,78 @@
+"""What the operator puts into calls of a tool: which secrets it needs, and where it goes, right before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from shim import templates
+from shim.errors import SecretUnavailable
+from shim.model import Call, Json, JsonObject, Leased, Need, Offered, Tool
+
+_CALL = "tools/call"
+
+
+def needs(call: Call, target: Offered) -> tuple[Need, ...]:
+    """The secrets that this call of a tool needs besides what its upstream does."""
+    return needed(_values(call, target), call.bind)
+
+
+def needed(values: Iterable[Json], bind: tuple[tuple[str, str], ...] = ()) -> tuple[Need, ...]:
+    """The secrets that these values need, where others stand behind some of the names."""
+    bound = dict(bind)
+    references = dict.fromkeys(one for value in values for one in _references(value))
+    return tuple(
+        Need(one, bound.get(name := templates.name_of(one), name), templates.field_of(one), travels=True)
+        for one in references
+    )
+
+
+def filled(call: Call, target: Offered, params: JsonObject, leased: Leased) -> tuple[Offered, JsonObject]:
+    """The tool as its upstream has it, and the params with what the operator puts in; the caller's stay as they are.
+
+    Arguments go into calls alone, members of `_meta` also into what is asked of the tasks that calls left. Raises
+    SecretUnavailable for a value that is no text.
+    """
+    fixed = target.fixed if isinstance(target, Tool) else None
+    if fixed is None:
+        return target, params
+    sent = dict(params)
+    if fixed.arguments and call.method == _CALL:
+        sent["arguments"] = {**(params.get("arguments") or {}), **_filled(fixed.arguments, leased.values)}
+    if fixed.meta:
+        theirs = params.get("_meta")
+        sent["_meta"] = {**(theirs if isinstance(theirs, dict) else {}), **_filled(fixed.meta, leased.values)}
+    return fixed.own, sent
+
+
+def _values(call: Call, target: Offered) -> Iterator[Json]:
+    fixed = target.fixed if isinstance(target, Tool) else None
+    if fixed is not None:
+        yield from fixed.meta.values()
+        if call.method == _CALL:
+            yield from fixed.arguments.values()
+
+
+def _references(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from templates.references(value)
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _references(one)
+
+
+def _filled(value: Json, values: Mapping[str, str]) -> Json:
+    if isinstance(value, str):
+        for reference in templates.references(value):
+            _check(reference, values[reference])
+        return templates.filled(value, values)
+    if isinstance(value, list):
+        return [_filled(one, values) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _filled(one, values) for key, one in value.items()}
+    return value
+
+
+def _check(reference: str, value: str) -> None:
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        why = "it holds a NUL, or half of a surrogate pair, which no argument should"
+        raise SecretUnavailable(templates.name_of(reference), why)
