@@ -22,6 +22,7 @@ _ARGUMENTS = re.compile(
 )
 _PROOFS: Final = frozenset({"token", "secret_id", "client_secret"})
 """Keys of a source below which a credential stands."""
+_ANCHOR = re.compile(r"&\S+\s+")
 _NOT_KEPT: Final = '"(a secret, not kept)"'
 
 
@@ -47,10 +48,13 @@ def without(reading: AnyReading) -> str:
     for path in _literals(reading):
         _, node = yamltext.locate(reading.root, path)
         assert node is not None
-        spans.append((node.start_mark.index, node.end_mark.index))
+        start, end = node.start_mark.index, node.end_mark.index
+        # What an alias repeats keeps the name that it has for that.
+        named = _ANCHOR.match(text.removeprefix("\ufeff"), start, end)
+        spans.append((named.end() if named is not None else start, end))
     # The marks of a text do not count the mark of its encoding before it.
     before = len(text) - len(text.removeprefix("\ufeff"))
-    for start, end in sorted(spans, reverse=True):
+    for start, end in sorted(set(spans), reverse=True):
         lines = "\n" * text.count("\n", before + start, before + end)
         text = text[: before + start] + _NOT_KEPT + lines + text[before + end :]
     return text

@@ -24,6 +24,10 @@ upstreams:
 secret_sources:
   bao: {type: vault, address: "https://bao.example.com", auth: {approle: {role_id: role, secret_id: 'canary-4'}}}
   op: {type: command, env: {OP_TOKEN: canary-5, PLACE: here}}
+tools:
+  a/*:
+    fixed: {token: canary-7, deep: {api_key: [canary-8, 8]}, page: stays here}
+    meta: {com.example/token: &again canary-9, com.example/password: *again}
 grants: [{name: last, allow: ["a/*"]}]
 """
 
@@ -35,7 +39,10 @@ def test_what_is_kept_has_no_secret_and_says_the_same(tmp_path: Path, before: st
     ((name, kept),) = configuration.texts
     assert "canary" not in kept
     assert kept.count("\n") == TEXT.count("\n")
-    assert all(said in kept for said in ("x-plain: stays", "${env:KEY}", "TZ: UTC", "role_id: role", "PLACE: here"))
+    assert all(
+        said in kept
+        for said in ("x-plain: stays", "${env:KEY}", "TZ: UTC", "role_id: role", "PLACE: here", "page: stays here")
+    )
     again = recalled([(name, kept.encode())], path, {"KEY": "canary-6"})
     assert again.grants == configuration.grants
     assert again.grant_places["last"].position == configuration.grant_places["last"].position
