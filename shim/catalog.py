@@ -93,7 +93,7 @@ def _taken(one: Offered, other: Offered) -> Iterable[LeftOut]:
 
 
 class Catalog:
-    """Owns the current `Contents`. Changes come one upstream at a time, by `learn`."""
+    """Owns the current `Contents`, whose tools are as `curation` has them. Changes come one upstream at a time."""
 
     def __init__(
         self,

@@ -8,6 +8,8 @@ from shim import jsontext
 from shim.catalog import Catalog
 from shim.curating import Curation, Idle, ToolBlock
 from shim.model import Json, JsonObject, Offer, Tool
+from shim.policy.config import GrantBlock
+from shim.policy.engine import Policy
 
 
 def tool(name: str, *properties: str, **more: Json) -> JsonObject:
@@ -118,6 +120,12 @@ def test_members_of_meta_that_belong_to_the_protocol_are_refused(key: str) -> No
 @pytest.mark.parametrize("key", ["token", "com.example/token", "com.example.mcp/x", "a.b_c-d"])
 def test_members_of_meta_that_are_the_upstreams_own_are_taken(key: str) -> None:
     assert ToolBlock(meta={key: 1}).meta == {key: 1}
+
+
+def test_a_condition_on_a_hidden_argument_is_a_fault_as_on_one_that_is_not_there() -> None:
+    now = contents({"up/*": {"fixed": {"key": 1}}}, tool("t", "key", "text")).now
+    grants = [GrantBlock(name=name, to=("*",), allow=("up/t",), when=f"args.{name} == 'x'") for name in ("key", "text")]
+    assert [grant for grant, _ in Policy(grants).lint(now.offered)] == ["key"]
 
 
 def test_values_are_not_shown() -> None:

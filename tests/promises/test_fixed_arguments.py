@@ -198,10 +198,14 @@ async def test_check_says_what_is_fixed_for_no_tool(setting: Setting) -> None:
     other = setting.folder / "other.yaml"
     other.write_text(setting.config.read_text() + '  "*/note": {fixed: {none: 1, id: x}}\n')
     code, out, _ = await run(other, "check", "--offline", "--json")
-    (problem,) = json.loads(out)["problems"]
+    problems = {problem["line"]: problem for problem in json.loads(out)["problems"]}
     line = other.read_text().splitlines().index('  "*/note": {fixed: {none: 1, id: x}}') + 1
-    assert (code, problem["line"], problem["level"]) == (0, line, "warning")
-    assert "`*/note` fixes 'none', and none of 2 tools has such an argument" in problem["message"]
+    idle = problems.pop(line)
+    assert (code, idle["level"]) == (0, "warning")
+    assert "`*/note` fixes 'none', and none of 2 tools has such an argument" in idle["message"]
+    # The key is used, and by what.
+    (key,) = problems.values()
+    assert "key is long-lived: it holds until somebody changes it (handed to */by_region)" in key["message"]
 
 
 async def test_a_reload_changes_what_is_put_in_and_what_is_seen(setting: Setting) -> None:
