@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import httpx2
 from shim import jsontext
 from shim.errors import InvalidText, ShimError
 from shim.model import JsonObject
+from shim.urls import is_safe
 
 SECONDS: Final = 5.0
 """For one document, and for all that getting keys takes."""
@@ -42,7 +42,7 @@ class Fetcher:
             raise KeysUnavailable(f"{url} could not be reached: {_said(error)}") from None
 
     async def _body(self, url: str) -> bytes:
-        if not is_safe(url):
+        if not is_safe(url, whole=True):
             raise KeysUnavailable(f"{url[:200]} is neither https nor on this machine")
         if self._tls is None:
             self._tls = ssl.create_default_context()
@@ -60,23 +60,6 @@ class Fetcher:
                 if len(body) > MAX_DOCUMENT:
                     raise KeysUnavailable(f"{url} is longer than {MAX_DOCUMENT} bytes")
             return bytes(body)
-
-
-def is_safe(url: str) -> bool:
-    """Whether what a URL gives can be believed: https, or a server on this machine."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    if parts.scheme == "https":
-        return bool(host)
-    if parts.scheme != "http":
-        return False
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def origin(url: str) -> tuple[str, str, int]:

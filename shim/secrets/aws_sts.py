@@ -20,8 +20,8 @@ from shim.secrets import sts_session
 from shim.secrets.aside import Aside
 from shim.secrets.source import Around, Issued, Purpose, Unavailable
 from shim.secrets.sts_policy import PolicyText
-from shim.secrets.urls import is_safe
 from shim.units import Block, Duration
+from shim.urls import is_safe
 
 _FIELDS: Final = {
     "access_key_id": "AccessKeyId",

@@ -16,8 +16,8 @@ from shim.secrets.file import read
 from shim.secrets.filling import filled
 from shim.secrets.githubapi import GitHubApi
 from shim.secrets.source import PATH, Around, Issued, Purpose, Unavailable
-from shim.secrets.urls import is_safe
 from shim.units import Block
+from shim.urls import is_safe
 
 _LEVELS: Final = {"read": 1, "write": 2, "admin": 3}
 _ALWAYS: Final = {"metadata": "read"}

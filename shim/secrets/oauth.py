@@ -18,8 +18,8 @@ from shim.model import Json, JsonObject
 from shim.secrets.filling import filled
 from shim.secrets.oauth_client import OAuthClient, Prover
 from shim.secrets.source import PATH, Around, Issued, Purpose, Unavailable
-from shim.secrets.urls import is_safe
 from shim.units import Block
+from shim.urls import is_safe
 
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"

@@ -14,11 +14,11 @@ from shim import templates
 from shim.model import Json, JsonObject
 from shim.secrets.filling import PLACE, filled, segment
 from shim.secrets.source import PATH, Around, Issued, Purpose, Unavailable
-from shim.secrets.urls import is_safe
 from shim.secrets.vaultapi import Refused, VaultApi
 from shim.secrets.vaultauth import Auth, Login, Own, duration
 from shim.secrets.vaulttokens import Tokens
 from shim.units import Block, Duration
+from shim.urls import is_safe
 
 _SHORTENING = 2.0
 """Seconds for making a lease shorter than Vault has it. Where that fails, the broker ends it in time all the same."""

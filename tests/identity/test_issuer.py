@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from shim.identity import fetching
-from shim.identity.fetching import Fetcher, KeysUnavailable, is_safe
+from shim.identity.fetching import Fetcher, KeysUnavailable
 from shim.identity.issuer import Issuer as Source
 from shim.identity.issuer import metadata_urls
 from shim.identity.keys import MAX_KEYS
@@ -98,21 +98,3 @@ async def test_keys_that_moved_are_found_again() -> None:
         issuer.down = False
         assert await source.keys()
         assert issuer.asked["/.well-known/oauth-authorization-server"] == 2
-
-
-@pytest.mark.parametrize(
-    ("url", "safe"),
-    [
-        ("https://idp.test/keys", True),
-        ("http://127.0.0.1:80/keys", True),
-        ("http://[::1]/keys", True),
-        ("http://localhost/keys", True),
-        ("http://localhost.evil.test/keys", False),
-        ("http://127.0.0.1.evil.test/keys", False),
-        ("http://127.0.0.1@evil.test/keys", False),
-        ("ftp://127.0.0.1/keys", False),
-        ("https://", False),
-    ],
-)
-def test_what_is_safe_to_believe(url: str, safe: bool) -> None:
-    assert is_safe(url) is safe
