@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -19,8 +18,10 @@ from shim.errors import RecordUnavailable
 from shim.model import JsonObject, Lease, Scope
 from shim.secrets.alive import Alive
 from shim.secrets.config import SourceBlock
+from shim.secrets.faults import where
 from shim.secrets.held import Asked, Held
 from shim.secrets.ledger import Ledger
+from shim.secrets.noticing import Noticing
 from shim.secrets.scrubbing import Patterns
 from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable
 from shim.secrets.values import check
@@ -66,6 +67,7 @@ class Issuer:
         self._shared: dict[Hashable, asyncio.Future[Held]] = {}
         self._unfinished: dict[str, tuple[str, JsonObject]] = {}
         self._compiled: dict[bytes, Patterns] = {}
+        self._noticing = Noticing(ledger, self._held, self._end) if ledger is not None else None
         self._look = 0.0
         self._sooner = asyncio.Event()
         self._group: TaskGroup | None = None
@@ -93,6 +95,8 @@ class Issuer:
         key = asked.shared
         if key is None or self._group is None:
             return await self._apart(self._issue(asked))
+        if key in self._shared and self._noticing is not None:
+            await self._noticing.ask()
         there = self._shared.get(key)
         if there is None or (there.done() and not _is_usable(there)):
             there = asyncio.get_running_loop().create_future()
@@ -117,6 +121,8 @@ class Issuer:
         group = await anyio.create_task_group().__aenter__()
         self._group = group
         group.start_soon(self._keep)
+        if self._noticing is not None:
+            group.start_soon(self._noticing.keep)
         try:
             yield
         finally:
@@ -177,7 +183,7 @@ class Issuer:
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 (see above)
-            _log.error("a source of secrets failed: %s", _where(error))
+            _log.error("a source of secrets failed: %s", where(error))
             raise Unavailable("its source failed; see the log") from None
 
     async def _fill(self, there: asyncio.Future[Held], asked: Asked) -> None:
@@ -226,8 +232,7 @@ class Issuer:
             for name, value in issued.values.items():
                 check(value, is_public=name is not None and name in asked.public)
             row = replace(row, issued=stamp(now), expires=stamp(expires) if expires is not None else None)
-            if self._ledger is not None:
-                await self._ledger.issued(row, revocation, long_lived=long_lived)
+            await self._kept(row, revocation, long_lived=long_lived)
         except (Unavailable, RecordUnavailable) as error:
             await self._failed(row, revocation if revocation is not None else prepared, str(error))
             raise Unavailable(str(error)) from None
@@ -266,6 +271,10 @@ class Issuer:
             await self._ledger.asked(row, prepared)
         except RecordUnavailable as error:
             raise Unavailable(f"that it is asked for could not be recorded: {error}") from None
+
+    async def _kept(self, row: LeaseRow, revocation: JsonObject | None, *, long_lived: bool) -> None:
+        if self._ledger is not None and not await self._ledger.issued(row, revocation, long_lived=long_lived):
+            raise Unavailable("it was revoked while it was asked for; the next call asks for another")
 
     async def _failed(self, row: LeaseRow, revocation: JsonObject | None, why: str) -> None:
         if self._ledger is not None:
@@ -319,7 +328,7 @@ class Issuer:
                     swept = time()
                     await self.tidy()
             except Exception as error:  # noqa: BLE001 (the boundary of a background task)
-                _log.error("looking after leases failed, and is tried again: %s", _where(error))
+                _log.error("looking after leases failed, and is tried again: %s", where(error))
             self._look = min((one.ends for one in self._held.values() if one.ends is not None), default=swept + _SWEEP)
             self._look = min(self._look, swept + _SWEEP)
             with suppress(TimeoutError):
@@ -362,12 +371,6 @@ class Issuer:
                 )
             else:
                 await self._over(row.lease, "revoked", f"process {row.process} ended before")
-
-
-def _where(error: Exception) -> str:
-    """What it is and where it was raised; not what it says, which may hold a value."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {' < '.join(f'{frame.name}:{frame.lineno}' for frame in reversed(frames))}"
 
 
 def _is_of(there: asyncio.Future[Held], held: Held) -> bool:

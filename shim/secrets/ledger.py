@@ -60,21 +60,26 @@ class Ledger:
         kept = replace(row, process=self.store.instance, revocation=self.sealing.seal(row.lease, revocation))
         await self.store.commit(_Keep("asked", kept, _said(kept), self.clock()))
 
-    async def issued(self, row: LeaseRow, revocation: JsonObject | None, *, long_lived: bool) -> None:
-        """It was issued. Without a `revocation` there is nothing to revoke, so there is no row."""
+    async def issued(self, row: LeaseRow, revocation: JsonObject | None, *, long_lived: bool) -> bool:
+        """It was issued. Without a `revocation` there is nothing to revoke, so there is no row.
+
+        False, and nothing is kept, when somebody ended it while it was asked for.
+        """
         sealed = self.sealing.seal(row.lease, revocation) if revocation is not None else None
         kept = replace(row, process=self.store.instance, revocation=sealed)
         body = _said(kept) | {"issued": row.issued, "expires": row.expires}
         if long_lived:
             body["long_lived"] = True
-        await self.store.commit(_Keep("issued", kept, body, self.clock(), keep=sealed is not None))
+        return await self.store.commit(_Keep("issued", kept, body, self.clock(), keep=sealed is not None))
 
-    async def over(self, lease: str, what: Literal["revoked", "ended", "lost"], why: str) -> bool:
+    async def over(
+        self, lease: str, what: Literal["revoked", "ended", "lost"], why: str, user: str | None = None
+    ) -> bool:
         """Nobody looks after it any more: its source `revoked` it, or there is nothing to revoke (`ended`), or no way.
 
-        False when somebody else had seen to that already.
+        `user`: the person who had it done. False when somebody else had seen to that already.
         """
-        return await self.store.commit(_End(lease, what, why, self.clock()))
+        return await self.store.commit(_End(lease, what, why, user, self.clock()))
 
     async def trouble(self, row: LeaseRow, what: str, why: str) -> None:
         """`failed`: it was not issued; `stuck`: it could not be revoked yet, which is tried again."""
@@ -83,6 +88,19 @@ class Ledger:
     async def live(self) -> list[LeaseRow]:
         """All leases that nobody has ended; those that ended long ago are forgotten on the way."""
         return await self.store.commit(_Live(stamp(self.clock() - _REMEMBERED)))
+
+    async def alive(self) -> frozenset[str]:
+        """The leases of this process that nobody has ended, this process or another."""
+        return await self.store.commit(_Alive(self.store.instance))
+
+    async def find(self, lease: str) -> LeaseRow | None:
+        """What is known of a lease; None where none has this id, or it ended long ago."""
+        return await self.store.commit(_Find(lease))
+
+    @property
+    def news(self) -> int:
+        """See `SqliteStore.news`."""
+        return self.store.news
 
     def is_orphan(self, row: LeaseRow) -> bool:
         """Whether the process that asked for it is gone."""
@@ -110,10 +128,14 @@ class _Keep:
     time: datetime
     keep: bool = True
 
-    def apply(self, tx: Tx) -> None:
+    def apply(self, tx: Tx) -> bool:
         if self.keep:
+            known = tx.lease(self.row.lease)
+            if known is not None and known.revoked is not None:
+                return False
             tx.put_lease(self.row)
         tx.append(_kind(self.row, self.what), self.body, self.row.invocation, self.time)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +143,7 @@ class _End:
     lease: str
     what: str
     why: str
+    user: str | None
     time: datetime
 
     def apply(self, tx: Tx) -> bool:
@@ -128,8 +151,25 @@ class _End:
         if row is None:
             return False
         revoked = {"revoked": stamp(self.time)} if self.what == "revoked" else {}
-        tx.append(_kind(row, self.what), _said(row) | revoked | {"why": self.why}, row.invocation, self.time)
+        by = {"user": self.user} if self.user is not None else {}
+        tx.append(_kind(row, self.what), _said(row) | revoked | {"why": self.why} | by, row.invocation, self.time)
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Alive:
+    process: str
+
+    def apply(self, tx: Tx) -> frozenset[str]:
+        return frozenset(row.lease for row in tx.live_leases_of(self.process))
+
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    lease: str
+
+    def apply(self, tx: Tx) -> LeaseRow | None:
+        return tx.lease(self.lease)
 
 
 @dataclass(frozen=True, slots=True)

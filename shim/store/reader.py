@@ -19,8 +19,8 @@ from shim.model import Offer
 from shim.store.database import unavailable
 from shim.store.files import refuse_link
 from shim.store.liveness import is_alive
-from shim.store.schema import EVENTS, version
-from shim.store.tx import Head
+from shim.store.schema import EVENTS, LEASES_SINCE, version
+from shim.store.tx import LEASE_COLUMNS, Head, LeaseRow
 
 _log = logging.getLogger("shim.store")
 
@@ -225,6 +225,18 @@ ORDER BY e.seq"""
         rows = self._all("SELECT process, count(*) FROM running GROUP BY process")
         return {process.decode("utf-8", "replace"): count for process, count in rows}
 
+    def leases(self, *, ended: bool) -> list[LeaseRow]:
+        """The leases that are alive, in the order of their issue; with `ended`, also those that are remembered.
+
+        What revokes them is not read.
+        """
+        if self.schema < LEASES_SINCE:
+            return []
+        columns = LEASE_COLUMNS.replace(", revocation", "")
+        where = "" if ended else " WHERE revoked IS NULL"
+        rows = self._all(f"SELECT {columns} FROM leases{where} ORDER BY issued, lease")  # noqa: S608 - fixed texts
+        return [LeaseRow(*(_text(value) for value in row)) for row in rows]
+
     def policy(self, digest: str) -> list[tuple[str, bytes]]:
         """The texts of a configuration, by name, in order; empty when it is not kept."""
         rows = self._all("SELECT name, content FROM policies WHERE digest = ? ORDER BY position", (digest,))
@@ -269,6 +281,10 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - the conditions 
             return "the columns of the table of events are not the computed ones"
         found = self._all("PRAGMA integrity_check(1)")[0][0]
         return None if found == b"ok" else f"the database is damaged: {found.decode('utf-8', 'replace')}"
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _blob(value: Any) -> Any:

@@ -83,6 +83,9 @@ _THIRD = (
     "CREATE INDEX leases_ended ON leases(revoked) WHERE revoked IS NOT NULL",
 )
 
+LEASES_SINCE = 3
+"""The first version that has leases."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 """Statements that lead from version n to n + 1, by position."""
 

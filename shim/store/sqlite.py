@@ -87,6 +87,11 @@ class SqliteStore:
         """The seq of the newest event that this process knows of."""
         return self._writer.head_seq
 
+    @property
+    def news(self) -> int:
+        """A number that differs once a commit of this process has found that others put events on the record."""
+        return self._writer.news
+
     def watch(self, watcher: Callable[[int], None] | None) -> None:
         """Have `watcher`, the only one, told the seq of the newest event after each group; None ends that."""
         self._writer.watcher = watcher

@@ -177,6 +177,10 @@ class Tx:
         """All leases that nobody has ended."""
         return self._leases("revoked IS NULL", ())
 
+    def live_leases_of(self, process: str) -> list[LeaseRow]:
+        """The leases of one process that nobody has ended."""
+        return self._leases("process = ? AND revoked IS NULL", (process,))
+
     def lease(self, lease: str) -> LeaseRow | None:
         """The lease of this id."""
         return next(iter(self._leases("lease = ?", (lease,))), None)

@@ -60,6 +60,7 @@ class Writer:
         self._stopping = False
         self._obstacle = ""
         self.head_seq = 0
+        self.news = 0
         self.watcher: Callable[[int], None] | None = None
         self.trouble: str | None = None
 
@@ -139,6 +140,8 @@ class Writer:
                 return self._failed(self._claim(), error)
             else:
                 try:
+                    if tx.head.seq != self.head_seq:
+                        self.news += 1
                     group = self._claim()
                     if not group:
                         self._database.rollback()
