@@ -26,7 +26,6 @@ from shim.catalog import Catalog
 from shim.config.configuration import Configuration
 from shim.config.watching import Watch
 from shim.curating import Curation, ToolBlock
-from shim.errors import RecordUnavailable
 from shim.gateway import Gateway
 from shim.generation import Current, Generation, Prove
 from shim.identity.authenticator import Authenticator
@@ -36,10 +35,10 @@ from shim.invocations import Invocations
 from shim.model import Identity, Offer
 from shim.policy.engine import Policy
 from shim.readings import Lint, Readings
-from shim.record.checkpoints import key_path, load_key
 from shim.record.keeper import Process, recording
 from shim.record.known import harmless
 from shim.record.recorder import Record
+from shim.record.signing import signing_key
 from shim.reloading import Reloading
 from shim.secrets.broker import Broker
 from shim.secrets.issuing import Issuer
@@ -144,22 +143,6 @@ def _process() -> Process:
     except (KeyError, OSError):
         user = str(os.getuid())
     return Process(host=socket.gethostname(), pid=os.getpid(), version=__version__, user=user)
-
-
-def _signing_key(configuration: Configuration, store: Path) -> Ed25519PrivateKey:
-    """The key that signs checkpoints, made for a new record. Raises RecordUnavailable.
-
-    Not made again for a record that has checkpoints: whoever checked them with the old key could not any more.
-    """
-    file = Path(configuration.record.key) if configuration.record.key is not None else key_path(store)
-    if not os.path.lexists(file):
-        with Reader(store) as reader:
-            if reader.count("checkpoints"):
-                raise RecordUnavailable(
-                    f"{file} is missing, the key that signed the checkpoints of {store}: put it back, or begin a new"
-                    " record under another name"
-                )
-    return load_key(file)
 
 
 def _issuer(store: SqliteStore, key: Ed25519PrivateKey) -> Issuer:
@@ -267,7 +250,7 @@ async def _opened(
 ) -> AsyncIterator[tuple[App, _Wiring]]:
     path = Path(configuration.store.path)
     async with SqliteStore.open(path, secrets.token_hex(8)) as store:
-        key = _signing_key(configuration, path)
+        key = signing_key(configuration.record, path)
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
             await record.loaded(configuration.digest, configuration.texts, user=_process().user)
             issuer = _issuer(store, key)

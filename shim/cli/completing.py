@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from shim.cli.options import DEFAULT_CONFIG, configuration
+from shim.cli.options import DEFAULT_CONFIG, configuration, store_path
 from shim.errors import ShimError
 
 if TYPE_CHECKING:
@@ -42,6 +42,18 @@ def tokens(context: typer.Context, incomplete: str) -> list[str]:
         return (token.id for token in listed(config.tokens, config.identities))
 
     return _offered(context, incomplete, listed)
+
+
+def leases(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids of leases that are alive."""
+
+    def living(config: Configuration) -> Iterable[str]:
+        from shim.store.reader import Reader
+
+        with Reader(store_path(config)) as record:
+            return [row.lease for row in record.leases(ended=False)]
+
+    return _offered(context, incomplete, living)
 
 
 def _remembered(config: Configuration) -> Iterable[str]:

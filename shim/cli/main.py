@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from shim import __version__
-from shim.cli import call, check, connect, demo, doctor, export, init, log, options, serve, token, tools
+from shim.cli import call, check, connect, demo, doctor, export, init, lending, log, options, serve, token, tools
 from shim.cli.errors import PROBLEM, USAGE, Stop, usage
 from shim.cli.output import say
 from shim.cli.text import visible
 from shim.errors import ConfigurationError, ShimError
 
-LATER = ("policy", "approvals", "freeze", "thaw", "pins", "secrets")
+LATER = ("policy", "approvals", "freeze", "thaw", "pins")
 """Verbs of the contract that this version does not have."""
 
 app = typer.Typer(
@@ -61,6 +61,7 @@ tools.add_to(app)
 call.add_to(app)
 token.add_to(app)
 log.add_to(app, export.add_to)
+lending.add_to(app)
 demo.add_to(app)
 init.add_to(app)
 connect.add_to(app)

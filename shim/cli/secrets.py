@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from shim import templates
 from shim.cli.reaching import broker
 from shim.errors import SecretUnavailable
-from shim.model import Need, Problem
+from shim.model import JsonObject, Need, Problem
 
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration
     from shim.secrets.broker import Broker
-    from shim.secrets.config import SecretBlock
+    from shim.secrets.config import Kind, SecretBlock
     from shim.upstream.handing import Handing
 
 
@@ -28,26 +28,72 @@ def unavailable(configuration: Configuration) -> Mapping[str, str]:
 
 def problems(configuration: Configuration, missing: Mapping[str, str]) -> Iterator[Problem]:
     """One a secret: an error for those that are `missing`, and of the others in use that they are long-lived."""
-    users: dict[str, list[str]] = {}
-    for upstream, handings in _handings(configuration).items():
-        for name in {need.secret for handing in handings for need in handing.needs}:
-            users.setdefault(name, []).append(upstream)
-    for pattern, needs in _fixed(configuration).items():
-        for name in dict.fromkeys(need.secret for need in needs):
-            users.setdefault(name, []).append(pattern)
+    users = _users(configuration)
     for name, place in configuration.secret_places.items():
         if name in missing:
             yield Problem(place.file, place.line, "error", f"the secret {name} is not available: {missing[name]}")
-        elif name in users and is_long_lived(configuration.secrets[name]):
+        elif name in users and is_long_lived(configuration, name):
             message = f"{name} is long-lived: it holds until somebody changes it (handed to {', '.join(users[name])})"
             yield Problem(place.file, place.line, "warning", message)
 
 
-def is_long_lived(block: SecretBlock) -> bool:
-    """Whether its values hold until somebody changes them, as those of sources do that need not be declared."""
-    from shim.secrets.config import UNDECLARED
+def is_long_lived(configuration: Configuration, name: str) -> bool:
+    """Whether the values of a secret hold until somebody changes them, as far as its block says."""
+    block = configuration.secrets[name]
+    return _kind(configuration, block).lasts(block)
 
-    return block.source in UNDECLARED
+
+def listed(configuration: Configuration) -> Iterator[JsonObject]:
+    """`{name, source, kind, scope, ttl, of_a_caller, long_lived, upstreams}` for each; `ttl` in seconds.
+
+    `upstreams` are those that may be handed it, under some grant.
+    """
+    users = _users(configuration)
+    for name, block in configuration.secrets.items():
+        source = configuration.sources.get(block.source)
+        yield {
+            "name": name,
+            "source": block.source,
+            "kind": source.type if source is not None else block.source,
+            "scope": block.scope,
+            "ttl": block.ttl,
+            "of_a_caller": block.is_of_a_caller,
+            "long_lived": is_long_lived(configuration, name),
+            "upstreams": users.get(name, []),
+        }
+
+
+def _kind(configuration: Configuration, block: SecretBlock) -> Kind:
+    from shim.secrets.config import KINDS
+
+    source = configuration.sources.get(block.source)
+    return source.kind if source is not None else KINDS[block.source]
+
+
+def _users(configuration: Configuration) -> Mapping[str, list[str]]:
+    """The upstreams that are handed each secret (under its own name, to read a catalog, or as a grant binds it), and
+    the patterns of tools into whose calls it goes.
+    """
+    users: dict[str, list[str]] = {}
+    for upstream, handings in _handings(configuration).items():
+        used = {need.secret for handing in handings for need in handing.needs}
+        logical = {templates.name_of(need.reference) for need in handings[0].needs}
+        for grant in configuration.grants:
+            if grant.bind and any(_reaches(pattern, upstream) for pattern in grant.allow):
+                used |= {secret for name, secret in grant.bind.items() if name in logical}
+        for name in used:
+            users.setdefault(name, []).append(upstream)
+    for pattern, needs in _fixed(configuration).items():
+        for name in dict.fromkeys(need.secret for need in needs):
+            users.setdefault(name, []).append(pattern)
+    return users
+
+
+def _reaches(pattern: str, upstream: str) -> bool:
+    """Whether a pattern of a grant names anything of an upstream."""
+    from shim.policy.globs import Glob
+
+    return Glob(pattern.removeprefix("resource:").removeprefix("prompt:").split("/")[0]).matches(upstream)
 
 
 def _handings(configuration: Configuration) -> Mapping[str, tuple[Handing, Handing]]:

@@ -31,7 +31,8 @@ class Kind:
     """One kind of source: the keys that its secrets have and must have, and whether they have fields.
 
     `where` are the keys of a declared source; None: it is there without being declared. `fills`: whether texts of its
-    secrets may hold `{identity}` and its like.
+    secrets may hold `{identity}` and its like. `lasts`: whether what a secret with these keys has lives until somebody
+    changes it.
     """
 
     keys: type[Block]
@@ -40,15 +41,34 @@ class Kind:
     make: Callable[[str, Any, Around], Source[Any]]
     where: type[Block] | None = None
     fills: bool = False
+    lasts: Callable[[Any], bool] = lambda _: False
+
+
+def _always(_: object) -> bool:
+    return True
 
 
 KINDS: Mapping[str, Kind] = {
-    "env": Kind(env.Keys, ("name",), has_fields=False, make=lambda _name, _where, around: env.Env(around)),
-    "file": Kind(file.Keys, ("path",), has_fields=True, make=lambda *_: file.File()),
-    "keyring": Kind(keyring.Keys, ("service", "user"), has_fields=False, make=lambda *_: keyring.Keyring()),
-    "vault": Kind(vault.Keys, ("path",), has_fields=True, make=vault.Vault, where=vault.Where, fills=True),
+    "env": Kind(
+        env.Keys, ("name",), has_fields=False, make=lambda _name, _where, around: env.Env(around), lasts=_always
+    ),
+    "file": Kind(
+        file.Keys,
+        ("path",),
+        has_fields=True,
+        make=lambda *_: file.File(),
+        lasts=_always,
+    ),
+    "keyring": Kind(
+        keyring.Keys, ("service", "user"), has_fields=False, make=lambda *_: keyring.Keyring(), lasts=_always
+    ),
+    "vault": Kind(
+        vault.Keys, ("path",), has_fields=True, make=vault.Vault, where=vault.Where, fills=True, lasts=vault.is_kept
+    ),
     "oauth": Kind(oauth.Keys, ("grant",), has_fields=True, make=oauth.OAuth, where=oauth.Where, fills=True),
-    "command": Kind(command.Keys, ("run",), has_fields=True, make=command.Command, where=command.Where, fills=True),
+    "command": Kind(
+        command.Keys, ("run",), has_fields=True, make=command.Command, where=command.Where, fills=True, lasts=_always
+    ),
     "aws-sts": Kind(aws_sts.Keys, ("role_arn",), has_fields=True, make=aws_sts.AwsSts, where=aws_sts.Where, fills=True),
     "github-app": Kind(
         github_app.Keys,

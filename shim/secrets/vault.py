@@ -88,7 +88,7 @@ class Vault:
     async def prepare(self, secret: Keys, purpose: Purpose) -> JsonObject | None:
         """See `Source`. What a KV engine keeps has no lease, so nothing is left of having read it."""
         _path(secret, purpose)
-        if _is_kept(secret):
+        if is_kept(secret):
             return None
         own = await self._token(purpose)
         own.leases.add(purpose.lease)
@@ -207,7 +207,7 @@ class Vault:
         return None
 
 
-def _is_kept(secret: Keys) -> bool:
+def is_kept(secret: Keys) -> bool:
     """Whether it is at a KV engine, version 2, for certain."""
     return (secret.path or "").split("/")[1:2] == ["data"]
 

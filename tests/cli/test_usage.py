@@ -16,7 +16,6 @@ LATER = [
     ["freeze", "--all"],
     ["thaw", "git"],
     ["pins", "accept", "--all"],
-    ["secrets", "leases"],
     ["serve", "--workers", "4"],
     ["log", "export", "--format", "parquet"],
     ["log", "export", "--format", "syslog"],

@@ -31,12 +31,13 @@ def checks(configuration: Configuration) -> Iterator[Check]:
     why = secrets.unavailable(configuration)
     for name, block in configuration.secrets.items():
         place = configuration.secret_places[name]
+        lasts = "; long-lived: it holds until somebody changes it" if secrets.is_long_lived(configuration, name) else ""
         if name in why:
             path = block.path if block.source == "file" else None
             yield _say.error(name, f"{block.source}: {why[name]}", _remedy(path, f"{place.file}:{place.line}"))
-        elif secrets.is_long_lived(block):
-            yield _say.info(name, f"{block.source}: it is there; long-lived: it holds until somebody changes it")
         elif block.is_of_a_caller:
-            yield _say.info(name, f"{block.source}: another for each caller, so it was not asked for")
+            yield _say.info(name, f"{block.source}: another for each caller, so it was not asked for{lasts}")
+        elif lasts:
+            yield _say.info(name, f"{block.source}: it is there{lasts}")
         else:
             yield _say.info(name, f"{block.source}: it can be had, for as long as a call needs it")
