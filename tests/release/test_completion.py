@@ -65,6 +65,7 @@ def _tab(folder: Path, *words: str) -> list[str]:
 def test_verbs_complete(folder: Path) -> None:
     assert _tab(folder, "to") == ["tools", "token"]
     assert _tab(folder, "log", "e") == ["export"]
+    assert _tab(folder, "secrets", "l") == ["list", "leases"]
 
 
 def test_identities_complete_wherever_one_is_asked_for(folder: Path) -> None:

@@ -14,6 +14,9 @@ import pytest
 from shim.secrets.source import Purpose, Unavailable
 from shim.secrets.vault import Keys, Vault, Where
 from tests.parts.install import MissingPart
+from tests.parts.odd import read_ledger
+from tests.promises.leasing import asked, configured, note
+from tests.promises.running import run, serving
 from tests.secrets.asking import put
 from tests.secrets.vaults import CHILD, REVOKE, ROLE, USE, Clock, Vaults, around, cutter, lent, made, source, vaults
 
@@ -192,6 +195,10 @@ async def test_where_leases_may_not_be_revoked_their_token_ends_them(real: Vault
         one, other = await lent(vault, "l1"), await lent(vault, "l2")
         with pytest.raises(Unavailable, match="once 1 others under it are over"):
             await vault.revoke(one.revocation, orphaned=False)
+        async with source(real.bao.address, approle={"role_id": role_id, "secret_id": secret_id}) as another:
+            with pytest.raises(Unavailable, match="another process of the shim goes on to use"):
+                await another.revoke(other.revocation, orphaned=False)
+        assert real.knows(str(other.revocation["token"]))
         await vault.revoke(other.revocation, orphaned=False)
         await vault.revoke(one.revocation, orphaned=False)
         assert not real.knows(str(one.revocation["token"]))
@@ -312,3 +319,27 @@ async def test_while_it_is_sealed_nothing_is_issued_and_what_was_is_revoked_afte
             real.bao.unseal()
         await vault.revoke(lease.revocation, orphaned=False)
         assert real.postgres.roles() == []
+
+
+async def test_a_role_is_revoked_by_hand_and_only_that_one(tmp_path: Path, real: Vaults) -> None:
+    source = {"type": "vault", "address": real.bao.address, "auth": {"approle": real.approle}}
+    secret = {"source": "bao", "path": "database/creds/reader", "scope": "identity"}
+    config = configured(
+        tmp_path, {"bao": source}, {"db": secret}, USER="${secret:db.username}", PASS="${secret:db.password}"
+    )
+    async with serving(config) as shim:
+        await note(shim, "alice")
+        (hers,) = real.postgres.roles()
+        await note(shim, "bob")
+        leases = await asked(config, "leases")
+        code, _, err = await run(config, "secrets", "revoke", leases[0]["lease"])
+        assert code == 0, err
+        # The other, made under the same token of the shim's, goes on.
+        (left,) = real.postgres.roles()
+        assert left != hers
+        await note(shim, "alice")
+        await note(shim, "bob")
+        assert left in real.postgres.roles()
+        alice, bob, later, same = [entry["pid"] for entry in read_ledger(tmp_path / "ledger")]
+        assert (later != alice, same) == (True, bob)
+    assert real.postgres.roles() == []
