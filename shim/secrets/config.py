@@ -57,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
         ("path",),
         has_fields=True,
         make=lambda *_: file.File(),
+        fills=True,
         lasts=_always,
     ),
     "keyring": Kind(

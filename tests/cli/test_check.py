@@ -122,6 +122,15 @@ async def test_a_secret_that_cannot_be_had_is_an_error_at_its_line(config: Path)
     assert [up["state"] for up in json.loads(out)["upstreams"]] == ["up", "up"]
 
 
+async def test_a_file_of_each_caller_is_said_to_be_and_not_read(config: Path) -> None:
+    line = with_secrets(config)
+    edit(config, "path: plain}", "path: 'keys/{identity}'}")
+    code, out, err = await run(config, "check", "--json", more={"KEY": "canary-7f3a9c51", "NOWHERE": "canary-7f3a9c51"})
+    assert code == 0, out + err
+    found = next(problem for problem in json.loads(out)["problems"] if problem["line"] == line + 1)
+    assert found["message"].startswith("plain is long-lived, another for each caller: ")
+
+
 async def test_offline_asks_for_no_secret(config: Path) -> None:
     with_secrets(config)
     code, out, _ = await run(config, "check", "--offline", "--json")

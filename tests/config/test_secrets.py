@@ -80,14 +80,29 @@ def test_a_key_that_is_not_built_yet_is_the_only_fault_of_a_secret_in_it(tmp_pat
 
 
 @pytest.mark.parametrize("what", ["{identity}", "{claims.email}", "{tool}", "{invocation}"])
-@pytest.mark.parametrize("keys", ["source: file, path: '/keys/%s'", "source: keyring, service: shim, user: 'x-%s'"])
-def test_a_secret_that_depends_on_the_call_is_a_fault(tmp_path: Path, keys: str, what: str) -> None:
-    text = f"version: 1\nupstreams: {{a: {{command: [x]}}}}\nsecrets:\n  own:\n    {{{keys % what}}}\n"
+def test_a_secret_that_depends_on_the_call_is_a_fault_where_it_cannot(tmp_path: Path, what: str) -> None:
+    keys = f"source: keyring, service: shim, user: 'x-{what}'"
+    text = f"version: 1\nupstreams: {{a: {{command: [x]}}}}\nsecrets:\n  own:\n    {{{keys}}}\n"
     found = faults(tmp_path, text)
     assert len(found) == 1
     assert found[0].startswith("5: `")
     assert f"` holds {what}, which a secret of source" in found[0]
     assert faults(tmp_path, text.replace(what, "{other}")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("keys/{identity}", None),
+        ("{claims.org}/keys/x-{tool}-{invocation}.json", None),
+        ("keys/{arguments.user}", "`path` may hold {identity}, {claims.NAME}, {tool} and {invocation}, and no other"),
+        ("keys/{identiy}", "`path` may hold {identity}, {claims.NAME}, {tool} and {invocation}, and no other"),
+    ],
+)
+def test_the_path_of_a_file_may_differ_from_caller_to_caller(tmp_path: Path, path: str, fault: str | None) -> None:
+    text = f"version: 1\nupstreams: {{a: {{command: [x]}}}}\nsecrets:\n  own: {{source: file, path: '{path}'}}\n"
+    found = faults(tmp_path, text)
+    assert found == [] if fault is None else len(found) == 1 and fault in found[0]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from shim.errors import SecretUnavailable
-from tests.secrets.asking import broker, put, taken
+from shim.model import Call, Caller, Credential, Identity
+from tests.secrets.asking import broker, need, put, taken
 
 CANARY = "canary-7f3a9c"
 
@@ -146,6 +148,44 @@ async def test_a_link_counts_by_what_it_leads_to(tmp_path: Path) -> None:
     assert (await taken(broker(a_file(tmp_path / "link")), "s")).values == {"s": CANARY}
     path.chmod(0o644)
     assert "group or others can read" in await refused(a_file(tmp_path / "link"))
+
+
+async def for_caller(path: str, identity: Identity) -> str:
+    """What one caller is leased, or why not."""
+    caller = Caller(Credential(identity, "local"), "cli", "2026-07-28")
+    call = Call("i1", caller, "r1", "tools/call", "up/tool", "up", {}, datetime.now(UTC), "p")
+    asked = broker({"s": {"source": "file", "path": path}})
+    async with asked.leased([need("s")], caller, call) as leases:
+        try:
+            return (await leases.take()).values["s"]
+        except SecretUnavailable as refusal:
+            return refusal.why
+
+
+async def test_each_caller_has_a_file_of_their_own(tmp_path: Path) -> None:
+    for name in ("alice", "bob", "a%2Fb", "..%2Falice", "up%2Ftool-i1"):
+        put(tmp_path / name, f"secret-of-{name}")
+    (tmp_path / "acme").mkdir()
+    put(tmp_path / "acme" / "x-alice.key", "secret-at-acme")
+    path = f"{tmp_path}/{{identity}}"
+    # A name is one part of the path, whatever is in it.
+    for name, file in (("alice", "alice"), ("bob", "bob"), ("a/b", "a%2Fb"), ("../alice", "..%2Falice")):
+        assert await for_caller(path, Identity(name)) == f"secret-of-{file}"
+    of_org = f"{tmp_path}/{{claims.org}}/x-{{identity}}.key"
+    assert await for_caller(of_org, Identity("alice", claims={"org": "acme"})) == "secret-at-acme"
+    assert await for_caller(f"{tmp_path}/{{tool}}-{{invocation}}", Identity("alice")) == "secret-of-up%2Ftool-i1"
+    # Nothing else is read in place of what is not there; links are as whoever runs the shim made them.
+    (tmp_path / "link").symlink_to(tmp_path / "bob")
+    assert await for_caller(path, Identity("link")) == "secret-of-bob"
+    for name in (".", ".."):
+        assert "a part that would be" in await for_caller(path, Identity(name))
+    for name in ("Alice", "carol", "bob\0"):
+        assert "there is no file" in await for_caller(path, Identity(name))
+    assert "there is no file" in await for_caller(of_org, Identity("alice", claims={"org": "none"}))
+    assert "no text or number there" in await for_caller(of_org, Identity("alice"))
+    (tmp_path / "bob").chmod(0o640)
+    assert "group or others can read" in await for_caller(path, Identity("bob"))
+    assert "leased for has none" in await refused(a_file(Path(path)))
 
 
 RING = {"s": {"source": "keyring", "service": "tickets", "user": "bob"}}
