@@ -120,3 +120,11 @@ class Unanswered(Refusal):
     """A question of the upstream has no answer of the client, and the call cannot go on without one."""
 
     reason = Reason.CANCELLED
+
+
+class Unfit(ShimError):
+    """What a person gave cannot be kept, or not now. `str()` is one sentence for that person: why, and what to do."""
+
+
+class NotTheirs(ShimError):
+    """Somebody gives what another is asked for."""

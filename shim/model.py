@@ -347,6 +347,41 @@ class Secrets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Want:
+    """What one person is asked for. `url`: where they get it, https only.
+
+    `is_consent`: nothing is typed in; the browser goes to the upstream's authorization server.
+    """
+
+    identity: str
+    secret: str
+    prompt: str
+    url: str | None
+    is_consent: bool
+
+
+class Giving(Protocol):
+    """Takes credentials that only a person can give, each for a ticket, which is one segment of a URL.
+
+    It never trusts a ticket alone: `identity` is who was authenticated, and has to be the ticket's.
+    """
+
+    def want(self, ticket: str) -> Want | None:
+        """What a ticket asks for; None for one that is unknown, expired, or of nobody here."""
+
+    async def give(self, ticket: str, identity: str, value: str) -> None:
+        """Keep what the person typed in. Raises Unfit, whose text is for them, and NotTheirs."""
+
+    async def consent(self, ticket: str, identity: str, back: str) -> str:
+        """Where the browser goes to consent; from there it comes to the URL `back`. Raises Unfit and NotTheirs."""
+
+    async def agreed(
+        self, state: str, identity: str, back: str, code: str | None, error: str | None, iss: str | None
+    ) -> Want:
+        """The browser came back, with these parameters: keep what the server gives. Raises Unfit and NotTheirs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one invocation ended. `result` is what the caller gets (None: nothing), `size` the bytes the upstream sent.
 
