@@ -7,41 +7,28 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from shim import jsontext
-from shim.errors import InvalidText
 from shim.model import JsonObject
+from shim.secrets.sealed import Sealer
 from shim.store.chain import stamp
 from shim.store.sqlite import SqliteStore
 from shim.store.tx import LeaseRow, Tx
 
-_NONCE = 12
 _REMEMBERED = timedelta(hours=24)
 
 
 class Sealing:
-    """Seals what revokes a lease (AES-256-GCM), bound to that lease: whoever reads the store alone cannot use it."""
+    """Seals what revokes a lease, bound to that lease: whoever reads the store alone cannot use it."""
 
     def __init__(self, key: bytes, random: Callable[[int], bytes]) -> None:
         """`key` is one that all processes of the store have, and the store has not. Only what is derived is used."""
-        derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"mcp-shim leases")
-        self._cipher = AESGCM(derive.derive(key))
-        self._random = random
+        self._sealer = Sealer(key, "mcp-shim leases", random)
 
     def seal(self, lease: str, revocation: JsonObject) -> bytes:
-        nonce = self._random(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, jsontext.dump(revocation), lease.encode())
+        return self._sealer.seal(lease.encode(), revocation)
 
     def open(self, lease: str, sealed: bytes) -> JsonObject | None:
         """What was sealed for this lease; None where another key sealed it."""
-        try:
-            return jsontext.parse_object(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], lease.encode()))
-        except (InvalidTag, InvalidText, ValueError):
-            return None
+        return self._sealer.open(lease.encode(), sealed)
 
 
 @dataclass(frozen=True, slots=True)
