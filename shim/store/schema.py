@@ -86,7 +86,21 @@ _THIRD = (
 LEASES_SINCE = 3
 """The first version that has leases."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    """CREATE TABLE given(
+  identity TEXT NOT NULL,
+  source TEXT NOT NULL,
+  secret TEXT NOT NULL,
+  sealed BLOB NOT NULL,
+  created TEXT NOT NULL,
+  expires TEXT,
+  refreshed TEXT,
+  claimed TEXT,
+  PRIMARY KEY (identity, source, secret)
+) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Statements that lead from version n to n + 1, by position."""
 
 VERSION = len(MIGRATIONS)

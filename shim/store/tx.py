@@ -59,6 +59,24 @@ LEASE_COLUMNS = "lease, process, secret, source, scope, identity, invocation, is
 """In the order of `LeaseRow`."""
 
 
+@dataclass(frozen=True, slots=True)
+class GivenRow:
+    """A credential that a person gave, `sealed`; times as `stamp` writes them.
+
+    No two are sealed alike, so what is sealed also tells one from what took its place. `claimed`: until when somebody
+    has it to themselves, to refresh it.
+    """
+
+    identity: str
+    source: str
+    secret: str
+    sealed: bytes = field(repr=False)
+    created: str
+    expires: str | None = None
+    refreshed: str | None = None
+    claimed: str | None = None
+
+
 class Unit(Protocol[T_co]):
     """Work that happens wholly or not at all."""
 
@@ -192,6 +210,42 @@ class Tx:
     def _leases(self, where: str, values: tuple[str, ...]) -> list[LeaseRow]:
         sql = f"SELECT {LEASE_COLUMNS} FROM leases WHERE {where} ORDER BY issued, lease"  # noqa: S608 - fixed texts
         return [LeaseRow(*row) for row in self._raw.execute(sql, values)]
+
+    def put_given(self, row: GivenRow) -> None:
+        """Keep what a person gave, in place of what they gave before."""
+        self._raw.execute("INSERT OR REPLACE INTO given VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(row))
+
+    def given(self, identity: str, source: str, secret: str) -> GivenRow | None:
+        """What a person gave of a secret."""
+        return next(iter(self._given("identity = ? AND source = ? AND secret = ?", (identity, source, secret))), None)
+
+    def all_given(self, source: str | None = None) -> list[GivenRow]:
+        """All that people gave, or what they gave for one source."""
+        return self._given("source = ?", (source,)) if source is not None else self._given("1", ())
+
+    def claim_given(self, row: GivenRow, until: str | None) -> bool:
+        """Have a row until then to oneself (None: no more). False when it is not there any more as it was."""
+        changed = self._raw.execute(
+            "UPDATE given SET claimed = ? WHERE identity = ? AND source = ? AND secret = ? AND sealed = ?"
+            " AND claimed IS ?",
+            (until, row.identity, row.source, row.secret, row.sealed, row.claimed),
+        )
+        return changed.rowcount == 1
+
+    def drop_given(self, identity: str, source: str, secret: str, sealed: bytes | None = None) -> GivenRow | None:
+        """Forget what a person gave, or that alone which is `sealed` so; it, None where there is no such."""
+        row = self.given(identity, source, secret)
+        if row is None or (sealed is not None and row.sealed != sealed):
+            return None
+        self._raw.execute(
+            "DELETE FROM given WHERE identity = ? AND source = ? AND secret = ?", (identity, source, secret)
+        )
+        return row
+
+    def _given(self, where: str, values: tuple[str, ...]) -> list[GivenRow]:
+        columns = "identity, source, secret, sealed, created, expires, refreshed, claimed"
+        sql = f"SELECT {columns} FROM given WHERE {where} ORDER BY identity, source, secret"  # noqa: S608 - fixed texts
+        return [GivenRow(*row) for row in self._raw.execute(sql, values)]
 
     def last_checkpoint(self) -> int:
         """The seq up to which the newest checkpoint vouches; 0 when there is none."""
