@@ -80,6 +80,24 @@ class SecretUnavailable(Refusal):
         return f"The secret {self.name} is not available: {self.why}."
 
 
+class SecretWanted(SecretUnavailable):
+    """A secret that only the caller's person can give, which they have not; or not any more one that works.
+
+    `secret` is its name, `prompt` what they are asked for, `url` the page where they give it: for the caller alone, and
+    not for the record.
+    """
+
+    def __init__(self, name: str, secret: str, prompt: str | None, url: str, why: str) -> None:
+        super().__init__(name, why)
+        self.args = (
+            f"The call was not made: it needs the credential {name}, which only the person can give for whom you act. "
+            f"Have them open {url} and give it there, then make the same call again.",
+        )
+        self.secret = secret
+        self.prompt = prompt
+        self.url = url
+
+
 class RecordUnavailable(Refusal):
     """The store could not commit in time; nothing that depended on it happened."""
 

@@ -331,11 +331,20 @@ class Leases(Protocol):
         """All that were issued so far, also when another could not be."""
 
     async def take(self) -> Leased:
-        """Ask the sources. Raises SecretUnavailable: then nothing may be called."""
+        """Ask the sources. Raises SecretUnavailable: then nothing may be called. May be called again after that."""
+
+    async def news(self, seconds: float) -> None:
+        """Return as soon as some person gave something, but after so many seconds at the latest."""
+
+    async def doubt(self) -> None:
+        """The upstream accepts none of what was taken: what people gave of it is not to be used again as it is."""
 
 
 class Secrets(Protocol):
-    """Issues leases."""
+    """Issues leases. `are_given`: whether there are any that people have to give."""
+
+    @property
+    def are_given(self) -> bool: ...
 
     def leased(
         self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None

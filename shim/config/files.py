@@ -10,13 +10,15 @@ from typing import TypeVar, get_args
 from shim.config.source import Source
 from shim.record.config import RecordBlock
 from shim.secrets.config import SecretBlock, SourceBlock
-from shim.secrets.source import PATH
+from shim.secrets.source import KEY, PATH
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.units import Block
 from shim.upstream.config import UpstreamBlock
 
 B = TypeVar("B", bound=Block)
+
+_FILE = "file:"
 
 
 def resolved(folder: Path, text: str) -> str:
@@ -83,8 +85,10 @@ def paths(block: Block, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
         value = getattr(block, name)
         if isinstance(value, Block):
             yield from paths(value, (*where, name))
-        elif isinstance(value, str) and _is_path(block, name):
+        elif isinstance(value, str) and _is_marked(block, name, PATH):
             yield (*where, name), value
+        elif isinstance(value, str) and _is_marked(block, name, KEY) and value.startswith(_FILE):
+            yield (*where, name), value.removeprefix(_FILE)
 
 
 def _absolute(block: B, folder: Path) -> B:
@@ -93,15 +97,17 @@ def _absolute(block: B, folder: Path) -> B:
         value = getattr(block, name)
         if isinstance(value, Block):
             changes[name] = _absolute(value, folder)
-        elif isinstance(value, str) and _is_path(block, name):
+        elif isinstance(value, str) and _is_marked(block, name, PATH):
             changes[name] = resolved(folder, value)
+        elif isinstance(value, str) and _is_marked(block, name, KEY) and value.startswith(_FILE):
+            changes[name] = _FILE + resolved(folder, value.removeprefix(_FILE))
     return block.model_copy(update=changes)
 
 
-def _is_path(block: Block, name: str) -> bool:
+def _is_marked(block: Block, name: str, mark: str) -> bool:
     field = type(block).model_fields[name]
-    return PATH in field.metadata or any(
-        PATH in getattr(choice, "__metadata__", ()) for choice in get_args(field.annotation)
+    return mark in field.metadata or any(
+        mark in getattr(choice, "__metadata__", ()) for choice in get_args(field.annotation)
     )
 
 

@@ -13,7 +13,7 @@ from shim.config.checks import AnyReading
 from shim.config.document import SECRETS_IN
 from shim.config.faults import first_of, key_of, suggestion
 from shim.model import Problem
-from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock
+from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock, SourceBlock
 from shim.units import Block
 from shim.yamltext import Path
 
@@ -28,6 +28,7 @@ class _Secrets:
     names: tuple[str, ...]
     blocks: Mapping[str, SecretBlock]
     kinds: Mapping[str, Kind]
+    sources: Mapping[str, SourceBlock]
     bound: frozenset[str]
 
     def kind(self, block: SecretBlock) -> Kind | None:
@@ -56,6 +57,7 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
         {name: block for one in readings for name, block in one.document.secrets.items()},
         {name: KINDS[name] for name in UNDECLARED}
         | {name: block.kind for one in readings for name, block in one.document.secret_sources.items()},
+        {name: block for one in readings for name, block in one.document.secret_sources.items()},
         frozenset(logical for one in readings for grant in one.document.grants for logical in grant.bind),
     )
     used: set[str] = set()
@@ -113,16 +115,19 @@ def _asked(
             message = f"`source` names none of the sources that there are: {block.source!r}{hint}"
             yield reading.problem((*where, "source"), message)
         return
+    wrong: str | None = None
     try:
         block.check(kind)
-        block.keys(kind)
+        wrong = kind.misfit(block.keys(kind), known.sources.get(block.source))
     except ValidationError as error:
         at, message = first_of(kind.keys, error)
         yield reading.problem((*where, *at), message)
     except ValueError as error:
-        key = key_of(str(error))
+        wrong = str(error)
+    if wrong is not None:
+        key = key_of(wrong)
         is_there = key is not None and reading.has((*where, key))
-        yield reading.problem((*where, key or "") if is_there else where, str(error))
+        yield reading.problem((*where, key or "") if is_there else where, wrong)
 
 
 def _bound(reading: AnyReading, known: _Secrets, used: set[str]) -> Iterator[Problem]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from shim import templates
-from shim.errors import SecretUnavailable
+from shim.errors import SecretUnavailable, SecretWanted
 from shim.model import Call, Caller, Lease, Leased, Need
 from shim.secrets.config import UNDECLARED, Kind, SecretBlock, SourceBlock
+from shim.secrets.giving import Giver
 from shim.secrets.held import Asked, Held
 from shim.secrets.issuing import Issuer
 from shim.secrets.scrubbing import Scrubber
-from shim.secrets.source import Purpose, Unavailable
+from shim.secrets.source import Purpose, Unavailable, Wanted
 from shim.units import Block
 
 _NOTHING = Leased()
@@ -47,6 +48,20 @@ class Broker:
         self._secrets = {name: _Known.of(block, blocks[block.source].kind) for name, block in secrets.items()}
         issuer.know(blocks)
 
+    @property
+    def are_given(self) -> bool:
+        """See `shim.model.Secrets`."""
+        return any(known.block.is_given for known in self._secrets.values())
+
+    def giver(self) -> Giver | None:
+        """Who takes what people give of these secrets; None where nobody does."""
+        tickets, given = self._issuer.tickets, self._issuer.given
+        if tickets is None or given is None or not self.are_given:
+            return None
+        return Giver(
+            {name: (one.block, one.keys) for name, one in self._secrets.items()}, self._issuer.source, tickets, given
+        )
+
     def of(self, secrets: Mapping[str, SecretBlock], sources: Mapping[str, SourceBlock] | None = None) -> Broker:
         """A broker of these secrets, whose fingerprints can be compared with this one's."""
         return Broker(self._issuer, secrets, sources)
@@ -67,8 +82,17 @@ class Broker:
         """One issue of a secret, or the one that is there. Raises SecretUnavailable."""
         try:
             return await self._issuer.have(self._asked(name, needs, caller, call))
+        except Wanted as wanted:
+            raise self._wanted(name, needs, caller, str(wanted)) from None
         except Unavailable as unavailable:
             raise SecretUnavailable(templates.name_of(needs[0].reference), str(unavailable)) from None
+
+    def _wanted(self, name: str, needs: Sequence[Need], caller: Caller | None, why: str) -> SecretUnavailable:
+        shown, tickets = templates.name_of(needs[0].reference), self._issuer.tickets
+        url = tickets.url(caller.identity.name, name) if tickets is not None and caller is not None else None
+        if url is None:
+            return SecretUnavailable(shown, f"{why}, and this process knows no page where they could")
+        return SecretWanted(shown, name, self._secrets[name].block.prompt, url, why)
 
     def _asked(self, name: str, needs: Sequence[Need], caller: Caller | None, call: Call | None) -> Asked:
         known = self._secrets.get(name)
@@ -86,14 +110,14 @@ class Broker:
             scope=scope,
             run=call.run if call is not None and scope == "run" else None,
             shown=templates.name_of(needs[0].reference),
-            purpose=_purpose(caller, call if scope == "call" else None, secret.ttl),
+            purpose=_purpose(name, caller, call if scope == "call" else None, secret.ttl),
             cause=call.id if call is not None else None,
         )
 
 
-def _purpose(caller: Caller | None, call: Call | None, ttl: float | None) -> Purpose:
+def _purpose(secret: str, caller: Caller | None, call: Call | None, ttl: float | None) -> Purpose:
     if caller is None:
-        return Purpose("", ttl=ttl)
+        return Purpose("", ttl=ttl, secret=secret)
     identity = caller.identity
     return Purpose(
         "",
@@ -104,13 +128,14 @@ def _purpose(caller: Caller | None, call: Call | None, ttl: float | None) -> Pur
         arguments=call.arguments if call is not None else None,
         token=caller.credential.token,
         ttl=ttl,
+        secret=secret,
     )
 
 
 class BrokersLeases:
     """See `shim.model.Leases`. An async context manager, to be entered once."""
 
-    __slots__ = ("_broker", "_call", "_caller", "_held", "_issuer", "_mark", "_needs", "scrubber")
+    __slots__ = ("_broker", "_call", "_caller", "_held", "_issuer", "_mark", "_needs", "_now", "scrubber")
 
     def __init__(
         self, broker: Broker, issuer: Issuer, needs: Sequence[Need], caller: Caller | None, call: Call | None
@@ -121,6 +146,7 @@ class BrokersLeases:
         self._caller = caller
         self._call = call
         self._held: list[Held] = []
+        self._now: dict[str, Held] = {}
         self._mark: int | None = None
         self.scrubber = Scrubber(lambda: issuer.alive.since(self._mark))
 
@@ -129,7 +155,7 @@ class BrokersLeases:
         return tuple(held.lease for held in self._held)
 
     async def take(self) -> Leased:
-        """See `shim.model.Leases`. What is needed of one secret is asked for at once."""
+        """See `shim.model.Leases`. What is needed of one secret is asked for at once; what is there is not again."""
         if not self._needs:
             return _NOTHING
         by_secret: dict[str, list[Need]] = {}
@@ -137,8 +163,11 @@ class BrokersLeases:
             by_secret.setdefault(need.secret, []).append(need)
         values: dict[str, str] = {}
         for name, needs in by_secret.items():
-            held = await self._broker.issue(name, needs, self._caller, self._call)
-            self._held.append(held)
+            held = self._now.get(name)
+            if held is None or held.over:
+                held = await self._broker.issue(name, needs, self._caller, self._call)
+                self._now[name] = held
+                self._held.append(held)
             values.update({need.reference: held.values[need.field] for need in needs})
         kept = {need.reference: values[need.reference] for need in self._needs if not need.travels}
         if not kept:
@@ -146,10 +175,19 @@ class BrokersLeases:
         # Of what sessions have. What travels with one request is no reason to open another, or to end one.
         fingerprint = self._issuer.fingerprint(kept)
         theirs = {need.secret for need in self._needs if not need.travels}
-        of_sessions = [held for held in self._held if held.lease.secret in theirs]
+        of_sessions = [held for name, held in self._now.items() if name in theirs]
         for held in of_sessions:
             held.fingerprints.add(fingerprint)
         return Leased(values, fingerprint, all(held.lease.long_lived for held in of_sessions))
+
+    async def news(self, seconds: float) -> None:
+        """See `shim.model.Leases`."""
+        if self._issuer.given is not None:
+            await self._issuer.given.news(seconds)
+
+    async def doubt(self) -> None:
+        """See `shim.model.Leases`."""
+        await self._issuer.doubt(self._now.values())
 
     async def __aenter__(self) -> BrokersLeases:
         if self._call is not None:

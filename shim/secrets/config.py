@@ -12,11 +12,9 @@ from pydantic.fields import FieldInfo
 
 from shim import templates
 from shim.model import Scope
-from shim.secrets import aws_sts, command, env, file, github_app, keyring, oauth, vault
+from shim.secrets import aws_sts, command, env, file, github_app, keyring, oauth, user, vault
 from shim.secrets.source import Around, Source
 from shim.units import Block, Duration, SecretName
-
-_LATER = frozenset({"user"})
 
 _OF_A_CALL = re.compile(r"\{(?:tool|invocation|arguments\.[^{}]*)\}")
 _OF_A_CALLER = re.compile(r"\{(?:identity|claims\.[^{}]*|tool|invocation|arguments\.[^{}]*)\}")
@@ -32,7 +30,7 @@ class Kind:
 
     `where` are the keys of a declared source; None: it is there without being declared. `fills`: whether texts of its
     secrets may hold `{identity}` and its like. `lasts`: whether what a secret with these keys has lives until somebody
-    changes it.
+    changes it. `misfit` says what is wrong with a secret at one such source.
     """
 
     keys: type[Block]
@@ -42,6 +40,7 @@ class Kind:
     where: type[Block] | None = None
     fills: bool = False
     lasts: Callable[[Any], bool] = lambda _: False
+    misfit: Callable[[Any, Any], str | None] = lambda _keys, _where: None
 
 
 def _always(_: object) -> bool:
@@ -66,7 +65,15 @@ KINDS: Mapping[str, Kind] = {
     "vault": Kind(
         vault.Keys, ("path",), has_fields=True, make=vault.Vault, where=vault.Where, fills=True, lasts=vault.is_kept
     ),
-    "oauth": Kind(oauth.Keys, ("grant",), has_fields=True, make=oauth.OAuth, where=oauth.Where, fills=True),
+    "oauth": Kind(
+        oauth.Keys,
+        ("grant",),
+        has_fields=True,
+        make=oauth.OAuth,
+        where=oauth.Where,
+        fills=True,
+        misfit=oauth.misfit,
+    ),
     "command": Kind(
         command.Keys, ("run",), has_fields=True, make=command.Command, where=command.Where, fills=True, lasts=_always
     ),
@@ -79,6 +86,7 @@ KINDS: Mapping[str, Kind] = {
         where=github_app.Where,
         fills=True,
     ),
+    "user": Kind(user.Keys, ("prompt",), has_fields=False, make=user.User, where=user.Where),
 }
 """By the name that `type`, or of an undeclared one `source`, has for it. A new source is a file, a line here, and its
 keys among those of the blocks below."""
@@ -124,8 +132,6 @@ class SourceBlock(_EveryWhere):
             known = ", ".join(name for name, one in KINDS.items() if one.where is not None) or "none yet"
             if self.type in UNDECLARED:
                 raise ValueError(f"`type` {self.type} is a source without being declared; name it under `secrets:`")
-            if self.type in _LATER:
-                raise ValueError(f"`type` {self.type} is not supported by this version; there are {known}")
             raise ValueError(f"`type` is none of the kinds of source that there are ({known})")
         _only(self, kind.where, {"type"}, f"a source of type {self.type}")
         return self
@@ -141,7 +147,7 @@ class SourceBlock(_EveryWhere):
 
 
 class SecretBlock(
-    env.Keys, file.Keys, keyring.Keys, vault.Keys, oauth.Keys, command.Keys, aws_sts.Keys, github_app.Keys
+    env.Keys, file.Keys, keyring.Keys, vault.Keys, oauth.Keys, command.Keys, aws_sts.Keys, github_app.Keys, user.Keys
 ):
     """One named credential: its source, what that is asked by, how long a lease of it lasts, and for what.
 
@@ -182,9 +188,18 @@ class SecretBlock(
             raise ValueError(f"`public` names fields, and a secret of source {self.source} has none; take it out")
 
     @property
+    def is_given(self) -> bool:
+        """Whether each person gives their own."""
+        return self.prompt is not None or self.grant == "authorization_code"
+
+    @property
     def is_of_a_caller(self) -> bool:
         """Whether it is another for each caller, so that reading a catalog cannot use it."""
-        return self.grant == "token_exchange" or any(_OF_A_CALLER.search(text) for _, text in _texts(self, _GENERAL))
+        return (
+            self.is_given
+            or self.grant == "token_exchange"
+            or any(_OF_A_CALLER.search(text) for _, text in _texts(self, _GENERAL))
+        )
 
     def keys(self, kind: Kind) -> Block:
         """What its source is asked by, as that kind's own block. Raises pydantic's ValidationError."""

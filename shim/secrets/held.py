@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,5 +49,6 @@ class Held:
     revocation: JsonObject | None = field(repr=False)
     ends: float | None
     shared: Hashable | None
+    doubt: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     fingerprints: set[bytes] = field(default_factory=set, repr=False)
     over: bool = False

@@ -23,7 +23,8 @@ from shim.secrets.held import Asked, Held
 from shim.secrets.ledger import Ledger
 from shim.secrets.noticing import Noticing
 from shim.secrets.scrubbing import Patterns
-from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable
+from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable, Wanted
+from shim.secrets.tickets import Tickets
 from shim.secrets.values import check
 from shim.store.chain import stamp
 from shim.store.tx import LeaseRow
@@ -50,11 +51,14 @@ class Issuer:
         around: Around,
         *,
         ledger: Ledger | None = None,
+        tickets: Tickets | None = None,
         patience: float = PATIENCE,
         forget: Callable[[bytes], None] = lambda _: None,
     ) -> None:
-        """`patience`: the seconds that the source of each secret has to answer."""
+        """`patience`: the seconds that the source of each secret has to answer; `tickets` lead people to its page."""
         self.alive = Alive()
+        self.tickets = tickets
+        self.given = around.given
         self.forget = forget
         self._around = around
         self._ledger = ledger
@@ -141,6 +145,20 @@ class Issuer:
                 with suppress(Unavailable):
                     await source.close()
 
+    def source(self, name: str) -> Source[Any] | None:
+        """The source that is configured under a name."""
+        return self._sources.get(name)
+
+    async def doubt(self, held: Iterable[Held]) -> None:
+        """Whoever was handed these does not accept them: what people gave of them is asked for anew."""
+        for one in held:
+            if one.doubt is not None:
+                try:
+                    await one.doubt()
+                except Unavailable as error:
+                    _log.warning("the lease %s of %s was not accepted: %s", one.lease.id, one.lease.source, error)
+                await self._end(one, "the upstream does not accept it")
+
     async def revoke(self, lease: str) -> bool:
         """End a lease of this process now, whoever uses it. False where it has none of that id."""
         held = self._held.get(lease)
@@ -216,6 +234,9 @@ class Issuer:
             why = f"its source ({asked.source}) did not answer within {self._patience:g} s"
             await self._failed(row, prepared, why)
             raise Unavailable(why) from None
+        except Wanted:
+            # Nothing failed: nobody was asked yet.
+            raise
         except Unavailable as unavailable:
             await self._failed(row, prepared, str(unavailable))
             raise
@@ -243,7 +264,8 @@ class Issuer:
         ends = None
         if expires is not None:
             ends = asyncio.get_running_loop().time() + (expires - now).total_seconds()
-        held = Held(lease, issued.values, source, revocation, ends, asked.shared if self._group is not None else None)
+        shared = asked.shared if self._group is not None else None
+        held = Held(lease, issued.values, source, revocation, ends, shared, issued.doubt)
         hidden = {
             asked.shown if name is None else f"{asked.shown}.{name}": value
             for name, value in issued.values.items()

@@ -5,7 +5,10 @@ The library is an extra and slow to load, so it is imported when a secret is fir
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -37,19 +40,37 @@ class Keyring(LongLived):
 
 
 def _look_up(service: str, user: str) -> str:
+    value = look_up(service, user)
+    if value is None:
+        raise Unavailable(f"the keyring has nothing for service {service!r} and user {user!r}; store it there")
+    return value
+
+
+def look_up(service: str, user: str) -> str | None:
+    """What the keyring has; None where that is nothing. Blocks; raises Unavailable."""
+    with _library() as keyring:
+        found: str | None = keyring.get_password(service, user)
+    return found
+
+
+def keep(service: str, user: str, value: str) -> None:
+    """Put it there. Blocks; raises Unavailable."""
+    with _library() as keyring:
+        keyring.set_password(service, user, value)
+
+
+@contextmanager
+def _library() -> Iterator[ModuleType]:
     try:
         import keyring
         from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError
     except ImportError:
         raise Unavailable("the library for keyrings is not installed; pip install 'mcp-shim[keyring]'") from None
     try:
-        value = keyring.get_password(service, user)
+        yield keyring
     except KeyringLocked:
         raise Unavailable("the keyring is locked; unlock it") from None
     except (NoKeyringError, InitError):
-        raise Unavailable("no keyring is running here; start one, or use `source: file`") from None
+        raise Unavailable("no keyring is running here; start one, or use a file") from None
     except (KeyringError, OSError, RuntimeError, UnicodeError) as error:
         raise Unavailable(f"the keyring failed ({type(error).__name__})") from None
-    if value is None:
-        raise Unavailable(f"the keyring has nothing for service {service!r} and user {user!r}; store it there")
-    return value

@@ -1,6 +1,7 @@
 """`type: oauth`: an access token of an authorization server, for the shim itself or on behalf of the caller.
 
-Client credentials: RFC 6749 section 4.4. Token exchange: RFC 8693, with the resources of RFC 8707.
+Client credentials: RFC 6749 section 4.4. Token exchange: RFC 8693, with the resources of RFC 8707. What a person
+allows: `shim.secrets.consents`.
 """
 
 from __future__ import annotations
@@ -8,28 +9,25 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from shim.model import Json, JsonObject
+from shim.model import JsonObject
+from shim.secrets.consents import Consents
 from shim.secrets.filling import filled
+from shim.secrets.oauth_answer import ACCESS_TOKEN, EXCHANGE, TOKEN, end_of, token_in, wrong_in
 from shim.secrets.oauth_client import OAuthClient, Prover
+from shim.secrets.sealkeys import KeyText
 from shim.secrets.source import PATH, Around, Issued, Purpose, Unavailable
+from shim.store.tx import GivenRow
 from shim.units import Block
 from shim.urls import is_safe
 
-_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
-_ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
-_GIVEN_AS: Final = (_ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
-
 _PLACE = re.compile(r"\{(?:identity|tool|invocation|claims\.[^{}]+)\}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_LONGEST: Final = 10 * 365 * 86400.0
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
@@ -37,20 +35,10 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 class Keys(Block):
     """What such a secret is asked for by."""
 
-    grant: Literal["client_credentials", "token_exchange"] | None = None
+    grant: Literal["client_credentials", "token_exchange", "authorization_code"] | None = None
     scopes: Annotated[tuple[_Text, ...], Field(min_length=1, max_length=100)] | None = None
     audience: _Text | None = None
     resource: _Text | None = None
-
-    @field_validator("grant", mode="before")
-    @classmethod
-    def _built(cls, grant: object) -> object:
-        if grant == "authorization_code":
-            raise ValueError(
-                "`grant` authorization_code is not supported by this version; there are client_credentials and "
-                "token_exchange"
-            )
-        return grant
 
     @field_validator("scopes")
     @classmethod
@@ -73,6 +61,13 @@ class Keys(Block):
             raise ValueError("{arguments.NAME} is not supported here; write what the token is for")
         return self
 
+    @model_validator(mode="after")
+    def _of_each_person(self) -> Keys:
+        texts = (*(self.scopes or ()), self.audience or "", self.resource or "")
+        if self.grant == "authorization_code" and any(_PLACE.search(text) for text in texts):
+            raise ValueError("`grant` authorization_code asks the same of each person, who allows it; take {…} out")
+        return self
+
 
 class Where(Block):
     """The authorization server, and how the shim proves itself there: a secret, or a key in a file."""
@@ -82,6 +77,21 @@ class Where(Block):
     client_secret: Annotated[str | None, Field(repr=False, min_length=1, max_length=4096)] = None
     private_key: Annotated[str | None, Field(min_length=1), PATH] = None
     revocation_url: str | None = None
+    authorization_url: str | None = None
+    issuer: Annotated[str | None, Field(min_length=1, max_length=2000)] = None
+    key: KeyText | None = None
+
+    @field_validator("authorization_url")
+    @classmethod
+    def _safe_for_people(cls, url: str | None) -> str | None:
+        # The only one that may have a query (RFC 6749 section 3.1).
+        if url is not None and not is_safe(url.partition("?")[0]):
+            raise ValueError("it is neither https nor on this machine (without user and fragment); use https")
+        if url is not None and ("#" in url or not TOKEN.fullmatch(url)):
+            raise ValueError(
+                "it is no address without a fragment, in ASCII; write that of the page where people sign in"
+            )
+        return url
 
     @field_validator("token_url", "revocation_url")
     @classmethod
@@ -96,15 +106,36 @@ class Where(Block):
             raise ValueError("a source of type oauth has either `client_secret` or `private_key`; write one of them")
         return self
 
+    @model_validator(mode="after")
+    def _people_as_a_whole(self) -> Where:
+        if (self.authorization_url is None) != (self.key is None):
+            raise ValueError(
+                "`authorization_url` and `key` come together: where people sign in, and what seals the rest"
+            )
+        if self.issuer is not None and self.authorization_url is None:
+            raise ValueError("`issuer` is who sends people back from `authorization_url`; there is none, take it out")
+        return self
+
+
+def misfit(secret: Keys, where: Where | None) -> str | None:
+    """What is wrong with a secret at this source, the key first."""
+    if secret.grant == "authorization_code" and getattr(where, "authorization_url", None) is None:
+        return "`grant` authorization_code is for a source that has `authorization_url` and `key`, which this has not"
+    return None
+
 
 class OAuth:
-    """One client of one server. A token is asked for anew for each lease, and revoked where the server offers that."""
+    """One client of one server. A token is asked for anew for each lease, and revoked where the server offers that;
+    but what people allowed is kept.
+    """
 
-    def __init__(self, name: str, where: Where, around: Around) -> None:  # noqa: ARG002 (see `Source`)
+    def __init__(self, name: str, where: Where, around: Around) -> None:
         self._clock = around.clock
         self._revocation_url = where.revocation_url
         prover = Prover(where.client_id, where.client_secret, where.private_key, where.token_url, around)
         self._client = OAuthClient(where.token_url, prover)
+        self.consents = Consents(name, where, self._client, around)
+        self.consent_host = urlsplit(where.authorization_url or "").netloc
 
     async def prepare(self, secret: Keys, purpose: Purpose) -> JsonObject | None:  # noqa: ARG002 (see `Source`)
         """See `Source`. Only a token itself can end it; one whose answer was lost, nobody has."""
@@ -114,21 +145,23 @@ class OAuth:
         """See `Source`. A token that is wider than what was asked for is revoked, and refused."""
         if unknown := fields - {None, "access_token", "token_type"}:
             raise Unavailable(f"it has no field {min(str(one) for one in unknown)}; there are access_token, token_type")
+        if secret.grant == "authorization_code":
+            return await self.consents.issue(fields, purpose)
         form = _form(secret, purpose)
         before = self._clock()
         made = await self._client.token(form)
-        token = _token(made.get("access_token"))
+        token = token_in(made.get("access_token"))
         if token is None:
             raise Unavailable("the server gave an answer without a token; see that `token_url` is its token endpoint")
         revocation: JsonObject = {"token": token}
         # Longer-lived than what it came with, and nobody wants it.
-        if refresh := _token(made.get("refresh_token")):
+        if refresh := token_in(made.get("refresh_token")):
             revocation["refresh"] = refresh
-        wrong = _wrong(made, form, fields)
+        wrong = wrong_in(made, form, fields)
         if wrong is not None:
             raise await self._given_back(revocation, wrong)
         values = {field: str(made["token_type"]) if field == "token_type" else token for field in fields}
-        expires = _end(made.get("expires_in"), before, purpose.ttl)
+        expires = end_of(made.get("expires_in"), before, purpose.ttl)
         if self._revocation_url is None:
             return Issued(values, expires)
         if made.get("expires_in") is not None and expires is not None and "refresh" not in revocation:
@@ -152,6 +185,10 @@ class OAuth:
             if failure is not None:
                 raise failure
 
+    async def withdraw(self, row: GivenRow) -> None:
+        """What a person allowed is deleted: end it. Raises Unavailable."""
+        await self.consents.withdraw(row)
+
     async def close(self) -> None:
         """See `Source`."""
         await self._client.close()
@@ -174,10 +211,10 @@ def _form(secret: Keys, purpose: Purpose) -> dict[str, str]:
                 "it must come with an OAuth access token (`server.jwt`)"
             )
         form = {
-            "grant_type": _EXCHANGE,
+            "grant_type": EXCHANGE,
             "subject_token": purpose.token,
-            "subject_token_type": _ACCESS_TOKEN,
-            "requested_token_type": _ACCESS_TOKEN,
+            "subject_token_type": ACCESS_TOKEN,
+            "requested_token_type": ACCESS_TOKEN,
         }
     if secret.resource is not None:
         form["resource"] = filled(secret.resource, purpose, _segment)
@@ -188,55 +225,12 @@ def _form(secret: Keys, purpose: Purpose) -> dict[str, str]:
     return form
 
 
-def _wrong(made: JsonObject, form: dict[str, str], fields: frozenset[str | None]) -> str | None:
-    """What a token is that nobody asked for; None: it is as it should be."""
-    kind = made.get("token_type")
-    if not isinstance(kind, str) or not _TOKEN.fullmatch(kind):
-        return "it does not say of which type it is"
-    if kind.lower() != "bearer" and "token_type" not in fields:
-        return "it is no Bearer token; where the upstream takes it, write its type too: ${secret:NAME.token_type}"
-    seconds = made.get("expires_in")
-    if seconds is not None and not _seconds(seconds) > 0:
-        return "it is over already, or its `expires_in` is no number"
-    if form["grant_type"] != _EXCHANGE:
-        return None
-    if made.get("issued_token_type", _ACCESS_TOKEN) not in _GIVEN_AS:
-        return "it is no access token"
-    scope = made.get("scope")
-    if scope is None or "scope" not in form:
-        # Without it in the answer, it is what was asked for (RFC 6749 section 5.1).
-        return None
-    if not isinstance(scope, str):
-        return "its `scope` is no text"
-    if set(scope.split()) - set(form["scope"].split()):
-        return "it has more scopes; have the server grant fewer, or name those that may be there under `scopes`"
-    return None
-
-
-def _token(value: Json) -> str | None:
-    return value if isinstance(value, str) and _TOKEN.fullmatch(value) else None
-
-
-def _end(value: Json, before: datetime, ttl: float | None) -> datetime | None:
-    seconds = ttl if value is None else _seconds(value)
-    return None if seconds is None else before + timedelta(seconds=min(seconds, _LONGEST))
-
-
-def _seconds(value: Json) -> float:
-    """A number, also where a server writes it as a text; NaN is what is none."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value, re.ASCII):
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
-        return math.nan
-    return float(value)
-
-
 def _is_resource(uri: str) -> bool:
     try:
         parts = urlsplit(uri)
     except ValueError:
         return False
-    return bool(parts.scheme) and "#" not in uri and bool(_TOKEN.fullmatch(uri))
+    return bool(parts.scheme) and "#" not in uri and bool(TOKEN.fullmatch(uri))
 
 
 def _segment(value: str) -> str:

@@ -48,6 +48,14 @@ _ADVICE: Final = {
 """The errors of RFC 6749, 7009, 8693 and 8707. What else a server says may hold what was sent to it."""
 
 
+class Refused(Unavailable):
+    """The server answered that it gives none. `code`: of the errors that are known, which."""
+
+    def __init__(self, why: str, code: str | None) -> None:
+        super().__init__(why)
+        self.code = code
+
+
 class Prover:
     """How a client says who it is: a secret (RFC 6749 section 2.3.1), or a JWT that its key signs (RFC 7523)."""
 
@@ -102,7 +110,8 @@ class OAuthClient:
         status, body = await self._send(self._token_url, form, SECONDS)
         content = _object(body)
         if status != 200:
-            raise Unavailable(f"the server {_refused(status, content)}")
+            code = content.get("error") if content is not None else None
+            raise Refused(f"the server {_refused(status, content)}", code if isinstance(code, str) else None)
         if content is None:
             raise Unavailable("the server gave an answer that is no JSON object; see that `token_url` is right")
         return content

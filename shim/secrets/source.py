@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from shim.model import Json, JsonObject
+from shim.secrets.given import Given
 from shim.units import Block
 
 K = TypeVar("K", bound=Block, contravariant=True)
@@ -21,6 +22,10 @@ PATIENCE = 10.0
 PATH: Final = "path"
 """Marks a text of a block that is a path: `Annotated[str, PATH]`. It is absolute once the configuration is read."""
 
+KEY: Final = "key"
+"""Marks a text of a block that says where a key is, `file:PATH` or else: that path is absolute once the configuration
+is read."""
+
 
 class Unavailable(Exception):
     """A source does not give a value. `str()` completes "The secret NAME is not available: ..." for whoever runs the
@@ -31,14 +36,22 @@ class Unavailable(Exception):
     """
 
 
+class Wanted(Unavailable):
+    """A person has not given what is asked for, or it is of no use any more: they can be asked for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What a source is handed: nothing of it is read from the process itself. `random` gives that many bytes."""
+    """What a source is handed: nothing of it is read from the process itself. `random` gives that many bytes.
+
+    `given` keeps what people gave; None where nothing is recorded.
+    """
 
     environment: Mapping[str, str] = field(repr=False)
     clock: Callable[[], datetime]
     random: Callable[[int], bytes] = field(repr=False)
     new_id: Callable[[], str]
+    given: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class Purpose:
 
     `identity` None: the shim's own reading of a catalog. `tool` (the real `upstream/tool`) and `invocation` are None
     too where a lease is for more than one call. `token` is the caller's own access token, where it has shown one (a
-    JWT); `ttl` the seconds after which the lease ends at the latest, None: the source's own time.
+    JWT); `ttl` the seconds after which the lease ends at the latest, None: the source's own time. `secret` is its name.
     """
 
     lease: str
@@ -58,6 +71,7 @@ class Purpose:
     arguments: JsonObject | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     ttl: float | None = None
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +80,13 @@ class Issued:
 
     `expires` None: it lives until somebody changes it (it is long-lived). `revocation` is what `revoke` needs to end
     it, also in another process: it is kept sealed, so it may hold a token. None: there is nothing to revoke.
+    `doubt` is called where whoever it was handed to does not accept it, and may raise what sources raise.
     """
 
     values: Mapping[str | None, str] = field(repr=False)
     expires: datetime | None = None
     revocation: JsonObject | None = field(default=None, repr=False)
+    doubt: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
 
 
 class Source(Protocol[K]):

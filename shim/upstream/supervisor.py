@@ -185,6 +185,11 @@ class _Keeper:
         for link in self._scopes:
             link.forget(fingerprint)
 
+    @property
+    def are_given(self) -> bool:
+        """See `shim.model.Secrets`."""
+        return self._secrets.are_given
+
     def leased(
         self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None
     ) -> AbstractAsyncContextManager[Leases]:

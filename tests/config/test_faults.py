@@ -109,7 +109,6 @@ NOT_YET = [
         (f"tools:\n  git/*:\n    {line}\n", 8)
         for line in ("labels: [external]", "rename: x", "description: x", "hide: [a]", "timeout: 10s")
     ),
-    *((f"secrets:\n  a:\n    source: env\n    name: A\n    {line}\n", 10) for line in ("prompt: x", "url: x")),
     ("enforce: true\n", 6),
     *(
         (f"grants:\n- name: a\n  {line}\n", 8)

@@ -120,8 +120,8 @@ def backend() -> Iterator[Fails]:
     ("error", "why"),
     [
         (keyring.errors.KeyringLocked("canary"), "the keyring is locked; unlock it"),
-        (keyring.errors.NoKeyringError("canary"), "no keyring is running here; start one, or use `source: file`"),
-        (keyring.errors.InitError("canary"), "no keyring is running here; start one, or use `source: file`"),
+        (keyring.errors.NoKeyringError("canary"), "no keyring is running here; start one, or use a file"),
+        (keyring.errors.InitError("canary"), "no keyring is running here; start one, or use a file"),
         (keyring.errors.KeyringError("canary"), "the keyring failed (KeyringError)"),
         (OSError("canary"), "the keyring failed (OSError)"),
     ],

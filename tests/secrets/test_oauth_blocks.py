@@ -13,7 +13,7 @@ from shim.secrets.oauth import Keys, Where
 @pytest.mark.parametrize(
     ("block", "why"),
     [
-        ({"grant": "authorization_code"}, "not supported by this version"),
+        ({"grant": "authorization_code", "audience": "{identity}"}, "the same of each person"),
         ({"grant": "password"}, "client_credentials"),
         ({"scopes": ["read write"]}, "is no scope"),
         ({"scopes": []}, "at least 1"),
