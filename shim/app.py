@@ -41,9 +41,11 @@ from shim.record.recorder import Record
 from shim.record.signing import signing_key
 from shim.reloading import Reloading
 from shim.secrets.broker import Broker
+from shim.secrets.given import Given
 from shim.secrets.issuing import Issuer
 from shim.secrets.ledger import Ledger, Sealing
 from shim.secrets.source import Around
+from shim.secrets.tickets import Tickets
 from shim.server.closing import Closing
 from shim.server.config import JwtBlock
 from shim.server.face import Face
@@ -97,7 +99,7 @@ class App:
     def generation(self) -> Generation:
         """What the faces answer by."""
         scopes = self.policy.basic_scopes
-        return Generation(self.gateway, self.authenticator, self.instructions, self.ready, scopes)
+        return Generation(self.gateway, self.authenticator, self.instructions, self.ready, scopes, self.broker.giver())
 
 
 def new_id() -> str:
@@ -145,11 +147,20 @@ def _process() -> Process:
     return Process(host=socket.gethostname(), pid=os.getpid(), version=__version__, user=user)
 
 
-def _issuer(store: SqliteStore, key: Ed25519PrivateKey) -> Issuer:
-    """Who has the leases of this process; what revokes them is sealed by what all processes of the record have."""
-    around = Around(os.environ, lambda: datetime.now(UTC), os.urandom, new_id)
+def _issuer(store: SqliteStore, key: Ed25519PrivateKey, endpoint: str) -> tuple[Issuer, Tickets]:
+    """Who has the leases of this process; what revokes them is sealed by what all processes of the record have.
+
+    And who leads people to the page where they give theirs, beside the endpoint of the server.
+    """
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    around = Around(os.environ, clock, os.urandom, new_id, Given(store, clock))
     sealing = Sealing(key.private_bytes_raw(), os.urandom)
-    return Issuer(around, ledger=Ledger(store, sealing, around.clock))
+    tickets = Tickets(key.private_bytes_raw(), os.urandom, clock)
+    tickets.at(endpoint)
+    return Issuer(around, ledger=Ledger(store, sealing, clock), tickets=tickets), tickets
 
 
 def _remembered(path: Path) -> dict[str, Offer]:
@@ -177,8 +188,11 @@ class _Parts:
 class _Wiring:
     """Builds the parts of each configuration around those that stay: store, record, runs and readings."""
 
-    def __init__(self, store: SqliteStore, record: Record, issuer: Issuer, verifier: Verifier | None) -> None:
+    def __init__(
+        self, store: SqliteStore, record: Record, issuer: Issuer, tickets: Tickets, verifier: Verifier | None
+    ) -> None:
         self.store = store
+        self.tickets = tickets
         self._verifier = verifier
         self.record = record
         self._issuer = issuer
@@ -253,8 +267,8 @@ async def _opened(
         key = signing_key(configuration.record, path)
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
             await record.loaded(configuration.digest, configuration.texts, user=_process().user)
-            issuer = _issuer(store, key)
-            wiring = _Wiring(store, record, issuer, verifier)
+            issuer, tickets = _issuer(store, key, configuration.url)
+            wiring = _Wiring(store, record, issuer, tickets, verifier)
             parts = await wiring.parts(configuration)
             async with (
                 issuer.running(),
@@ -341,7 +355,15 @@ async def serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        await serve_http(http, listen=block.listen, stop=stop, tls=block.tls, on_listening=on_listening)
+
+        def listening(url: str) -> None:
+            if block.url is None:
+                # The port may be one that nobody knew before.
+                wiring.tickets.at(url)
+            if on_listening is not None:
+                on_listening(url)
+
+        await serve_http(http, listen=block.listen, stop=stop, tls=block.tls, on_listening=listening)
 
 
 async def stdio(configuration: Configuration, prove: Prove, *, stop: asyncio.Event) -> None:

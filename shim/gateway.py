@@ -30,6 +30,7 @@ from shim.scrubbing import Scrubbing
 from shim.tasks import Tasks
 from shim.upstream.supervisor import Upstreams
 from shim.views import View, Views
+from shim.wanting import Wanting
 
 _log = logging.getLogger("shim.gateway")
 
@@ -56,6 +57,7 @@ class Gateway:
         self._upstreams = upstreams
         self._secrets = secrets
         self._tasks = tasks
+        self._wanting = Wanting(invocations, secrets)
         self._views = Views(catalog, policy)
         self.hearing = Hearing(policy, invocations.would_be)
         self._finder = Finder(catalog, upstreams, tasks)
@@ -103,11 +105,12 @@ class Gateway:
     ) -> Answer:
         started, scrub = perf_counter(), Scrubbing(leases.scrubber)
         try:
-            leased = await leases.take()
+            leased = await self._wanting.take(call, leases, listener)
             target, sent = fixed.filled(call, use.target, use.towards(params), leased)
             reply = await self._upstreams.call(call, target, sent, scrub.listener(listener), leased)
             reply = await self._tasks.take(call, use.target, decision, use.told(await scrub.reply(reply)))
         except Refusal as refusal:
+            await self._wanting.look(refusal, leases)
             answer, outcome = failed(call, decision, scrub.refusal(refusal), _since(started))
         except asyncio.CancelledError:
             await self._invocations.settle(call, left(_since(started)), leases.issued)
@@ -131,8 +134,9 @@ class Gateway:
         return self._invocations.listening(caller)
 
     def may_be_asked(self, caller: Caller) -> bool:
-        """Whether an upstream could ask this caller's client anything in some call."""
-        return bool(caller.capabilities) and self._policy.may_be_asked(caller.identity)
+        """Whether this caller's client could be asked anything in some call."""
+        by_upstreams = bool(caller.capabilities) and self._policy.may_be_asked(caller.identity)
+        return by_upstreams or self._wanting.may_ask(caller)
 
     def view(self, identity: Identity) -> View:
         """What an identity would see now; nothing is recorded, as nothing is shown."""

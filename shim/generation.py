@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 from shim.errors import Unauthenticated
 from shim.gateway import Gateway
-from shim.model import Caller, Credential, Identity
+from shim.model import Caller, Credential, Giving, Identity
 from shim.views import Digests
 
 
@@ -55,7 +55,7 @@ Ready: TypeAlias = Callable[[], Awaitable[tuple[bool, dict[str, str]]]]
 class Generation:
     """One configuration at work. `instructions` are what an identity is told of the upstreams it may see.
 
-    `scopes` are the OAuth scopes that nothing works without.
+    `scopes` are the OAuth scopes that nothing works without. `giving` takes what people give; None: nobody is asked.
     """
 
     gateway: Gateway
@@ -63,6 +63,7 @@ class Generation:
     instructions: Callable[[Identity], str | None]
     ready: Ready
     scopes: tuple[str, ...] = ()
+    giving: Giving | None = None
 
 
 @dataclass(frozen=True, slots=True)

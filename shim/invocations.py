@@ -97,6 +97,10 @@ class Invocations:
                 return False
         return True
 
+    async def note(self, call: Call, kind: str, body: JsonObject) -> None:
+        """Commit something that happens in the middle of a call. Raises RecordUnavailable."""
+        await self._record.event(kind, body, call.id)
+
     async def shown(self, caller: Caller, offered: tuple[Offered, ...]) -> None:
         """Commit what a caller is about to be shown, if this version of it is not on the record yet."""
         await self._record.shown(caller.identity.name, self._policy_digest, offered)

@@ -18,6 +18,18 @@ class Rejected(UpstreamFault):
         self.status = status
 
 
+class NotAccepted(Rejected):
+    """The upstream does not accept the credential that came with the request."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, 401)
+
+
+def rejected(name: str, status: int) -> Rejected:
+    """An HTTP status that is not an answer."""
+    return NotAccepted(name) if status == 401 else Rejected(name, status)
+
+
 class Ended(UpstreamUnavailable):
     """A session ended, or was never opened. `said` is what the other side said of that beside the protocol.
 

@@ -24,7 +24,7 @@ from shim.jsontext import dump
 from shim.model import JsonObject, Reply
 from shim.upstream.endpoint import Endpoint
 from shim.upstream.exchange import Ask, Exchange
-from shim.upstream.failures import Rejected, fault, too_large, unavailable, unknown
+from shim.upstream.failures import fault, rejected, too_large, unavailable, unknown
 from shim.upstream.inbox import Inbox, Watcher
 from shim.upstream.pace import Turn
 from shim.upstream.session import Peer, Spawn
@@ -135,11 +135,11 @@ class HttpSession:
             try:
                 message = await Turn(self._endpoint.pace).parsed(data)
             except InvalidText:
-                raise Rejected(self._name, status) from None
+                raise rejected(self._name, status) from None
             if isinstance(message, dict) and message.get("id") == exchange.id and "error" in message:
                 self.inbox.take(message, len(data), exchange)
         if not exchange.over:
-            raise Rejected(self._name, status)
+            raise rejected(self._name, status)
 
     async def _stream(self, connection: Connection, exchange: Exchange) -> None:
         """Read an event stream until it has answered; a legacy stream that broke off is resumed where it allows."""
@@ -245,7 +245,7 @@ class HttpSession:
         except (NotSent, Lost, TimeoutError):
             raise unavailable(self._name, "its session could not be opened") from None
         if not 200 <= status < 300:
-            raise Rejected(self._name, status)
+            raise rejected(self._name, status)
 
     async def opened(self) -> None:
         """A legacy session listens on a stream of its own before its first call, and says goodbye in the end."""

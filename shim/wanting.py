@@ -1,0 +1,114 @@
+"""Secrets that only a person can give: the client is asked to lead its person to the page, and the call waits.
+
+That is the shim's own question, of no upstream, so no grant has to allow it. Source: specification 2025-11-25 and
+2026-07-28, client/elicitation, URL mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from mcp_types.methods import INPUT_REQUIRED_METHODS
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from shim.errors import Refusal, SecretUnavailable, SecretWanted, Unanswered
+from shim.invocations import Invocations
+from shim.model import Call, Caller, JsonObject, Leased, Leases, Listener, Question, Secrets
+from shim.upstream.failures import NotAccepted
+
+ASKING: Final = 300.0
+"""Seconds that a person has to say whether they will."""
+WAITING: Final = 50.0
+"""Seconds that a call waits for what a person said they would give: less than clients usually wait for a call."""
+_LOOK: Final = 1.0
+
+
+class Wanting:
+    """Takes leases for calls, and asks for what is missing. Holds no state."""
+
+    def __init__(
+        self, invocations: Invocations, secrets: Secrets, *, asking: float = ASKING, waiting: float = WAITING
+    ) -> None:
+        self._invocations = invocations
+        self._secrets = secrets
+        self._asking = asking
+        self._waiting = waiting
+
+    def may_ask(self, caller: Caller) -> bool:
+        """Whether this caller's client could be asked for some secret."""
+        return self._secrets.are_given and _can_be_asked(caller)
+
+    async def take(self, call: Call, leases: Leases, listener: Listener) -> Leased:
+        """The leases of a call. Raises SecretUnavailable, which tells where to give what nobody could be asked for."""
+        asked: set[str] = set()
+        while True:
+            try:
+                return await leases.take()
+            except SecretWanted as wanted:
+                if wanted.secret in asked or call.method not in INPUT_REQUIRED_METHODS:
+                    raise
+                if not _can_be_asked(call.caller):
+                    raise
+                asked.add(wanted.secret)
+                await self._ask(call, wanted, listener)
+                await self._given(leases, wanted)
+
+    async def look(self, refusal: Refusal, leases: Leases) -> None:
+        """See why a call failed: what people gave and the upstream does not accept is asked for the next time."""
+        if isinstance(refusal, NotAccepted):
+            await leases.doubt()
+
+    async def _given(self, leases: Leases, wanted: SecretWanted) -> None:
+        """Return once it was given, or it was waited for."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._waiting
+        while (left := end - clock()) > 0:
+            try:
+                await leases.take()
+            except SecretWanted as still:
+                if still.secret != wanted.secret:
+                    return
+            else:
+                return
+            await leases.news(min(left, _LOOK))
+
+    async def _ask(self, call: Call, wanted: SecretWanted, listener: Listener) -> None:
+        """Return when the person says that they will. Raises SecretUnavailable, and RecordUnavailable."""
+        body: JsonObject = {"identity": call.caller.identity.name, "secret": wanted.secret}
+        await self._invocations.note(call, "secret.asked", body)
+        params: JsonObject = {"mode": "url", "message": _message(call, wanted), "url": wanted.url}
+        if call.caller.protocol not in MODERN_PROTOCOL_VERSIONS:
+            params["elicitationId"] = f"{call.id}-{wanted.secret}"
+        try:
+            async with asyncio.timeout(self._asking):
+                question = Question({"method": "elicitation/create", "params": params}, self._asking)
+                response = await listener.ask(question)
+        except (TimeoutError, Unanswered):
+            action = "none"
+        else:
+            said = (response.result or {}).get("action")
+            action = said if said in ("accept", "decline", "cancel") else "none"
+        await self._invocations.note(call, "secret.answered", {**body, "action": action})
+        if action == "decline":
+            raise _Declined(wanted)
+        if action != "accept":
+            raise wanted
+
+
+class _Declined(SecretUnavailable):
+    def __init__(self, wanted: SecretWanted) -> None:
+        super().__init__(wanted.name, "the person was asked for it and declined")
+        self.args = (
+            f"The call was not made: it needs the credential {wanted.name}, and the person declined to give it.",
+        )
+
+
+def _can_be_asked(caller: Caller) -> bool:
+    elicitation = caller.capabilities.get("elicitation")
+    return isinstance(elicitation, dict) and isinstance(elicitation.get("url"), dict)
+
+
+def _message(call: Call, wanted: SecretWanted) -> str:
+    what = f"{call.tool or call.method} needs your credential {wanted.name}, which you give at a page of this server"
+    return f"{what}: {wanted.prompt}" if wanted.prompt else f"{what}."
