@@ -76,13 +76,14 @@ class Chest:
         except RecordUnavailable as error:
             _log.warning("a credential that was to be refreshed is not free yet: %s", error)
 
-    async def refresh(self, kept: Kept, content: JsonObject, expires: datetime | None) -> bool:
-        """Put this in its place; False where that was taken. Raises Unavailable."""
+    async def refresh(self, kept: Kept, content: JsonObject, expires: datetime | None) -> Kept | None:
+        """Put this in its place; None where that was taken. Raises Unavailable."""
         sealer = await self._key.sealer(make=False)
         try:
-            return await self._store.refresh(kept.row, _sealed(sealer, kept.row, content), _stamp(expires))
+            row = await self._store.refresh(kept.row, _sealed(sealer, kept.row, content), _stamp(expires))
         except RecordUnavailable as error:
             raise Unavailable(f"what it was refreshed to could not be kept: {error}") from None
+        return Kept(row, content) if row is not None else None
 
     async def doubt(self, kept: Kept, content: JsonObject) -> None:
         """Keep it with a doubt that `content` says. Raises Unavailable."""

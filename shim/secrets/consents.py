@@ -144,10 +144,10 @@ class Consents:
         content = {"refresh": kept.content["refresh"], **content}
         if "doubted" in kept.content:
             content["renewed"] = True
-        if not await self._chest.refresh(kept, content, expires):
+        renewed = await self._chest.refresh(kept, content, expires)
+        if renewed is None:
             await self._given_back(content)
-            return None
-        return Kept(kept.row, content)
+        return renewed
 
     async def _asked(self, form: dict[str, str]) -> tuple[JsonObject, datetime | None]:
         """What the server gives, as it is kept, and when it ends."""
@@ -186,7 +186,8 @@ class Consents:
 
     def _is_fresh(self, kept: Kept) -> bool:
         left = kept.content.get("until", math.inf) - self._clock().timestamp()
-        return "doubted" not in kept.content and bool(left > kept.content.get("early", 0.0))
+        early = kept.content.get("early", 0.0) if "refresh" in kept.content else 0.0
+        return "doubted" not in kept.content and bool(left > early)
 
     def _is_over(self, kept: Kept) -> bool:
         return "doubted" in kept.content or bool(kept.content.get("until", math.inf) <= self._clock().timestamp())

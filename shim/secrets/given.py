@@ -51,11 +51,11 @@ class Given:
         """Who claimed a row does nothing with it."""
         await self.store.commit(_Claim(row, None))
 
-    async def refresh(self, row: GivenRow, sealed: bytes, expires: str | None) -> bool:
-        """Put what came instead in the place of a row; False where another has taken that place meanwhile."""
+    async def refresh(self, row: GivenRow, sealed: bytes, expires: str | None) -> GivenRow | None:
+        """Put what came instead in the place of a row; None where another has taken that place meanwhile."""
         now = self.clock()
         new = replace(row, sealed=sealed, expires=expires, refreshed=stamp(now), claimed=None)
-        return await self.store.commit(_Refresh(row, new, now))
+        return new if await self.store.commit(_Refresh(row, new, now)) else None
 
     async def doubt(self, row: GivenRow, sealed: bytes) -> bool:
         """Put the same, sealed with a doubt about it, in the place of a row."""

@@ -1,20 +1,21 @@
-"""An authorization server of our own for clients without a person: client credentials, token exchange, revocation.
+"""An authorization server of our own: client credentials, token exchange, what a person allows, refresh, revocation.
 
-It checks who asks as RFC 6749 and 7523 say, and what is exchanged as RFC 8693 says; then it does what it is told, right
-or wrong. JWTs are read with `joserfc`, which shares no code with what makes them.
+It checks who asks as RFC 6749 and 7523 say, what is exchanged as RFC 8693 says, and codes as RFC 7636 says; then it
+does what it is told, right or wrong. JWTs are read with `joserfc`, which shares no code with what makes them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from base64 import b64decode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from itertools import count
 from typing import Final
-from urllib.parse import parse_qs, unquote_plus
+from urllib.parse import parse_qs, unquote_plus, urlencode
 
 import uvicorn
 from joserfc import jwt
@@ -22,7 +23,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from shim.model import Json, JsonObject
@@ -60,6 +61,8 @@ class Server:
     changes: JsonObject = field(default_factory=dict)
     fails: Response | None = None
     silent: bool = False
+    codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What each code was asked for with, until it is used."""
     seen: set[str] = field(default_factory=set)
     """The ids of client assertions."""
     made: int = 0
@@ -75,6 +78,32 @@ class Server:
         fresh = Server(self.url, self.person_key)
         for one in fields(self):
             setattr(self, one.name, getattr(fresh, one.name))
+
+    async def authorize(self, request: Request) -> Response:
+        """Where a person goes, who allows it at once."""
+        asked = dict(request.query_params)
+        assert len(asked) == len(request.query_params.multi_items())
+        assert (asked["response_type"], asked["client_id"]) == ("code", CLIENT)
+        assert asked["code_challenge_method"] == "S256"
+        code = f"code-{next(_numbers):06}"
+        self.codes[code] = asked
+        back = urlencode({"code": code, "state": asked["state"], "iss": self.url})
+        return RedirectResponse(f"{asked['redirect_uri']}?{back}", 302)
+
+    def _by_code(self, form: dict[str, str]) -> JsonObject:
+        asked = self.codes.pop(form["code"], None)
+        hashed = sha256(form.get("code_verifier", "").encode()).digest()
+        if asked is None or asked["code_challenge"] != urlsafe_b64encode(hashed).decode().rstrip("="):
+            raise Refused("invalid_grant")
+        if asked["redirect_uri"] != form["redirect_uri"] or asked.get("resource") != form.get("resource"):
+            raise Refused("invalid_grant")
+        return {"refresh_token": f"opaque-refresh-token-{next(_numbers):06}", "scope": asked.get("scope", "")}
+
+    def _by_refresh(self, form: dict[str, str]) -> JsonObject:
+        # Each is good for once.
+        if self.alive.pop(form["refresh_token"], None) is None:
+            raise Refused("invalid_grant")
+        return {"refresh_token": f"opaque-refresh-token-{next(_numbers):06}"}
 
     async def token(self, request: Request) -> Response:
         form = await self._proven(request)
@@ -117,6 +146,10 @@ class Server:
             raise Refused("invalid_target")
         if form["grant_type"] == "client_credentials":
             return {"scope": form["scope"]} if scopes else {}
+        if form["grant_type"] == "authorization_code":
+            return self._by_code(form)
+        if form["grant_type"] == "refresh_token":
+            return self._by_refresh(form)
         if form["grant_type"] != "urn:ietf:params:oauth:grant-type:token-exchange":
             raise Refused("unsupported_grant_type")
         if form.get("subject_token_type") != SUBJECT:
@@ -177,6 +210,7 @@ async def serving() -> AsyncIterator[Server]:
     with bind("127.0.0.1", 0) as sock:
         made = Server(f"http://127.0.0.1:{sock.getsockname()[1]}")
         routes = [
+            Route("/authorize", made.authorize, methods=["GET"]),
             Route("/token", made.token, methods=["POST"]),
             Route("/revoke", made.revoke, methods=["POST"]),
             Route("/introspect", made.introspect, methods=["POST"]),
