@@ -15,8 +15,10 @@ import httpx2
 import pytest
 
 from shim import jsontext
+from shim.config.loader import load
 from shim.errors import SecretWanted
 from shim.model import JsonObject, Need
+from shim.record.checkpoints import key_path, load_key
 from shim.secrets.broker import Broker
 from shim.secrets.config import SecretBlock, SourceBlock
 from shim.secrets.given import Given
@@ -145,3 +147,17 @@ async def process(folder: Path, server: Server | None = None, name: str = "one")
         assert giver is not None
         async with issuer.running():
             yield Process(folder, broker, issuer, giver, clock)
+
+
+@asynccontextmanager
+async def giving(config: Path) -> AsyncIterator[Giver]:
+    """Who takes what people give, as a process of its own over the store of a configuration has them."""
+    found = load(config, {})
+    path = Path(found.store.path)
+    async with SqliteStore.open(path, os.urandom(8).hex()) as store:
+        clock = Clock()
+        around = Around({}, clock, os.urandom, lambda: "id", Given(store, clock))
+        tickets = Tickets(load_key(key_path(path)).private_bytes_raw(), os.urandom, clock)
+        giver = Broker(Issuer(around, tickets=tickets), found.secrets, found.sources).giver()
+        assert giver is not None
+        yield giver
