@@ -15,7 +15,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from shim.errors import Refusal, SecretUnavailable, SecretWanted, Unanswered
 from shim.invocations import Invocations
 from shim.model import Call, Caller, JsonObject, Leased, Leases, Listener, Question, Secrets
-from shim.upstream.failures import NotAccepted
+from shim.upstream.failures import NotAccepted, NotLetIn
 
 ASKING: Final = 300.0
 """Seconds that a person has to say whether they will."""
@@ -51,16 +51,17 @@ class Wanting:
                 if not _can_be_asked(call.caller):
                     raise
                 asked.add(wanted.secret)
-                await self._ask(call, wanted, listener)
-                await self._given(leases, wanted)
+                id_ = await self._ask(call, wanted, listener)
+                if await self._given(leases, wanted) and id_ is not None:
+                    await listener.completed({"elicitationId": id_})
 
     async def look(self, refusal: Refusal, leases: Leases) -> None:
         """See why a call failed: what people gave and the upstream does not accept is asked for the next time."""
-        if isinstance(refusal, NotAccepted):
+        if isinstance(refusal, NotAccepted | NotLetIn):
             await leases.doubt()
 
-    async def _given(self, leases: Leases, wanted: SecretWanted) -> None:
-        """Return once it was given, or it was waited for."""
+    async def _given(self, leases: Leases, wanted: SecretWanted) -> bool:
+        """Return once it was given, or it was waited for: which of them."""
         clock = asyncio.get_running_loop().time
         end = clock() + self._waiting
         while (left := end - clock()) > 0:
@@ -68,18 +69,23 @@ class Wanting:
                 await leases.take()
             except SecretWanted as still:
                 if still.secret != wanted.secret:
-                    return
+                    return True
             else:
-                return
+                return True
             await leases.news(min(left, _LOOK))
+        return False
 
-    async def _ask(self, call: Call, wanted: SecretWanted, listener: Listener) -> None:
-        """Return when the person says that they will. Raises SecretUnavailable, and RecordUnavailable."""
+    async def _ask(self, call: Call, wanted: SecretWanted, listener: Listener) -> str | None:
+        """Return when the person says that they will: the id of the question, in an era that has such.
+
+        Raises SecretUnavailable, and RecordUnavailable.
+        """
         body: JsonObject = {"identity": call.caller.identity.name, "secret": wanted.secret}
         await self._invocations.note(call, "secret.asked", body)
         params: JsonObject = {"mode": "url", "message": _message(call, wanted), "url": wanted.url}
-        if call.caller.protocol not in MODERN_PROTOCOL_VERSIONS:
-            params["elicitationId"] = f"{call.id}-{wanted.secret}"
+        id_ = f"{call.id}-{wanted.secret}" if call.caller.protocol not in MODERN_PROTOCOL_VERSIONS else None
+        if id_ is not None:
+            params["elicitationId"] = id_
         try:
             async with asyncio.timeout(self._asking):
                 question = Question({"method": "elicitation/create", "params": params}, self._asking)
@@ -94,6 +100,7 @@ class Wanting:
             raise _Declined(wanted)
         if action != "accept":
             raise wanted
+        return id_
 
 
 class _Declined(SecretUnavailable):

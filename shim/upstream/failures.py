@@ -25,6 +25,10 @@ class NotAccepted(Rejected):
         super().__init__(name, 401)
 
 
+class NotLetIn(UpstreamUnavailable):
+    """The upstream does not accept the credential with which a session was to be opened: it has not seen the call."""
+
+
 def rejected(name: str, status: int) -> Rejected:
     """An HTTP status that is not an answer."""
     return NotAccepted(name) if status == 401 else Rejected(name, status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shim.errors import OutcomeUnknown, Refusal, UpstreamTimeout, UpstreamUnavailable
 from shim.model import Era, JsonObject
-from shim.upstream.failures import Ended
+from shim.upstream.failures import Ended, NotAccepted, NotLetIn
 from shim.upstream.handing import NOTHING, Handed
 from shim.upstream.inbox import Watcher
 from shim.upstream.legacy import Legacy
@@ -75,5 +75,7 @@ class Opening:
             case OutcomeUnknown():
                 why = "it ended the connection before it was open" if session.alive else session.why
                 return Ended(self._name, why, session.said)
+            case NotAccepted():
+                return NotLetIn(str(refusal))
             case _:
                 return UpstreamUnavailable(str(refusal))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +53,9 @@ class Whole:
             assert (want.identity, want.secret, want.prompt) == (who, "key", "A token of the tracker")
             await giver.give(ticket, who, VALUE.format(who))
 
-    async def call(self, peer: HttpPeer, capabilities: JsonObject, tool: str = "echo", **more: Any) -> JsonObject:
+    async def call(self, peer: HttpPeer, capabilities: JsonObject, tool: str = "up__echo", **more: Any) -> JsonObject:
         meta = {"io.modelcontextprotocol/clientCapabilities": capabilities}
-        answer = await peer.request("tools/call", {"name": f"up__{tool}", "arguments": {}, "_meta": meta, **more})
+        answer = await peer.request("tools/call", {"name": tool, "arguments": {}, "_meta": meta, **more})
         self.said.append(json.dumps(answer))
         result: JsonObject = answer["result"]
         return result
@@ -73,27 +73,29 @@ class Whole:
         return [event["kind"] for event in json.loads(out)["events"]]
 
 
-def picky(request: Request) -> None:
-    """A tool that takes no old key."""
+def picky(request: Request, goes_on: Callable[[Request], None] = lambda request: request.say("in")) -> None:
+    """What takes no old key."""
     if "stale" in request.headers.get("x-key", ""):
         request.respond(401)
     else:
-        request.say("in")
+        goes_on(request)
 
 
 @asynccontextmanager
 async def whole(folder: Path) -> AsyncIterator[Whole]:
-    async with web.serving("modern", picky=picky) as upstream:
-        names = ("ann", "ben", "cid", "dan", "eve")
+    async with web.serving("modern", picky=picky) as upstream, web.serving("legacy") as old:
+        old.extra["initialize"] = lambda request: picky(request, old.on_initialize)
+        names = ("ann", "ben", "cid", "dan", "eve", "fay")
         config = write_config(
             folder,
             f"""version: 1
 store: sqlite:shim.db
 upstreams:
   up: {{url: {upstream.url}, headers: {{X-Key: "${{secret:key}}"}}}}
+  old: {{url: {old.url}, headers: {{X-Key: "${{secret:key}}"}}}}
 identities:
 {"".join(identity(name) for name in names)}grants:
-  - {{name: all, to: ["*"], allow: ["up/*"]}}
+  - {{name: all, to: ["*"], allow: ["up/*", "old/*"]}}
 secret_sources:
   people: {{type: user, key: "file:people.key"}}
 secrets:
@@ -178,7 +180,8 @@ async def test_a_person_may_decline(made: Whole, action: str) -> None:
 
 async def test_a_client_that_cannot_be_asked_is_told_where(made: Whole) -> None:
     async with http(made.shim.url, "modern", token=token("cid")) as peer:
-        for capabilities in ({}, {"elicitation": {}}, {"elicitation": {"form": {}}}):
+        incapable: list[JsonObject] = [{}, {"elicitation": {}}, {"elicitation": {"form": {}}}]
+        for capabilities in incapable:
             refused = await made.call(peer, capabilities)
             assert reason(refused) == ("allow", "secret-unavailable")
         text = refused["content"][0]["text"]
@@ -193,6 +196,11 @@ async def test_a_client_that_cannot_be_asked_is_told_where(made: Whole) -> None:
 
 async def test_a_legacy_client_is_asked_too(made: Whole) -> None:
     asked: list[types.ElicitRequestURLParams] = []
+    done: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def hear(message: Any) -> None:
+        if isinstance(message, types.ElicitCompleteNotification):
+            done.put_nowait(message.params.elicitation_id)
 
     async def elicit(_: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
         assert isinstance(params, types.ElicitRequestURLParams)
@@ -200,32 +208,37 @@ async def test_a_legacy_client_is_asked_too(made: Whole) -> None:
         await made.give(params.url, "dan")
         return types.ElicitResult(action="accept")
 
+    answers: dict[str, Any] = {"mode": "legacy", "elicitation_callback": elicit, "message_handler": hear}
     headers = {"authorization": f"Bearer {token('dan')}"}
     async with (
         httpx2.AsyncClient(headers=headers, trust_env=False, timeout=60) as client,
-        Client(
-            streamable_http_client(made.shim.url, http_client=client), mode="legacy", elicitation_callback=elicit
-        ) as opened,
+        Client(streamable_http_client(made.shim.url, http_client=client), **answers) as opened,
     ):
         result = await opened.call_tool("up__echo", {})
-    assert not result.is_error
-    assert len(asked) == 1
-    assert asked[0].elicitation_id
+        assert not result.is_error
+        assert [await asyncio.wait_for(done.get(), 10)] == [params.elicitation_id for params in asked]
     assert made.keys()[-1] == VALUE.format("dan")
 
 
-async def test_what_the_upstream_does_not_accept_is_asked_for_at_the_next_call(made: Whole) -> None:
-    async with http(made.shim.url, "modern", token=token("eve")) as peer:
-        refused = await made.call(peer, {}, "picky")
+@pytest.mark.parametrize(
+    ("who", "tool", "failed"),
+    [("eve", "up__picky", "upstream-error"), ("fay", "old__echo", "upstream-unavailable")],
+    ids=["in a call", "when a session is opened"],
+)
+async def test_what_the_upstream_does_not_accept_is_asked_for_at_the_next_call(
+    made: Whole, who: str, tool: str, failed: str
+) -> None:
+    async with http(made.shim.url, "modern", token=token(who)) as peer:
+        refused = await made.call(peer, {}, tool)
         url = next(word for word in refused["content"][0]["text"].split() if "/give/" in word)
         async with giving(made.config) as giver:
-            await giver.give(url.rpartition("/")[2], "eve", "canary-stale-7f3a9c51")
-        assert reason(await made.call(peer, {}, "picky")) == ("allow", "upstream-error")
-        assert reason(await made.call(peer, {}, "picky")) == ("allow", "secret-unavailable")
-        name, _, url = the_question(asked := await made.call(peer, URL, "picky"))
-        await made.give(url, "eve")
+            await giver.give(url.rpartition("/")[2], who, "canary-stale-7f3a9c51")
+        assert reason(await made.call(peer, {}, tool)) == ("allow", failed)
+        assert reason(await made.call(peer, {}, tool)) == ("allow", "secret-unavailable")
+        name, _, url = the_question(asked := await made.call(peer, URL, tool))
+        await made.give(url, who)
         answer = {"inputResponses": {name: {"action": "accept"}}, "requestState": asked["requestState"]}
-        assert "isError" not in await made.call(peer, URL, "picky", **answer)
+        assert "isError" not in await made.call(peer, URL, tool, **answer)
 
 
 async def test_no_value_went_where_a_model_could_see_it(made: Whole) -> None:
