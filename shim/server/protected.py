@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from shim import jsontext
 from shim.model import JsonObject
 from shim.server.config import ServerBlock
+from shim.server.places import endpoint
 
 _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 _PLAIN: Final = b"Bearer"
@@ -37,11 +38,7 @@ class Protected:
         """That of a server which listens on this port; None where it takes no JWTs."""
         if block.jwt is None:
             return None
-        url = block.url
-        if url is None:
-            host = block.listen.rpartition(":")[0]
-            url = f"{'https' if block.tls is not None else 'http'}://{host}:{port}/mcp"
-        return cls(url, block.jwt.issuer)
+        return cls(endpoint(block, port), block.jwt.issuer)
 
     @property
     def metadata_url(self) -> str:
