@@ -35,6 +35,10 @@ class Authenticator(Protocol):
         """An identity that was proved before, as it is by this configuration; None: it is nobody any more."""
         ...
 
+    def still(self, credential: str, name: str) -> bool:
+        """Whether the credential of this id, proved before and within its `ends`, still is that of the identity."""
+        ...
+
     def local(self, name: str) -> Credential:
         """The credential of an identity that needs no token on this machine. Raises Unauthenticated for any other."""
         ...

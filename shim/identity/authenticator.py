@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from shim.errors import Unauthenticated
 from shim.identity import compact, tokenfile
+from shim.identity.compact import JWT_ID
 from shim.identity.config import IdentityBlock, TokenBlock
 from shim.identity.expiry import instant
 from shim.identity.naming import People, groups_of
@@ -128,6 +129,20 @@ class Authenticator:
         except Unauthenticated:
             return None
         return found if found.name == identity.name else None
+
+    def still(self, credential: str, name: str) -> bool:
+        """Whether a credential, proved before, still is that of the identity of this name, by its id alone.
+
+        A token is until it is revoked or over. Of a JWT nothing but its end is known, which whoever remembers it has to
+        look at: it still is one while JWTs are taken at all.
+        """
+        self._refresh()
+        if credential.startswith(JWT_ID):
+            return self._verifier is not None
+        known = [one.credential for one in self._known.values() if one.ends is None or self._clock() < one.ends]
+        if self._anonymous is not None:
+            known.append(self._anonymous)
+        return any(one.id == credential and one.identity.name == name for one in known)
 
     def _jwt(self, verifier: Verifier, token: str, digest: str) -> Credential:
         remembered = self._remembered.get(digest)

@@ -9,7 +9,7 @@ from typing import Final
 
 from shim import jsontext
 from shim.errors import Unauthenticated
-from shim.identity.compact import Compact
+from shim.identity.compact import JWT_ID, Compact
 from shim.model import Json, JsonObject
 
 LEEWAY: Final = 60.0
@@ -81,7 +81,7 @@ def scopes_of(claims: JsonObject) -> frozenset[str]:
 def credential_id(claims: JsonObject) -> str:
     """What the record calls a token: issuer, subject and the token's own id, as JSON, each of them bounded."""
     named = {name: _bounded(claims.get(name)) for name in ("iss", "sub", "jti")}
-    return "jwt:" + jsontext.dump(named).decode()
+    return JWT_ID + jsontext.dump(named).decode()
 
 
 def _bounded(value: str | None) -> str | None:

@@ -17,6 +17,8 @@ from shim.model import Json, JsonObject
 
 MAX_TOKEN: Final = 16 * 1024
 MAX_KID: Final = 512
+JWT_ID: Final = "jwt:"
+"""What the id of a credential begins with that is a JWT; no token of the configuration has such an id."""
 
 _PARTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)")
 _TYPES: Final = frozenset({"at+jwt", "jwt"})

@@ -223,6 +223,13 @@ class Tokens:
             raise Unauthenticated("expired")
         return known
 
+    def still(self, credential: str, name: str) -> bool:
+        known = [*self._credentials.values(), *([self._guest] if self._guest is not None else [])]
+        return any(
+            (one.id, one.identity.name) == (credential, name) and (one.ends is None or datetime.now(UTC) < one.ends)
+            for one in known
+        )
+
     def local(self, name: str) -> Credential:
         return Credential(self.identities[name], "local")
 
