@@ -27,6 +27,7 @@ from shim.server.headers import Authorities, Headers, accepts, forwarded_address
 from shim.server.legacy import LegacyFace
 from shim.server.message import BadMessage, Message, read
 from shim.server.modern import PING_SECONDS, ModernFace
+from shim.server.pages import Pages
 from shim.server.protected import Fields, Protected, insufficient, unauthenticated
 from shim.server.shapes import error_object
 
@@ -54,8 +55,10 @@ class HttpFace:
         ping: float = PING_SECONDS,
         max_sessions: int = 10_000,
         session_idle: float = 1800.0,
+        pages: Pages | None = None,
     ) -> None:
         self._face = face
+        self._pages = pages
         self._block = block
         self._auth_refused = auth_refused
         self._modern = ModernFace(face, ping=ping, demand=self._demand)
@@ -78,6 +81,8 @@ class HttpFace:
         """Learn the port that is listened on: Host must name it."""
         self._authorities = Authorities(port, url=self._block.url, allowed=self._block.allowed_hosts)
         self._protected = Protected.of(self._block, port)
+        if self._pages is not None:
+            self._pages.bound(port)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -128,6 +133,8 @@ class HttpFace:
             await self._health(exchange, path)
         elif self._protected is not None and self._protected.is_metadata(path):
             await self._metadata(exchange, self._protected)
+        elif self._pages is not None and self._pages.has(path):
+            await self._pages.respond(exchange, self._address(exchange))
         else:
             await exchange.early(404)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,12 +13,14 @@ from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 
 from shim.generation import Current, Generation, Ready
 from shim.model import Json, JsonObject
+from shim.server.authentication import AuthRefused
 from shim.server.closing import Closing
 from shim.server.config import ServerBlock
 from shim.server.face import Face
 from shim.server.http import HttpFace
 from shim.server.legacy import LegacyFace
 from shim.server.listen import serve_http
+from shim.server.pages import Pages
 from shim.server.protocol import Bounds
 from tests.server.doubles import Tokens, World, world
 
@@ -74,8 +76,9 @@ async def serving(
     grace: float = 5.0,
     max_sessions: int = 100,
     session_idle: float = 60.0,
+    pages: Callable[[Current, AuthRefused], Pages] | None = None,
 ) -> AsyncIterator[Served]:
-    """`alice` and `bob` may come in; the server is stopped gracefully at the end."""
+    """`alice` and `bob` may come in; the server is stopped gracefully at the end. `pages` makes those of the server."""
     made = made or world()
     tokens = tokens or Tokens("alice", "bob")
     is_ready = [True]
@@ -88,13 +91,17 @@ async def serving(
     stop, ended = asyncio.Event(), asyncio.Event()
     refused: list[tuple[str | None, str]] = []
 
+    def auth_refused(address: str | None, why: str) -> None:
+        refused.append((address, why))
+
     http = HttpFace(
         face,
         block,
-        auth_refused=lambda address, why: refused.append((address, why)),
+        auth_refused=auth_refused,
         ping=ping,
         max_sessions=max_sessions,
         session_idle=session_idle,
+        pages=pages(face.current, auth_refused) if pages is not None else None,
     )
     served = Served("", made, face, tokens, refused, stop, ended, is_ready, http)
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -1,0 +1,1 @@
+"""The web pages of the shim, for people; what agents speak is in `shim.server`."""
