@@ -81,7 +81,7 @@ async def test_a_revoked_token_ends_it_at_once(shown: Shown, browser: Browser) -
     told = await browser.post(shown.give(), {**page.forms["give"], "value": "long enough"})
     assert (told.status, list(told.forms)) == (403, ["sign-in"])
     assert (await browser.get(f"{shown.base}/given?state=consent.state&code=c")).status == 403
-    assert shown.keeping.given == shown.keeping.agreements == []
+    assert (shown.keeping.given, shown.keeping.agreements) == ([], [])
 
 
 async def test_it_ends_by_itself(shown: Shown, browser: Browser) -> None:
@@ -97,6 +97,6 @@ async def test_two_cookies_of_the_name_are_none(shown: Shown, browser: Browser) 
     await browser.sign_in(shown.give())
     kept = browser.cookies["/give"]
     for cookie in (f"{kept}; {kept}", f"{kept}x", "mcp-shim-person", "mcp-shim-person=", "mcp-shim-person=é"):
-        page = await browser.http.get(shown.give(), headers={"cookie": cookie.encode()})
+        page = await browser.http.get(shown.give(), headers={b"cookie": cookie.encode()})
         assert "Sign in" in page.text
         assert "forge" not in page.text

@@ -269,6 +269,34 @@ async def test_an_identity_that_was_proved_is_as_the_configuration_says_now(tmp_
     assert Authenticator(later, path).again(Identity("staff")) is None
 
 
+async def test_what_was_shown_once_is_known_by_its_id_until_it_is_revoked_or_over(tmp_path: Path) -> None:
+    path, moment = tmp_path / "tokens.yaml", NOW
+    block = configured("2027-06-01")["agent"]
+    identities = {"agent": block, "guest": IdentityBlock(anonymous=True), "me": IdentityBlock(local=True)}
+    issued = tokens.new(path, identities, "me", now=NOW, random=os.urandom)
+    authenticator = Authenticator(identities, path, clock=lambda: moment)
+    shown = authenticator.bearer(issued.token)
+    assert authenticator.still(shown.id, "me")
+    assert not authenticator.still(shown.id, "agent")
+    assert authenticator.still("laptop", "agent")
+    assert authenticator.still("anonymous", "guest")
+    assert not authenticator.still("local", "me")
+    assert not authenticator.still("other", "me")
+    tokens.revoke(path, identities, shown.id)
+    assert not authenticator.still(shown.id, "me")
+    moment = datetime(2027, 6, 2, tzinfo=UTC)
+    assert not authenticator.still("laptop", "agent")
+
+
+async def test_of_a_jwt_that_was_shown_nothing_but_its_end_is_known(tmp_path: Path) -> None:
+    authenticator, _ = with_jwt(tmp_path / "tokens.yaml", STAFF)
+    await authenticator.prepare(jwt())
+    shown = authenticator.bearer(jwt())
+    assert shown.ends is not None
+    assert authenticator.still(shown.id, shown.identity.name)
+    assert not Authenticator(STAFF, tmp_path / "tokens.yaml").still(shown.id, shown.identity.name)
+
+
 def test_persons_have_no_tokens(tmp_path: Path) -> None:
     path = tmp_path / "tokens.yaml"
     with pytest.raises(UnknownIdentity, match="many persons"):

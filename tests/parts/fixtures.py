@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.parts import peers
+from tests.parts import browser, peers
 from tests.parts.install import MissingPart
 
 T = TypeVar("T")
@@ -43,3 +43,9 @@ def node() -> peers.Node:
 def typescript() -> peers.TypeScript:
     """The TypeScript SDK's client, its tasks, and a server with an app."""
     return _or_fail(peers.typescript)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> browser.Chromium:
+    """A real browser, and the driver that goes with it."""
+    return _or_fail(browser.chromium)
