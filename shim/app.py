@@ -25,6 +25,8 @@ from shim.bounds.runs import Runs
 from shim.catalog import Catalog
 from shim.config.configuration import Configuration
 from shim.config.watching import Watch
+from shim.console.give import GivePages
+from shim.console.sessions import Sessions
 from shim.curating import Curation, ToolBlock
 from shim.gateway import Gateway
 from shim.generation import Current, Generation, Prove
@@ -189,9 +191,16 @@ class _Wiring:
     """Builds the parts of each configuration around those that stay: store, record, runs and readings."""
 
     def __init__(
-        self, store: SqliteStore, record: Record, issuer: Issuer, tickets: Tickets, verifier: Verifier | None
+        self,
+        store: SqliteStore,
+        record: Record,
+        issuer: Issuer,
+        tickets: Tickets,
+        sessions: Sessions,
+        verifier: Verifier | None,
     ) -> None:
         self.store = store
+        self.sessions = sessions
         self.tickets = tickets
         self._verifier = verifier
         self.record = record
@@ -268,7 +277,8 @@ async def _opened(
         async with recording(store, configuration.record, _process(), key, random=os.urandom) as record:
             await record.loaded(configuration.digest, configuration.texts, user=_process().user)
             issuer, tickets = _issuer(store, key, configuration.url)
-            wiring = _Wiring(store, record, issuer, tickets, verifier)
+            sessions = Sessions(key.private_bytes_raw(), os.urandom, time.time)
+            wiring = _Wiring(store, record, issuer, tickets, sessions, verifier)
             parts = await wiring.parts(configuration)
             async with (
                 issuer.running(),
@@ -349,7 +359,9 @@ async def serve(
     verifier = _verifier(block.jwt)
     async with _live(configuration, asked=asked, listen=listen, verifier=verifier) as (current, wiring):
         face = Face(current, "mcp-shim", __version__, Closing())
-        http = HttpFace(face, block, auth_refused=wiring.record.auth_refused)
+        refused = wiring.record.auth_refused
+        pages = GivePages(current, block, wiring.sessions, auth_refused=refused, clock=time.monotonic)
+        http = HttpFace(face, block, auth_refused=refused, pages=pages)
         # What was imported and wired stays for good, and calls leave few cycles behind: the collector need not walk
         # everything again and again.
         gc.collect()

@@ -42,8 +42,8 @@ _UNKEPT = "It could not be kept just now. Try again in a while."
 class GivePages:
     """The pages. They keep nothing of anybody.
 
-    `giving` tells who takes what is given, None while nobody does: then there are no pages. `clock` gives seconds and
-    never goes back.
+    There are none while the configuration in force has nobody who takes what is given. `clock` gives seconds and never
+    goes back.
     """
 
     def __init__(
@@ -52,13 +52,12 @@ class GivePages:
         block: ServerBlock,
         sessions: Sessions,
         *,
-        giving: Callable[[], Giving | None],
         auth_refused: AuthRefused,
         clock: Callable[[], float],
     ) -> None:
         self._block = block
         self._sessions = sessions
-        self._giving = giving
+        self._current = current
         self._auth_refused = auth_refused
         self._door = Door(current, sessions, auth_refused=auth_refused, clock=clock)
         self._base = base(block, 0)
@@ -70,11 +69,11 @@ class GivePages:
 
     def has(self, path: bytes) -> bool:
         """Whether a path is that of a page."""
-        return (path == _GIVEN or path.startswith(_GIVE)) and self._giving() is not None
+        return (path == _GIVEN or path.startswith(_GIVE)) and self._current.now.giving is not None
 
     async def respond(self, exchange: Exchange, address: str | None) -> None:
         """The whole response to a request for one of them."""
-        giving, method = self._giving(), exchange.scope["method"]
+        giving, method = self._current.now.giving, exchange.scope["method"]
         path: bytes = exchange.scope["raw_path"]
         if giving is None:
             await exchange.early(404)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shim.console.attempts import SECONDS
 from shim.console.give import GivePages
@@ -27,10 +27,7 @@ CONSENT = Want("alice", "mail", "Mail for the assistant", None, is_consent=True)
 
 @dataclass
 class Keeping:
-    """Tickets and what was given for each. `server` is where consent is asked for; `down`: nothing can be kept.
-
-    `is_there`: somebody keeps what is given.
-    """
+    """Tickets and what was given for each. `server` is where consent is asked for; `down`: nothing can be kept."""
 
     tickets: dict[str, Want] = field(default_factory=lambda: {"alices": ALICES, "consent": CONSENT})
     server: str = "https://as.test/authorize"
@@ -39,7 +36,6 @@ class Keeping:
     asked: list[str] = field(default_factory=list)
     backs: set[str] = field(default_factory=set)
     down: bool = False
-    is_there: bool = True
 
     def want(self, ticket: str) -> Want | None:
         self.asked.append(ticket)
@@ -101,6 +97,12 @@ class Shown:
         self.served.tokens.__dict__.update(vars(Tokens("alice", "bob")))
         self.served.refused.clear()
         self.ahead[0] += SECONDS
+        self.keeps(True)
+
+    def keeps(self, does: bool) -> None:
+        """Have somebody keep what is given, or nobody."""
+        current = self.served.face.current
+        current.replace(replace(current.now, giving=self.keeping if does else None))
 
 
 @asynccontextmanager
@@ -111,11 +113,11 @@ async def showing(
     kept, ahead = keeping or Keeping(), [0.0]
 
     def pages(current: Current, auth_refused: AuthRefused) -> GivePages:
+        current.replace(replace(current.now, giving=kept))
         return GivePages(
             current,
             block or ServerBlock(),
             sessions(lambda: time.time() + ahead[0]),
-            giving=lambda: kept if kept.is_there else None,
             auth_refused=auth_refused,
             clock=lambda: time.monotonic() + ahead[0],
         )

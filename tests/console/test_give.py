@@ -300,7 +300,7 @@ async def test_behind_a_proxy_at_a_path_of_its_own(browser: Browser) -> None:
 
 
 async def test_where_nobody_keeps_anything_there_are_no_pages(shown: Shown, browser: Browser) -> None:
-    shown.keeping.is_there = False
+    shown.keeps(False)
     for path in ("/give/alices", "/given", "/giving", "/give"):
         assert (await browser.get(shown.base + path)).response.content == b""
         assert (await browser.post(shown.base + path, {"do": "sign-in", "token": "ALICE"})).status == 404
