@@ -44,7 +44,7 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
         there.asked.append((path, head))
         query = parse_qs(urlsplit(path).query)
         back = f"{query['redirect_uri'][0]}?code=c0de&amp;state={query['state'][0]}" if "state" in query else ""
-        page = f'<!DOCTYPE html><title>Elsewhere</title><a href="{back}">Agree</a>'.encode()
+        page = f'<!DOCTYPE html><title>Elsewhere</title><h1>Elsewhere</h1><a href="{back}">Agree</a>'.encode()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n" + page)
         await writer.drain()
         writer.close()
@@ -84,37 +84,18 @@ async def test_alice_signs_in_and_gives_with_the_keyboard_alone(driver: Driver) 
         assert [line for line in await window.complaints() if "the server responded with a status" not in line] == []
 
 
-async def test_bobs_session_is_refused_what_alice_is_asked_for(driver: Driver) -> None:
-    async with showing() as shown, driver.window() as window:
-        await window.go(shown.give())
-        await window.keys(f"{TAB}BOB{ENTER}")
-        await window.heading("This is not for you")
-        source = await window.source()
-        assert "bob" in source
-        assert "alice" not in source
-        assert "forge" not in source
-        assert 'type="password"' not in source
-        await window.go(f"{shown.base}/given?state=consent.state&code=c")
-        assert "Nothing was kept" in await window.text()
-        assert (shown.keeping.given, shown.keeping.agreements) == ([], [])
-        await window.go(shown.give())
-        await window.press("Sign in as another")
-        await window.heading("Sign in")
-        await window.keys(f"{TAB}ALICE{ENTER}")
-        await window.heading("A credential is asked for")
-
-
 async def test_alice_consents_at_another_site_and_comes_back_signed_in(driver: Driver) -> None:
     async with elsewhere() as there, showing(keeping=Keeping(server=there.url)) as shown, driver.window() as window:
         await window.go(shown.give("consent"))
         await window.keys(f"{TAB}ALICE{ENTER}")
         await window.heading("Your consent is asked for")
         await window.press("Go there")
-        assert await window.title() == "Elsewhere"
+        await window.heading("Elsewhere")
         path, head = there.asked[0]
         assert path.startswith("/authorize?state=consent.state")
         assert "referer" not in head.lower()
         await window.press("Agree")
+        await window.heading("Thank you")
         await window.heading("Thank you")
         assert await window.url() == f"{shown.base}/given"
         assert "You can close this page" in await window.text()

@@ -42,14 +42,11 @@ class Window:
     async def url(self) -> str:
         return str(await self.ask("GET", "url"))
 
-    async def title(self) -> str:
-        return str(await self.ask("GET", "title"))
-
     async def source(self) -> str:
         return str(await self.ask("GET", "source"))
 
     async def heading(self, text: str) -> None:
-        """Wait for a page with this heading. The keyboard does not wait for the page that it leads to."""
+        """Wait for a page with this heading: neither a key nor a button waits for the page that it leads to."""
         await self._find("xpath", f"//h1[normalize-space()='{text}']")
 
     async def text(self, css: str = "body") -> str:
