@@ -186,6 +186,12 @@ async def test_other_methods(shown: Shown, browser: Browser, path: str, methods:
         assert "GET" in response.headers["allow"]
 
 
+async def test_the_head_of_a_page(shown: Shown, browser: Browser) -> None:
+    page = await browser.get(shown.give())
+    head = await browser.http.head(shown.give())
+    assert (head.status_code, head.content, _steady(head)) == (200, b"", _steady(page.response))
+
+
 async def test_a_host_that_is_not_ours_reaches_no_page(shown: Shown, browser: Browser) -> None:
     assert (await browser.get(shown.give(), host="evil.test")).status == 421
 
