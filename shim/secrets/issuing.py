@@ -22,7 +22,7 @@ from shim.secrets.faults import where
 from shim.secrets.held import Asked, Held
 from shim.secrets.ledger import Ledger
 from shim.secrets.noticing import Noticing
-from shim.secrets.scrubbing import Patterns
+from shim.secrets.patterns import Patterns
 from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable, Wanted
 from shim.secrets.tickets import Tickets
 from shim.secrets.values import check

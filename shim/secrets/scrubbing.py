@@ -5,204 +5,101 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
 
 import orjson
-from ahocorasick_rs import BytesAhoCorasick, Implementation
-
-from shim import templates
 from shim.model import Json, JsonObject
-from shim.secrets.forms import ERRORS, Decoder, Form, forms
+from shim.secrets.escapes import ERRORS
+from shim.secrets.patterns import Group, Search, Span
 
-Span: TypeAlias = tuple[int, int, str]
-"""Where something was found, in bytes, and what stands in its place."""
-
-_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
-_CHUNK = 1 << 20
-_FEW = 200
-"""Patterns up to which an automaton is built as a table: the fastest search, and the slowest to build."""
-
-
-class Patterns:
-    """All forms of one lease's values. Compiled when first used, and once."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        """`values` by reference: `[secret:NAME]` stands in the place of one, NAME being that of its reference."""
-        self._values = tuple((value, f"[secret:{templates.name_of(reference)}]") for reference, value in values.items())
-
-    @classmethod
-    def of(cls, several: Sequence[Patterns]) -> Patterns:
-        """Those of several leases, to be looked for at once."""
-        if len(several) == 1:
-            return several[0]
-        whole = cls({})
-        whole._values = tuple(dict.fromkeys(one for patterns in several for one in patterns._values))
-        whole._forms = {form: label for patterns in several for form, label in patterns._forms.items()}
-        return whole
-
-    @cached_property
-    def _forms(self) -> dict[Form, str]:
-        return {form: label for value, label in self._values for form in forms(value)}
-
-    @cached_property
-    def _found(self) -> list[tuple[Form, str]]:
-        return list(self._forms.items())
-
-    @cached_property
-    def _automaton(self) -> BytesAhoCorasick:
-        kind = Implementation.DFA if len(self._found) <= _FEW else Implementation.ContiguousNFA
-        return BytesAhoCorasick([form.text for form, _ in self._found], implementation=kind)
-
-    @cached_property
-    def _decoder(self) -> Decoder:
-        return Decoder("".join(value for value, _ in self._values))
-
-    @cached_property
-    def _longest(self) -> int:
-        return max(len(form.text) for form, _ in self._found)
-
-    @cached_property
-    def quoted(self) -> bool:
-        """Whether a value holds a quotation mark."""
-        return any('"' in value for value, _ in self._values)
-
-    def __bool__(self) -> bool:
-        return bool(self._values)
-
-    def spans(self, text: bytes) -> list[Span]:
-        """Where the values are, in order, what overlaps in one."""
-        found = list(self._literal(text))
-        layers = []
-        for layer in self._decoder.layers(text):
-            layers.append(layer)
-            for start, end, label in self._literal(layer.decoded):
-                for below in reversed(layers):
-                    start, end = below.origin(start, end)
-                found.append((start, end, label))
-        return _union(found)
-
-    def any(self, text: bytes) -> bool:
-        """Whether there is one at all."""
-        if any(True for _ in self._literal(text)):
-            return True
-        return any(True for plain in self._decoder.plainer(text) for _ in self._literal(plain))
-
-    def _literal(self, text: bytes) -> Iterator[Span]:
-        # Piece by piece: a text that repeats a value that repeats itself has a find at every byte.
-        step = max(_CHUNK, 4 * self._longest)
-        for offset in range(0, len(text), step):
-            whole = len(text) <= step
-            piece = text if whole else memoryview(text)[offset : offset + step + self._longest]
-            finds = self._automaton.find_matches_as_indexes(piece, overlapping=True)
-            if finds:
-                yield from _union([self._widened(text, offset, *find) for find in finds])
-
-    def _widened(self, text: bytes, offset: int, index: int, start: int, end: int) -> Span:
-        form, label = self._found[index]
-        start, end = start + offset, end + offset
-        if form.before and start and text[start - 1] in _BASE64:
-            start -= 1
-        if form.after and end < len(text) and text[end] in _BASE64:
-            end += 1
-            while text[end : end + 1] == b"=":
-                end += 1
-        return start, end, label
+_BLOCKS = ("content", "contents", "messages")
+_LONG = 256
+_STANDARD = str.maketrans("-_", "+/")
 
 
 class Scrubber:
     """Of one call: counts what it takes out."""
 
-    def __init__(self, patterns: Callable[[], Sequence[Patterns]]) -> None:
-        """`patterns` is asked at each use, because leases come and go meanwhile."""
-        self._patterns = patterns
-        self._last: tuple[tuple[Patterns, ...], Patterns] = ((), Patterns({}))
+    def __init__(self, groups: Callable[[], Sequence[Group]]) -> None:
+        """`groups` is asked at each use, because leases come and go meanwhile."""
+        self._groups = groups
+        self._last: tuple[tuple[Group, ...], Search] = ((), Search(()))
         self.redactions = 0
 
     def text(self, text: str) -> str:
         """The text with `[secret:NAME]` where a value was."""
-        patterns = self._now()
-        return self._text(patterns, text) if patterns else text
+        search = self._now()
+        return self._text(search, text) if search else text
 
     def json(self, value: Json) -> Json:
         """The same with every string, key and number; the very same object where nothing was found.
 
         A value that is split over neighbouring strings of one array, or texts of neighbouring blocks, is found too.
         """
-        patterns = self._now()
-        if not patterns:
-            return value
-        document = _written(value)
-        joined = document.replace(b'","', b"")
-        # Joining takes away nothing but quotes and commas: only a value that holds a quote could be hurt by it.
-        alone = patterns.quoted and len(joined) < len(document)
-        if patterns.any(_unescaped(joined)) or (alone and patterns.any(_unescaped(document))):
-            return self._value(patterns, value)
-        return value
+        search = self._now()
+        return self._value(search, value) if search and _is_in(search, value) else value
 
     def result(self, result: JsonObject) -> JsonObject:
         """What `json` does; and what blocks carry in base64 is searched as what it means, and replaced whole."""
-        patterns = self._now()
-        if not patterns:
+        search = self._now()
+        if not search:
             return result
-        blocks = _texts_of_blocks(result)
-        if any(patterns.any(blob) for blob in _blobs(result)) or (blocks and patterns.any(blocks)):
-            changed: JsonObject = self._value(patterns, result)
+        texts, rest = _apart(result)
+        if any(map(search.any, texts)) or any(map(search.any, _blobs(result))) or _is_in(search, rest):
+            changed: JsonObject = self._value(search, result)
             return changed
-        found: JsonObject = self.json(result)
-        return found
+        return result
 
-    def _now(self) -> Patterns:
-        several = tuple(patterns for patterns in self._patterns() if patterns)
-        if several != self._last[0]:
-            self._last = (several, Patterns.of(several) if several else Patterns({}))
+    def _now(self) -> Search:
+        groups = tuple(self._groups())
+        if groups != self._last[0]:
+            self._last = (groups, Search(groups))
         return self._last[1]
 
-    def _text(self, patterns: Patterns, text: str) -> str:
+    def _text(self, search: Search, text: str) -> str:
         raw = text.encode("utf-8", ERRORS)
-        spans = patterns.spans(raw)
+        spans = search.spans(raw)
         self.redactions += len(spans)
         return _replaced(raw, spans) if spans else text
 
-    def _value(self, patterns: Patterns, value: Json) -> Json:
+    def _value(self, search: Search, value: Json) -> Json:
         if isinstance(value, str):
-            return self._text(patterns, value)
+            return self._text(search, value)
         if isinstance(value, dict):
-            return self._object(patterns, value)
+            return self._object(search, value)
         if isinstance(value, list):
-            return self._array(patterns, value)
+            return self._array(search, value)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            shown = self._text(patterns, str(value))
+            shown = self._text(search, str(value))
             return shown if shown != str(value) else value
         return value
 
-    def _object(self, patterns: Patterns, value: JsonObject) -> JsonObject:
+    def _object(self, search: Search, value: JsonObject) -> JsonObject:
         changed: JsonObject = {}
         same = True
         for key, member in value.items():
-            name = unused = self._text(patterns, key)
+            name = unused = self._text(search, key)
             number = 1
             while unused != key and (unused in changed or unused in value):
                 number += 1
                 unused = f"{name} {number}"
             blob = _decoded(value, key)
-            spans = patterns.spans(blob) if blob is not None else []
+            spans = search.spans(blob) if blob is not None else []
             if spans:
                 self.redactions += len(spans)
                 now: Json = base64.b64encode(spans[0][2].encode()).decode()
             else:
-                now = self._value(patterns, member)
+                now = self._value(search, member)
             same = same and now is member and unused == key
             changed[unused] = now
         return value if same else changed
 
-    def _array(self, patterns: Patterns, value: list[Json]) -> list[Json]:
-        changed = self._neighbours(patterns, value)
-        changed = [self._value(patterns, item) for item in changed]
+    def _array(self, search: Search, value: list[Json]) -> list[Json]:
+        changed = self._neighbours(search, value)
+        changed = [self._value(search, item) for item in changed]
         return value if all(map(_is, changed, value)) else changed
 
-    def _neighbours(self, patterns: Patterns, value: list[Json]) -> list[Json]:
+    def _neighbours(self, search: Search, value: list[Json]) -> list[Json]:
         """The items with what is split over several taken out of each; what is in one alone is left to the rest."""
         changed = list(value)
         run: list[int] = []
@@ -211,18 +108,18 @@ class Scrubber:
                 run.append(index)
                 continue
             if len(run) > 1:
-                self._run(patterns, changed, run)
+                self._run(search, changed, run)
             run = []
         return changed
 
-    def _run(self, patterns: Patterns, items: list[Json], run: list[int]) -> None:
+    def _run(self, search: Search, items: list[Json], run: list[int]) -> None:
         texts = [str(_said(items[index])).encode("utf-8", ERRORS) for index in run]
         cuts: list[list[Span]] = [[] for _ in run]
         starts = [0]
         for text in texts:
             starts.append(starts[-1] + len(text))
         place = 0
-        for start, end, label in patterns.spans(b"".join(texts)):
+        for start, end, label in search.spans(b"".join(texts)):
             while starts[place + 1] <= start:
                 place += 1
             self.redactions += end > starts[place + 1]
@@ -240,16 +137,6 @@ class Scrubber:
 
 def _is(one: Json, other: Json) -> bool:
     return one is other
-
-
-def _union(found: list[Span]) -> list[Span]:
-    whole: list[Span] = []
-    for start, end, label in sorted(found, key=lambda span: (span[0], -span[1])):
-        if whole and start < whole[-1][1]:
-            whole[-1] = (whole[-1][0], max(end, whole[-1][1]), whole[-1][2])
-        else:
-            whole.append((start, end, label))
-    return whole
 
 
 def _replaced(raw: bytes, spans: Sequence[Span]) -> str:
@@ -274,21 +161,15 @@ def _written(value: Json) -> bytes:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", ERRORS)
 
 
-def _unescaped(document: bytes) -> bytes:
-    """A document's strings as they are meant: else its own escapes would be undone together with theirs."""
-    if b"\\" not in document:
-        return document
-    document = document.replace(b"\\\\", b"\0")
-    for escape, meant in (
-        (b'\\"', b'"'),
-        (b"\\n", b"\n"),
-        (b"\\r", b"\r"),
-        (b"\\t", b"\t"),
-        (b"\\b", b"\b"),
-        (b"\\f", b"\f"),
-    ):
-        document = document.replace(escape, meant)
-    return document.replace(b"\0", b"\\")
+def _is_in(search: Search, value: Json) -> bool:
+    """Whether there is something in its strings, keys and numbers, or over neighbouring strings."""
+    document = _written(value)
+    joined = document.replace(b'","', b"")
+    if search.any(search.unescaped(joined)):
+        return True
+    # Joining takes away nothing but quotes and commas, which a value may hold, and may put an escape together.
+    alone = search.quoted or any(mark in document for mark in (b"%", b"\\", b"&"))
+    return alone and len(joined) < len(document) and search.any(search.unescaped(document))
 
 
 def _said(item: Json) -> str | None:
@@ -309,7 +190,7 @@ def _with_said(item: Json, text: str) -> Json:
 
 
 def _blocks(result: JsonObject) -> Iterator[JsonObject]:
-    for name in ("content", "contents", "messages"):
+    for name in _BLOCKS:
         items = result.get(name)
         for item in items if isinstance(items, list) else ():
             if isinstance(item, dict):
@@ -319,10 +200,35 @@ def _blocks(result: JsonObject) -> Iterator[JsonObject]:
                         yield inner
 
 
-def _texts_of_blocks(result: JsonObject) -> bytes:
-    """The texts of neighbouring blocks, one after the other; empty where there are no two."""
+def _apart(result: JsonObject) -> tuple[list[bytes], JsonObject]:
+    """The texts of blocks, each by itself and one after the other; and the result without those that are long.
+
+    A long text is searched as it is: as a part of a document it would be full of escapes.
+    """
     texts = [text for block in _blocks(result) if isinstance(text := block.get("text"), str)]
-    return "".join(texts).encode("utf-8", ERRORS) if len(texts) > 1 else b""
+    if not texts:
+        return [], result
+    rest = {
+        name: [_without(item) for item in member] if name in _BLOCKS and isinstance(member, list) else member
+        for name, member in result.items()
+    }
+    if len(texts) == 1:
+        return [texts[0].encode("utf-8", ERRORS)] if len(texts[0]) >= _LONG else [], rest
+    long = "\0".join(text for text in texts if len(text) >= _LONG)
+    return [whole.encode("utf-8", ERRORS) for whole in ("".join(texts), long) if whole], rest
+
+
+def _without(item: Json) -> Json:
+    if not isinstance(item, dict):
+        return item
+    without = {
+        name: _without(member) if name in ("resource", "content") and isinstance(member, dict) else member
+        for name, member in item.items()
+    }
+    text = item.get("text")
+    if isinstance(text, str) and len(text) >= _LONG:
+        del without["text"]
+    return without
 
 
 def _blobs(result: JsonObject) -> Iterator[bytes]:
@@ -341,6 +247,3 @@ def _decoded(block: JsonObject, key: str) -> bytes | None:
         return base64.b64decode(data.translate(_STANDARD) + "==")
     except (binascii.Error, ValueError):
         return None
-
-
-_STANDARD = str.maketrans("-_", "+/")

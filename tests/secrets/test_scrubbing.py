@@ -13,7 +13,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from shim.model import Json
-from shim.secrets.scrubbing import Patterns, Scrubber
+from shim.secrets.patterns import Group, Patterns
+from shim.secrets.scrubbing import Scrubber
 
 LETTERS = string.ascii_letters + string.digits
 MARK = "[secret:db]"
@@ -21,8 +22,8 @@ Writing = Callable[[str, random.Random], str]
 
 
 def scrubber(*values: str) -> Scrubber:
-    patterns = [Patterns({"db.password": value}) for value in values]
-    return Scrubber(lambda: patterns)
+    groups = [Group(Patterns({"db.password": value}) for value in values)]
+    return Scrubber(lambda: groups)
 
 
 def every(text: str, form: str) -> str:
@@ -158,4 +159,4 @@ def test_keys_stay_apart_and_a_number_is_found() -> None:
 
 def test_no_value_is_shown_by_repr() -> None:
     patterns = Patterns({"db": "hunter2-hunter2"})
-    assert "hunter2" not in repr(patterns) + repr(Scrubber(lambda: [patterns]))
+    assert "hunter2" not in repr(patterns) + repr(Scrubber(lambda: [Group([patterns])]))

@@ -1,0 +1,225 @@
+"""How an upstream may escape characters of a value, and how such writing is undone."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from html.entities import html5
+
+ERRORS = "surrogatepass"
+"""JSON can hold half a surrogate pair, which is no UTF-8."""
+
+_SHORT = {'"': b'"', "'": b"'", "\b": b"b", "\f": b"f", "\n": b"n", "\r": b"r", "\t": b"t"}
+_MEANT = {letter[0]: character.encode() for character, letter in _SHORT.items()}
+_PLAIN = re.compile(r"[\t\n\r -~]*")
+
+_HIDDEN = bytes.maketrans(b"\\%&", b"\xff\xfe\xfd")
+_SHOWN = bytes.maketrans(b"\xff\xfe\xfd", b"\\%&")
+"""What is in no UTF-8 stands for the mark of an escape that was just undone, so that it begins no other."""
+
+_OFTEN = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A text with its escapes undone. Escape number i stood at `starts[i]:ends[i]`, and is now `at[i]:till[i]`."""
+
+    decoded: bytes
+    starts: list[int]
+    ends: list[int]
+    at: list[int]
+    till: list[int]
+
+    @classmethod
+    def of(cls, text: bytes, found: list[tuple[int, int, bytes]]) -> Layer:
+        """`found`: where the escapes are, in order, and what each means."""
+        layer = cls(b"", [], [], [], [])
+        pieces: list[bytes] = []
+        done = length = 0
+        for start, end, meant in found:
+            length += start - done
+            layer.starts.append(start)
+            layer.ends.append(end)
+            layer.at.append(length)
+            length += len(meant)
+            layer.till.append(length)
+            pieces += (text[done:start], meant)
+            done = end
+        pieces.append(text[done:])
+        return cls(b"".join(pieces), layer.starts, layer.ends, layer.at, layer.till)
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Where `decoded[start:end]` came from. An escape is taken whole."""
+        return self._place(start)[0], self._place(end - 1)[1]
+
+    def _place(self, index: int) -> tuple[int, int]:
+        escape = bisect_right(self.at, index) - 1
+        if escape < 0:
+            return index, index + 1
+        if index < self.till[escape]:
+            return self.starts[escape], self.ends[escape]
+        place = self.ends[escape] + index - self.till[escape]
+        return place, place + 1
+
+
+class Decoder:
+    """Undoes percent, JSON and HTML escapes, mixed as they come.
+
+    Of ASCII alone, and of the short JSON escapes those of `short` alone, unless values hold more: an ordinary text is
+    full of escaped quotes and line ends, which no value holds.
+    """
+
+    MOST = 5
+    """Layers that are undone, one around the other."""
+
+    def __init__(self, short: bytes, *, wide: bool) -> None:
+        """`short`: the letters that stand after a backslash; `wide`: values hold more than printable ASCII."""
+        octet = b"[0-9a-fA-F]{2}" if wide else b"(?:[2-7][0-9a-fA-F]|0[9adAD])"
+        pair = b"[uU][dD][89abAB][0-9a-fA-F]{2}\\\\[uU][dD][c-fC-F][0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}"
+        unit = (pair if wide else b"[uU]00%s" % octet) + b"|[xX]%s" % octet
+        letters = b"".join(re.escape(short[index : index + 1]) for index in range(len(short)))
+        self._short = [(b"\\" + bytes((letter,)), _MEANT.get(letter, b"/")) for letter in short]
+        number = b"#0*+[0-9]{1,7}+;?|#[xX]0*+[0-9a-fA-F]{1,6}+;?|[A-Za-z][A-Za-z0-9]{1,31}+;"
+        names = {name.encode(): meant.encode() for name, meant in html5.items() if _counts(name, meant, wide=wide)}
+        # Each begins with its mark, and with nothing else: the search then is for that one character.
+        self._kinds = (
+            _Kind(b"%", b"%%(?:%s|%s)" % (octet, b"[uU][0-9a-fA-F]{4}" if wide else b"[uU]00" + octet), b"%25", _percent),
+            _Kind(b"\\", b"\\\\(?:%s)" % unit, b"\\\\", _json, b"|\\\\[%s]" % letters),
+            _Kind(b"&", b"&(?:%s)" % number, b"&amp;", lambda escape: _html(escape, names)),
+        )
+
+    def layers(self, text: bytes) -> Iterator[Layer]:
+        """The text with its outermost escapes undone, then those of that, and so on."""
+        for _ in range(self.MOST):
+            found = [one for kind in self._kinds for one in kind.finds(text)]
+            if not found:
+                return
+            found.sort()
+            layer = Layer.of(text, found)
+            yield layer
+            text = layer.decoded
+
+    def once(self, document: bytes) -> bytes:
+        """A JSON document without its own escapes, as far as they count."""
+        document = document.replace(b"\\\\", b"\0")
+        for escape, meant in self._short:
+            document = document.replace(escape, meant)
+        return document.replace(b"\0", b"\\")
+
+    def plainer(self, text: bytes) -> Iterator[bytes]:
+        """What `layers` decodes, much faster."""
+        for _ in range(self.MOST):
+            before = text
+            for kind in self._kinds:
+                if kind.mark in text:
+                    text = text.replace(kind.itself, _HIDDEN[kind.mark[0] : kind.mark[0] + 1])
+                    if kind.mark == b"\\":
+                        for escape, meant in self._short:
+                            text = text.replace(escape, meant)
+                    text = kind.undone(text)
+            if text is before or text == before:
+                return
+            if any(hidden in text for hidden in (b"\xff", b"\xfe", b"\xfd")):
+                text = text.translate(_SHOWN)
+            yield text
+
+
+class _Kind:
+    """One way of escaping. `itself`: its mark, escaped."""
+
+    __slots__ = ("_any", "_meaning", "_other", "_some", "itself", "mark")
+
+    def __init__(
+        self,
+        mark: bytes,
+        pattern: bytes,
+        itself: bytes,
+        meaning: Callable[[bytes], bytes | None],
+        more: bytes = b"",
+    ) -> None:
+        self.mark = mark
+        self.itself = itself
+        # A run of one and the same is one escape: a long one is hostile, and would cost as much as all the rest.
+        self._any = re.compile(b"(?:%s)++|%s%s" % (re.escape(itself), pattern, more))
+        self._other = re.compile(pattern)
+        self._meaning = meaning
+        self._some = _Meanings(meaning)
+
+    def finds(self, text: bytes) -> Iterator[tuple[int, int, bytes]]:
+        if self.mark in text:
+            for escape in self._any.finditer(text):
+                if escape[0].startswith(self.itself):
+                    yield (*escape.span(), self.mark * (len(escape[0]) // len(self.itself)))
+                elif (meant := self._meaning(escape[0])) is not None:
+                    yield (*escape.span(), meant)
+
+    def undone(self, text: bytes) -> bytes:
+        some = self._some
+        changed, count = self._other.subn(lambda escape: some[escape[0]], text)
+        return changed if count else text
+
+
+class _Meanings(dict[bytes, bytes]):
+    """What an escape means, its own marks hidden; what is short is worked out once."""
+
+    __slots__ = ("_meaning",)
+
+    def __init__(self, meaning: Callable[[bytes], bytes | None]) -> None:
+        self._meaning = meaning
+
+    def __missing__(self, escape: bytes) -> bytes:
+        meant = self._meaning(escape)
+        shown = escape if meant is None else meant.translate(_HIDDEN)
+        if len(escape) <= 6 and len(self) < _OFTEN:
+            self[escape] = shown
+        return shown
+
+
+@cache
+def _decoder(short: bytes, wide: bool) -> Decoder:  # noqa: FBT001 (a key of the cache)
+    return Decoder(short, wide=wide)
+
+
+def letters(values: str) -> frozenset[int]:
+    """The letters of the short escapes of what these values hold."""
+    return frozenset(letter[0] for character, letter in _SHORT.items() if character in values)
+
+
+def is_wide(values: str) -> bool:
+    """Whether they hold more than printable ASCII."""
+    return _PLAIN.fullmatch(values) is None
+
+
+def decoder(short: frozenset[int], *, wide: bool) -> Decoder:
+    """One that undoes the escapes of such values. `/` may stand in base64, which JSON may escape."""
+    return _decoder(bytes(sorted(short | {0x2F})), wide)
+
+
+def _counts(name: str, meant: str, *, wide: bool) -> bool:
+    return name.endswith(";") and len(meant) == 1 and (wide or meant.isascii())
+
+
+def _percent(escape: bytes) -> bytes:
+    if len(escape) > 3:
+        return chr(int(escape[2:], 16)).encode("utf-8", ERRORS)
+    return bytes((int(escape[1:], 16),))
+
+
+def _json(escape: bytes) -> bytes:
+    if len(escape) == 2:
+        return _MEANT.get(escape[1], escape[1:])
+    if len(escape) == 12:
+        high, low = int(escape[2:6], 16), int(escape[8:], 16)
+        return chr(0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF)).encode()
+    return chr(int(escape[2:], 16)).encode("utf-8", ERRORS)
+
+
+def _html(escape: bytes, names: dict[bytes, bytes]) -> bytes | None:
+    if escape[1] != 0x23:
+        return names.get(escape[1:])
+    digits = escape[2:].rstrip(b";")
+    number = int(digits[1:], 16) if digits[:1] in (b"x", b"X") else int(digits)
+    return chr(number).encode("utf-8", ERRORS) if number <= 0x10FFFF else None

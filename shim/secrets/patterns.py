@@ -1,0 +1,226 @@
+"""Looking for the values of leases in a text: first whether there is any, at little cost, then where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TypeAlias
+
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
+
+from shim import templates
+from shim.secrets.escapes import Decoder, Layer, decoder, is_wide, letters
+from shim.secrets.forms import Form, forms
+
+Span: TypeAlias = tuple[int, int, str]
+"""Where something was found, in bytes, and what stands in its place."""
+
+ROOM = 60
+"""Pieces up to which an automaton is built in no time, and searches with vector instructions, ten times as fast."""
+
+_DENSE = 100_000
+"""Escapes or line breaks beyond which a text with a value is replaced whole: to tell where it is would take seconds."""
+
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
+_BREAK = re.compile(rb"(?:[\r\n]|\\[rn])(?:[\r\n\t ]|\\[rn])*+")
+_SPACE = b"\t\n\r "
+
+
+class Patterns:
+    """All forms of one lease's values; made when first used, and once."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        """`values` by reference: `[secret:NAME]` stands in the place of one, NAME being that of its reference."""
+        self._values = tuple((value, f"[secret:{templates.name_of(reference)}]") for reference, value in values.items())
+
+    @cached_property
+    def forms(self) -> tuple[tuple[Form, str], ...]:
+        """What to look for, and what is put in its place."""
+        return tuple({form: label for value, label in self._values for form in forms(value)}.items())
+
+    @cached_property
+    def windows(self) -> frozenset[bytes]:
+        return frozenset(window for form, _ in self.forms for window in form.windows())
+
+    @cached_property
+    def letters(self) -> frozenset[int]:
+        """See `escapes.letters`."""
+        return letters("".join(value for value, _ in self._values))
+
+    @cached_property
+    def is_wide(self) -> bool:
+        """See `escapes.is_wide`."""
+        return is_wide("".join(value for value, _ in self._values))
+
+    @cached_property
+    def quoted(self) -> bool:
+        """Whether a value holds a quotation mark."""
+        return any('"' in value for value, _ in self._values)
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def stands_in(self, text: bytes, lower: bytes) -> bool:
+        """Whether a value is there; `lower` is the text in lower case."""
+        return any(form.text in (lower if form.any_case else text) for form, _ in self.forms)
+
+    def broken(self, joined: bytes, text: bytes) -> bool:
+        """Whether a value is there only once white space is taken away, which `joined` is without."""
+        lower, whole = joined.lower(), text.lower()
+        for form, _ in self.forms:
+            parts = (lower, whole) if form.any_case else (joined, text)
+            if (found := parts[0].count(form.bare)) and found > parts[1].count(form.text):
+                return True
+        return False
+
+    def label(self) -> str:
+        """What stands in the place of the first of the values."""
+        return self._values[0][1]
+
+
+class Group:
+    """Several leases that are looked for at once: as many as one automaton has room for."""
+
+    def __init__(self, members: Iterable[Patterns]) -> None:
+        self.members = tuple(members)
+
+    @cached_property
+    def size(self) -> int:
+        return sum(len(patterns.windows) for patterns in self.members)
+
+    @cached_property
+    def automaton(self) -> BytesAhoCorasick:
+        """Finds in a text in lower case whether there may be a value."""
+        pieces = frozenset().union(*(patterns.windows for patterns in self.members))
+        kind = Implementation.NoncontiguousNFA if len(pieces) <= ROOM else Implementation.DFA
+        return BytesAhoCorasick(pieces, matchkind=MatchKind.LeftmostFirst, implementation=kind)
+
+    def with_(self, patterns: Patterns) -> Group:
+        return Group((*self.members, patterns))
+
+    def without(self, patterns: Patterns) -> Group:
+        """What the automaton finds is looked at more closely: it may go on as it is."""
+        left = Group(one for one in self.members if one is not patterns)
+        if "automaton" in self.__dict__:
+            left.__dict__["automaton"] = self.automaton
+        return left
+
+
+class Search:
+    """For what is in any of these groups."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._groups = tuple(group for group in groups if group.members)
+        members = [patterns for group in self._groups for patterns in group.members]
+        self._decoder: Decoder = decoder(
+            frozenset().union(*(patterns.letters for patterns in members)),
+            wide=any(patterns.is_wide for patterns in members),
+        )
+        self.quoted = any(patterns.quoted for patterns in members)
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def unescaped(self, document: bytes) -> bytes:
+        """A document's strings as they are meant: else its own escapes would be undone together with theirs."""
+        return self._decoder.once(document) if b"\\" in document else document
+
+    def any(self, text: bytes) -> bool:
+        """Whether there is one at all."""
+        return bool(self._within(text)) or any(self._within(plain) for plain in self._decoder.plainer(text))
+
+    def spans(self, text: bytes) -> list[Span]:
+        """Where the values are, in order, what overlaps in one."""
+        if len(text) < 256:
+            if not self.any(text):
+                return []
+        elif len(text) > _DENSE and sum(map(text.count, (b"%", b"\\", b"&"))) > _DENSE:
+            within = next((found for view in self._views(text) if (found := self._within(view))), [])
+            return [(0, len(text), within[0].label())] if within else []
+        found = list(self._unfolded(text))
+        layers: list[Layer] = []
+        for layer in self._decoder.layers(text):
+            layers.append(layer)
+            for start, end, label in self._unfolded(layer.decoded):
+                for below in reversed(layers):
+                    start, end = below.origin(start, end)
+                found.append((start, end, label))
+        return _union(found)
+
+    def _views(self, text: bytes) -> Iterator[bytes]:
+        yield text
+        yield from self._decoder.plainer(text)
+
+    def _within(self, text: bytes) -> list[Patterns]:
+        """The leases of which a value is in a text, its line breaks apart."""
+        lower = text.lower()
+        near = [group for group in self._groups if group.automaton.find_matches_as_indexes(lower)]
+        if not near:
+            return []
+        members = [patterns for group in near for patterns in group.members]
+        joined = _joined(text)
+        return [one for one in members if one.stands_in(text, lower) or (joined and one.broken(joined, text))]
+
+    def _unfolded(self, text: bytes) -> Iterator[Span]:
+        within = self._within(text)
+        if not within:
+            return
+        yield from _literal(within, text)
+        joined = _joined(text)
+        broken = [one for one in within if joined and one.broken(joined, text)]
+        if not broken:
+            return
+        breaks = [(*found.span(), b"") for found in _BREAK.finditer(text)]
+        if len(breaks) > _DENSE:
+            yield 0, len(text), broken[0].label()
+            return
+        layer = Layer.of(text, breaks)
+        for start, end, label in _literal(broken, layer.decoded):
+            yield (*layer.origin(start, end), label)
+
+
+def _joined(text: bytes) -> bytes:
+    """The text without its line breaks, those that JSON escaped too, and white space; empty if it has none of them."""
+    for escape in (b"\\r", b"\\n"):
+        text = text.replace(escape, b"\n")
+    return text.translate(None, _SPACE) if b"\n" in text or b"\r" in text else b""
+
+
+def _literal(within: Iterable[Patterns], text: bytes) -> Iterator[Span]:
+    lower = text.lower()
+    for patterns in within:
+        for form, label in patterns.forms:
+            for start, end in _runs(form.text, lower if form.any_case else text):
+                yield (*_widened(form, text, start, end), label)
+
+
+def _runs(needle: bytes, text: bytes) -> Iterator[tuple[int, int]]:
+    """Where it is; what overlaps is one, for a text that repeats a value that repeats itself has it at every byte."""
+    end = 0
+    while (start := text.find(needle, end)) >= 0:
+        end = start + len(needle)
+        last = start
+        while (further := text.rfind(needle, last + 1, end + len(needle) - 1)) >= 0:
+            last, end = further, further + len(needle)
+        yield start, end
+
+
+def _widened(form: Form, text: bytes, start: int, end: int) -> tuple[int, int]:
+    if form.before and start and text[start - 1] in _BASE64:
+        start -= 1
+    if form.after and end < len(text) and text[end] in _BASE64:
+        end += 1
+        while text[end : end + 1] == b"=":
+            end += 1
+    return start, end
+
+
+def _union(found: list[Span]) -> list[Span]:
+    whole: list[Span] = []
+    for start, end, label in sorted(found, key=lambda span: (span[0], -span[1])):
+        if whole and start < whole[-1][1]:
+            whole[-1] = (whole[-1][0], max(end, whole[-1][1]), whole[-1][2])
+        else:
+            whole.append((start, end, label))
+    return whole
