@@ -17,7 +17,7 @@ _MEANT = {letter[0]: character.encode() for character, letter in _SHORT.items()}
 _PLAIN = re.compile(r"[\t\n\r -~]*")
 
 _HIDDEN = bytes.maketrans(b"\\%&", b"\xff\xfe\xfd")
-_SHOWN = bytes.maketrans(b"\xff\xfe\xfd", b"\\%&")
+_SHOWN = ((b"\xff", b"\\"), (b"\xfe", b"%"), (b"\xfd", b"&"))
 """What is in no UTF-8 stands for the mark of an escape that was just undone, so that it begins no other."""
 
 _OFTEN = 1 << 12
@@ -84,11 +84,10 @@ class Decoder:
         self._short = [(b"\\" + bytes((letter,)), _MEANT.get(letter, b"/")) for letter in short]
         number = b"#0*+[0-9]{1,7}+;?|#[xX]0*+[0-9a-fA-F]{1,6}+;?|[A-Za-z][A-Za-z0-9]{1,31}+;"
         names = {name.encode(): meant.encode() for name, meant in html5.items() if _counts(name, meant, wide=wide)}
-        # Each begins with its mark, and with nothing else: the search then is for that one character.
         self._kinds = (
-            _Kind(b"%", b"%%(?:%s|%s)" % (octet, b"[uU][0-9a-fA-F]{4}" if wide else b"[uU]00" + octet), b"%25", _percent),
-            _Kind(b"\\", b"\\\\(?:%s)" % unit, b"\\\\", _json, b"|\\\\[%s]" % letters),
-            _Kind(b"&", b"&(?:%s)" % number, b"&amp;", lambda escape: _html(escape, names)),
+            _Kind(b"%25", octet + (b"|[uU][0-9a-fA-F]{4}" if wide else b"|[uU]00" + octet), _percent),
+            _Kind(b"\\\\", b"[%s]|%s" % (letters, unit), _json),
+            _Kind(b"&amp;", number, lambda escape: _html(escape, names)),
         )
 
     def layers(self, text: bytes) -> Iterator[Layer]:
@@ -115,51 +114,45 @@ class Decoder:
             before = text
             for kind in self._kinds:
                 if kind.mark in text:
-                    text = text.replace(kind.itself, _HIDDEN[kind.mark[0] : kind.mark[0] + 1])
-                    if kind.mark == b"\\":
-                        for escape, meant in self._short:
-                            text = text.replace(escape, meant)
                     text = kind.undone(text)
-            if text is before or text == before:
+            if text is before:
                 return
-            if any(hidden in text for hidden in (b"\xff", b"\xfe", b"\xfd")):
-                text = text.translate(_SHOWN)
+            for hidden, mark in _SHOWN:
+                text = text.replace(hidden, mark)
             yield text
 
 
 class _Kind:
-    """One way of escaping. `itself`: its mark, escaped."""
+    """One way of escaping. `itself`: its mark, escaped; `rest`: what may follow the mark in any other escape."""
 
-    __slots__ = ("_any", "_meaning", "_other", "_some", "itself", "mark")
+    __slots__ = ("_itself", "_meaning", "_pattern", "_some", "mark")
 
-    def __init__(
-        self,
-        mark: bytes,
-        pattern: bytes,
-        itself: bytes,
-        meaning: Callable[[bytes], bytes | None],
-        more: bytes = b"",
-    ) -> None:
-        self.mark = mark
-        self.itself = itself
-        # A run of one and the same is one escape: a long one is hostile, and would cost as much as all the rest.
-        self._any = re.compile(b"(?:%s)++|%s%s" % (re.escape(itself), pattern, more))
-        self._other = re.compile(pattern)
+    def __init__(self, itself: bytes, rest: bytes, meaning: Callable[[bytes], bytes | None]) -> None:
+        self.mark = itself[:1]
+        self._itself = itself
         self._meaning = meaning
-        self._some = _Meanings(meaning)
+        self._some = _Meanings(self._meant)
+        # It begins with the mark and nothing else: the search then is for that one character. A run of escaped marks
+        # is one escape: a long one is hostile, and would cost as much as all the rest.
+        again = re.escape(itself[1:]), re.escape(itself)
+        self._pattern = re.compile(b"%s(?:%s(?:%s)*+|%s)" % (re.escape(self.mark), *again, rest))
 
     def finds(self, text: bytes) -> Iterator[tuple[int, int, bytes]]:
         if self.mark in text:
-            for escape in self._any.finditer(text):
-                if escape[0].startswith(self.itself):
-                    yield (*escape.span(), self.mark * (len(escape[0]) // len(self.itself)))
-                elif (meant := self._meaning(escape[0])) is not None:
+            for escape in self._pattern.finditer(text):
+                if (meant := self._meant(escape[0])) is not None:
                     yield (*escape.span(), meant)
 
     def undone(self, text: bytes) -> bytes:
+        """Without these escapes; the very same where there is none."""
         some = self._some
-        changed, count = self._other.subn(lambda escape: some[escape[0]], text)
-        return changed if count else text
+        changed, count = self._pattern.subn(lambda escape: some[escape[0]], text)
+        return changed if count and changed != text else text
+
+    def _meant(self, escape: bytes) -> bytes | None:
+        if escape.startswith(self._itself):
+            return self.mark * (len(escape) // len(self._itself))
+        return self._meaning(escape)
 
 
 class _Meanings(dict[bytes, bytes]):
@@ -179,7 +172,7 @@ class _Meanings(dict[bytes, bytes]):
 
 
 @cache
-def _decoder(short: bytes, wide: bool) -> Decoder:  # noqa: FBT001 (a key of the cache)
+def _decoder(short: bytes, wide: bool) -> Decoder:
     return Decoder(short, wide=wide)
 
 

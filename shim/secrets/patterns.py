@@ -136,9 +136,9 @@ class Search:
             if not self.any(text):
                 return []
         elif len(text) > _DENSE and sum(map(text.count, (b"%", b"\\", b"&"))) > _DENSE:
-            within = next((found for view in self._views(text) if (found := self._within(view))), [])
+            within = next((some for view in self._views(text) if (some := self._within(view))), [])
             return [(0, len(text), within[0].label())] if within else []
-        found = list(self._unfolded(text))
+        found: list[Span] = list(self._unfolded(text))
         layers: list[Layer] = []
         for layer in self._decoder.layers(text):
             layers.append(layer)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 import orjson
+
 from shim.model import Json, JsonObject
 from shim.secrets.escapes import ERRORS
 from shim.secrets.patterns import Group, Search, Span
