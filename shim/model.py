@@ -354,6 +354,9 @@ class Secrets(Protocol):
         They are the `caller`'s, for that `call` alone where it is one; without a caller, for reading a catalog.
         """
 
+    def hiding(self, handed: Mapping[str, str]) -> Callable[[str], str]:
+        """What takes these values, by reference, and those of all leases that are alive, out of one writer's lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class Want:

@@ -13,6 +13,7 @@ from shim.secrets.config import UNDECLARED, Kind, SecretBlock, SourceBlock
 from shim.secrets.giving import Giver
 from shim.secrets.held import Asked, Held
 from shim.secrets.issuing import Issuer
+from shim.secrets.lines import LineScrubber
 from shim.secrets.scrubbing import Scrubber
 from shim.secrets.source import Purpose, Unavailable, Wanted
 from shim.units import Block
@@ -73,6 +74,10 @@ class Broker:
     def leased(self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None) -> BrokersLeases:
         """See `shim.model.Secrets`."""
         return BrokersLeases(self, self._issuer, needs, caller, call)
+
+    def hiding(self, handed: Mapping[str, str]) -> LineScrubber:
+        """See `shim.model.Secrets`."""
+        return self._issuer.hiding(handed)
 
     async def aclose(self) -> None:
         """For verbs that are done: see `Issuer.close`."""

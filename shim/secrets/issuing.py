@@ -21,6 +21,8 @@ from shim.secrets.config import SourceBlock
 from shim.secrets.faults import where
 from shim.secrets.held import Asked, Held
 from shim.secrets.ledger import Ledger
+from shim.secrets.lines import LineScrubber
+from shim.secrets.logs import hidden_in_logs
 from shim.secrets.noticing import Noticing
 from shim.secrets.patterns import Patterns
 from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable, Wanted
@@ -94,6 +96,10 @@ class Issuer:
                 digest.update(len(text).to_bytes(8, "big") + text)
         return digest.digest()
 
+    def hiding(self, handed: Mapping[str, str]) -> LineScrubber:
+        """See `shim.model.Secrets`."""
+        return LineScrubber(handed, lambda: self.alive.since(None))
+
     async def have(self, asked: Asked) -> Held:
         """A lease: the shared one that is there, or one that is issued now. Raises Unavailable."""
         key = asked.shared
@@ -120,7 +126,9 @@ class Issuer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Leases end in time and orphans are revoked while the block lasts; at its end everything is."""
+        """Leases end in time and orphans are revoked while the block lasts, and no value of one is logged; at its end
+        everything is revoked.
+        """
         # Not in its own `async with`: that would wrap what the block raises.
         group = await anyio.create_task_group().__aenter__()
         self._group = group
@@ -128,7 +136,8 @@ class Issuer:
         if self._noticing is not None:
             group.start_soon(self._noticing.keep)
         try:
-            yield
+            with hidden_in_logs(self.hiding({})):
+                yield
         finally:
             self._group = None
             with anyio.CancelScope(shield=True), anyio.move_on_after(_STOPPING):

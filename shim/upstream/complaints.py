@@ -88,10 +88,9 @@ class Complaints(asyncio.Protocol):
             if self._dropped:
                 self._log.warning("%d lines of stderr were dropped", self._dropped)
                 self._dropped = 0
-            text = _text(line)
-            hidden = self._hide(text)
-            # Without colours first: one in the middle of a key must not hide it from what looks for keys.
-            self._last.append((self._hide(_COLOUR.sub("", text)) if "\x1b" in text else hidden)[:_REMEMBERED])
+            # Without colours: one in the middle of a key must not hide it from what looks for keys.
+            hidden = self._hide(_COLOUR.sub("", _text(line)))
+            self._last.append(hidden[:_REMEMBERED])
             self._log.info("%s", _shown(hidden, _LOGGED))
 
 

@@ -11,11 +11,11 @@ _SHORTEST = 8
 
 
 class Hiding:
-    """Called with a text, gives it without the secrets and variables of one child, and without what `known` takes out.
+    """Called with a line, gives it without the secrets and variables of one child, and without what `known` takes out.
 
-    A value is found as it is, percent-encoded, as JSON writes it, and each of its lines alone, because what a child
-    says is read line by line; not in other encodings. `known` takes out what looks like a credential, whoever issued
-    it.
+    A variable is found as it is, percent-encoded, as JSON writes it, and each of its lines alone, because what a child
+    says is read line by line; secrets of any length likewise. What else there is of secrets, in all other writings
+    too, is for `known` to find, which sees one line after the other.
     """
 
     def __init__(self, secrets: Mapping[str, str], variables: Mapping[str, str], known: Callable[[str], str]) -> None:

@@ -34,13 +34,13 @@ class Stdio:
         environment: Mapping[str, str],
         watchdog: Watchdog,
         spawn: Spawn,
-        known: Callable[[str], str],
+        hiding: Callable[[Mapping[str, str]], Callable[[str], str]],
     ) -> None:
         self._name = name
         self._block = block
         self._folder = folder
         self._environment = environment
-        self._known = known
+        self._hiding = hiding
         self._watchdog = watchdog
         self._pace = Pace(asyncio.get_running_loop().time)
         self._spawn = spawn
@@ -53,7 +53,7 @@ class Stdio:
         except CannotStart as error:
             raise unavailable(self._name, str(error)) from None
         limit = max(block.max_result, CATALOG_LIMIT)
-        hide = Hiding(handed.values, variables, self._known)
+        hide = Hiding(handed.values, variables, self._hiding(handed.values))
         return await StdioSession.start(self._name, what, watcher, limit, self._pace, self._watchdog, self._spawn, hide)
 
     async def close(self) -> None:
@@ -97,9 +97,9 @@ def kind_of(
     environment: Mapping[str, str],
     watchdog: Watchdog,
     spawn: Spawn,
-    known: Callable[[str], str],
+    hiding: Callable[[Mapping[str, str]], Callable[[str], str]],
 ) -> Kind:
-    """The kind that a block asks for. `known` takes out of a text what looks like a credential."""
+    """The kind that a block asks for. `hiding` takes values out of the lines of a child that has them."""
     if block.url is not None:
         return Http(name, block, folder=folder, spawn=spawn)
-    return Stdio(name, block, folder=folder, environment=environment, watchdog=watchdog, spawn=spawn, known=known)
+    return Stdio(name, block, folder=folder, environment=environment, watchdog=watchdog, spawn=spawn, hiding=hiding)

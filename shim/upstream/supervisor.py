@@ -196,6 +196,11 @@ class _Keeper:
         """See `shim.model.Secrets`: by those that are current."""
         return self._secrets.leased(needs, caller, call)
 
+    def hiding(self, handed: Mapping[str, str]) -> Callable[[str], str]:
+        """See `shim.model.Secrets`; and what looks like a credential goes too."""
+        hide = self._secrets.hiding(handed)
+        return lambda text: self._known(hide(text))
+
     async def enter(self) -> None:
         self._group = await anyio.create_task_group().__aenter__()
         self._spawn(self._tell_events)
@@ -222,7 +227,7 @@ class _Keeper:
             environment=self._environment,
             watchdog=self._watchdog,
             spawn=self._spawn,
-            known=self._known,
+            hiding=self.hiding,
         )
         # They outlive the link: whoever is told of a resource is told by the one that takes its place.
         wants = self._wants.setdefault(name, Wants(name))

@@ -8,6 +8,7 @@ import random
 import string
 import sysconfig
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_leases_come_and_go_and_each_is_looked_for_by_those_who_began_before_its
     late = alive.begin()
     found = {}
     for name, mark in (("early", early), ("late", late), ("now", None)):
-        scrubber = Scrubber(lambda mark=mark: alive.since(mark))
+        scrubber = Scrubber(partial(alive.since, mark))
         left = scrubber.text(text).split()
         found[name] = [value for value, shown in zip(values, left, strict=True) if shown == "[secret:key]"]
     assert found == {"early": values, "late": values[150:], "now": values[150:]}
