@@ -112,12 +112,10 @@ class Gateway:
         except Refusal as refusal:
             await self._wanting.look(refusal, leases)
             answer, outcome = failed(call, decision, scrub.refusal(refusal), _since(started))
-        except asyncio.CancelledError:
-            await self._invocations.settle(call, left(_since(started)), leases.issued)
-            raise
-        except Exception:
-            # A defect of the shim's own: it goes on as one, but what began gets its end.
-            await self._invocations.settle(call, broken(_since(started)), leases.issued)
+        except (asyncio.CancelledError, Exception) as error:
+            # A defect of the shim's own goes on as one, but what began gets its end.
+            end = left if isinstance(error, asyncio.CancelledError) else broken
+            await self._invocations.settle(call, end(_since(started)), leases.issued)
             raise
         else:
             answer, outcome = answered(reply, _since(started))

@@ -290,10 +290,12 @@ class Lease:
 class Scrubber(Protocol):
     """Takes the values of all leases that are alive out of what goes on to a caller: `[secret:NAME]` stands there.
 
-    None of them changes what it is given; where nothing was found, the same comes back. `redactions`: how many so far.
+    None of them changes what it is given; where nothing was found, the same comes back. `found`: how many so far, by
+    what stands in their place.
     """
 
-    redactions: int
+    @property
+    def found(self) -> Mapping[str, int]: ...
 
     def text(self, text: str) -> str: ...
 
@@ -399,6 +401,7 @@ class Outcome:
 
     `error` is for people and machines: `reason-code: sentence`, or None. `detail` goes on after it: text of the
     upstream's choosing, which is not kept where its results are not. `leases` are the secrets that were issued for it.
+    `echoes`: how often the upstream said the value of a secret, by what stands in its place.
     """
 
     status: Status
@@ -409,6 +412,7 @@ class Outcome:
     redactions: int = 0
     detail: str | None = None
     leases: tuple[Lease, ...] = ()
+    echoes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,11 @@ class Scrubbing:
         return refusal if (text, detail) == (str(refusal), refusal.detail) else _Said(refusal.reason, text, detail)
 
     def counted(self, outcome: Outcome) -> Outcome:
-        """The outcome, with the number of values that were taken out."""
-        if not self._scrubber.redactions:
+        """The outcome, with how many values were taken out, and of which secrets."""
+        echoes = tuple((label, count) for label, count in self._scrubber.found.items() if count)
+        if not echoes:
             return outcome
-        return replace(outcome, redactions=outcome.redactions + self._scrubber.redactions)
+        return replace(outcome, redactions=outcome.redactions + sum(count for _, count in echoes), echoes=echoes)
 
     def listener(self, listener: Listener) -> Listener:
         """Somebody who hears the same, but for the values of secrets. A subscriber is told nothing but URIs."""

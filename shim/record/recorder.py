@@ -96,7 +96,7 @@ class Record:
             "secrets": [_lease(lease) for lease in outcome.leases],
         }
         try:
-            await self._store.commit(WriteOutcome(call.id, body, self._clock(), kept))
+            await self._store.commit(WriteOutcome(call.id, body, self._clock(), kept, _echoed(call, outcome)))
         except RecordUnavailable:
             self._lose(call.id, Status.UNKNOWN, "it ran, but its outcome could not be recorded")
             raise
@@ -197,6 +197,14 @@ def _lease(lease: Lease) -> JsonObject:
         **({"long_lived": True} if lease.long_lived else {}),
         **({"scope": lease.scope} if lease.scope != "call" else {}),
     }
+
+
+def _echoed(call: Call, outcome: Outcome) -> JsonObject | None:
+    """What is said of an upstream that said the values of secrets, to whoever looks for such: never a value."""
+    if not outcome.echoes:
+        return None
+    identity, upstream = call.caller.identity.name, call.upstream
+    return {"identity": identity, "upstream": upstream, "tool": call.tool, "found": dict(outcome.echoes)}
 
 
 def _part(name: Part, kept: Kept | None) -> JsonObject:

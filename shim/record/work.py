@@ -61,14 +61,17 @@ class WriteIntent:
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """An outcome and its result."""
+    """An outcome and its result; and an event of its own where its upstream said the value of a secret."""
 
     invocation: str
     body: JsonObject
     time: datetime
     result: Kept | None
+    echoed: JsonObject | None = None
 
     def apply(self, tx: Tx) -> None:
+        if self.echoed is not None:
+            tx.append("lease.echoed", self.echoed, self.invocation, self.time)
         tx.append("outcome", self.body, self.invocation, self.time)
         _put(tx, self.invocation, "result", self.result)
         tx.ended(self.invocation)

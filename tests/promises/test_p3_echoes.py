@@ -132,6 +132,11 @@ async def nothing_leaked(reader: Reader, config: Path, shim: Running, echoes: in
         if format_ == "jsonl":
             rows = [json.loads(line) for line in out.splitlines()]
             assert sum(row["redactions"] for row in rows) >= echoes
+    _, events, _ = await run(config, "log", "export", "--format", "jsonl", "--events")
+    told = [json.loads(json.loads(line)["event"]) for line in events.splitlines()]
+    bodies = [event["body"] for event in told if event["kind"] == "lease.echoed"]
+    assert {body["upstream"] for body in bodies} == set(UPSTREAMS)
+    assert sum(body["found"]["[secret:key]"] for body in bodies) >= echoes
 
 
 async def shown_by(tmp_path: Path, calls: int, n: int) -> None:
