@@ -252,6 +252,7 @@ class _Wiring:
             # What came while the parts were built.
             if parts.catalog.has(name) and parts.catalog.now.offers.get(name) is not offer:
                 parts.catalog.learn(offer)
+        parts.broker.put_in_force()
         return self.app(parts, app.upstreams.replace(parts.configuration.upstreams, parts.broker))
 
 

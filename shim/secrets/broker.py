@@ -42,12 +42,23 @@ class Broker:
     """
 
     def __init__(
-        self, issuer: Issuer, secrets: Mapping[str, SecretBlock], sources: Mapping[str, SourceBlock] | None = None
+        self,
+        issuer: Issuer,
+        secrets: Mapping[str, SecretBlock],
+        sources: Mapping[str, SourceBlock] | None = None,
+        *,
+        in_force: bool = True,
     ) -> None:
         self._issuer = issuer
         blocks = {name: SourceBlock.model_construct(type=name) for name in UNDECLARED} | dict(sources or {})
         self._secrets = {name: _Known.of(block, blocks[block.source].kind) for name, block in secrets.items()}
-        issuer.know(blocks)
+        self._blocks, self._sources = blocks, issuer.sources.made(blocks)
+        if in_force:
+            self.put_in_force()
+
+    def put_in_force(self) -> None:
+        """Its configuration is the one from now on: sources that this has not are closed with their last lease."""
+        self._issuer.know(self._blocks, self._sources)
 
     @property
     def are_given(self) -> bool:
@@ -64,8 +75,8 @@ class Broker:
         )
 
     def of(self, secrets: Mapping[str, SecretBlock], sources: Mapping[str, SourceBlock] | None = None) -> Broker:
-        """A broker of these secrets, whose fingerprints can be compared with this one's."""
-        return Broker(self._issuer, secrets, sources)
+        """A broker of these secrets, not in force yet, whose fingerprints can be compared with this one's."""
+        return Broker(self._issuer, secrets, sources, in_force=False)
 
     def fingerprint(self, values: Mapping[str, str]) -> bytes:
         """See `Issuer.fingerprint`."""
@@ -108,6 +119,7 @@ class Broker:
         return Asked(
             secret=name,
             source=secret.source,
+            of=self._sources[secret.source],
             keys=known.keys,
             alike=known.alike,
             fields=frozenset(need.field for need in needs),

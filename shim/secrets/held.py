@@ -15,12 +15,13 @@ from shim.units import Block
 class Asked:
     """What one lease is asked for.
 
-    `alike` tells the `keys` of one from those of another; `shown` is the name that stands in the place of its values;
-    `cause` the invocation for which it is asked first.
+    `of` is the source itself, as that configuration has it. `alike` tells the `keys` of one from those of another;
+    `shown` is the name that stands in the place of its values; `cause` the invocation for which it is asked first.
     """
 
     secret: str
     source: str
+    of: Source[Any] = field(repr=False)
     keys: Block
     alike: str
     fields: frozenset[str | None]
@@ -36,7 +37,7 @@ class Asked:
         """What calls that share one lease have in common; None: it is for one alone."""
         if self.scope == "call":
             return None
-        return self.secret, self.source, self.alike, self.fields, self.purpose.identity, self.run
+        return self.secret, id(self.of), self.alike, self.fields, self.purpose.identity, self.run
 
 
 @dataclass(slots=True, eq=False)

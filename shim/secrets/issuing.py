@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from shim.secrets.logs import hidden_in_logs
 from shim.secrets.noticing import Noticing
 from shim.secrets.patterns import Patterns
 from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable, Wanted
+from shim.secrets.sources import Sources
 from shim.secrets.tickets import Tickets
 from shim.secrets.values import check
 from shim.store.chain import stamp
@@ -62,31 +63,25 @@ class Issuer:
         self.tickets = tickets
         self.given = around.given
         self.forget = forget
+        self.sources = Sources(around)
         self._around = around
         self._ledger = ledger
         self._patience = patience
         self._key = around.random(32)
-        self._blocks: dict[str, SourceBlock] = {}
-        self._sources: dict[str, Source[Any]] = {}
-        self._leaving: list[Source[Any]] = []
         self._held: dict[str, Held] = {}
         self._shared: dict[Hashable, asyncio.Future[Held]] = {}
-        self._unfinished: dict[str, tuple[str, JsonObject]] = {}
+        self._unfinished: dict[str, tuple[str, Source[Any], JsonObject]] = {}
         self._compiled: dict[bytes, Patterns] = {}
         self._noticing = Noticing(ledger, self._held, self._end) if ledger is not None else None
         self._look = 0.0
         self._sooner = asyncio.Event()
         self._group: TaskGroup | None = None
 
-    def know(self, blocks: Mapping[str, SourceBlock]) -> None:
-        """These sources are configured from now on; those that are as before go on."""
-        for name, block in blocks.items():
-            if self._blocks.get(name) != block:
-                if name in self._sources:
-                    self._leaving.append(self._sources[name])
-                where = block.where() if block.kind.where is not None else None
-                self._sources[name] = block.kind.make(name, where, self._around)
-        self._blocks = dict(blocks)
+    def know(self, blocks: Mapping[str, SourceBlock], made: Mapping[str, Source[Any]]) -> None:
+        """These sources, which `sources` made, are configured from now on."""
+        for source in self.sources.put_in_force(blocks, made):
+            if self._group is not None:
+                self._group.start_soon(self._let_go, source)
 
     def fingerprint(self, values: Mapping[str, str]) -> bytes:
         """What tells these values from others, and nothing about them to anyone without this process's key."""
@@ -150,13 +145,11 @@ class Issuer:
     async def close(self) -> None:
         """End what the sources have themselves."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(_STOPPING):
-            for source in [*self._leaving, *self._sources.values()]:
-                with suppress(Unavailable):
-                    await source.close()
+            await self.sources.close(self._lending())
 
     def source(self, name: str) -> Source[Any] | None:
         """The source that is configured under a name."""
-        return self._sources.get(name)
+        return self.sources.get(name)
 
     async def doubt(self, held: Iterable[Held]) -> None:
         """Whoever was handed these does not accept them: what people gave of them is asked for anew."""
@@ -226,8 +219,22 @@ class Issuer:
             if not there.done():
                 there.cancel()
 
+    async def _let_go(self, source: Source[Any]) -> None:
+        await self.sources.let_go(source, self._lending())
+
+    def _lending(self) -> Iterator[Source[Any]]:
+        """The sources of which leases are alive."""
+        yield from (held.source for held in self._held.values())
+        yield from (source for _, source, _ in self._unfinished.values())
+
     async def _issue(self, asked: Asked) -> Held:
-        source = self._sources[asked.source]
+        try:
+            with self.sources.asking(asked.of):
+                return await self._asked_of(asked.of, asked)
+        finally:
+            await self._let_go(asked.of)
+
+    async def _asked_of(self, source: Source[Any], asked: Asked) -> Held:
         id_, now = self._around.new_id(), self._around.clock()
         purpose = replace(asked.purpose, lease=id_)
         row = LeaseRow(id_, "", asked.secret, asked.source, asked.scope, purpose.identity, asked.cause, stamp(now))
@@ -241,13 +248,13 @@ class Issuer:
                 issued = await source.issue(asked.keys, asked.fields, purpose)
         except TimeoutError:
             why = f"its source ({asked.source}) did not answer within {self._patience:g} s"
-            await self._failed(row, prepared, why)
+            await self._failed(row, source, prepared, why)
             raise Unavailable(why) from None
         except Wanted:
             # Nothing failed: nobody was asked yet.
             raise
         except Unavailable as unavailable:
-            await self._failed(row, prepared, str(unavailable))
+            await self._failed(row, source, prepared, str(unavailable))
             raise
         return await self._issued(asked, row, source, issued, prepared)
 
@@ -264,7 +271,7 @@ class Issuer:
             row = replace(row, issued=stamp(now), expires=stamp(expires) if expires is not None else None)
             await self._kept(row, revocation, long_lived=long_lived)
         except (Unavailable, RecordUnavailable) as error:
-            await self._failed(row, revocation if revocation is not None else prepared, str(error))
+            await self._failed(row, source, revocation if revocation is not None else prepared, str(error))
             raise Unavailable(str(error)) from None
         if prepared is not None and revocation is None:
             # What was foreseen did not come: there is nothing to revoke.
@@ -307,12 +314,12 @@ class Issuer:
         if self._ledger is not None and not await self._ledger.issued(row, revocation, long_lived=long_lived):
             raise Unavailable("it was revoked while it was asked for; the next call asks for another")
 
-    async def _failed(self, row: LeaseRow, revocation: JsonObject | None, why: str) -> None:
+    async def _failed(self, row: LeaseRow, source: Source[Any], revocation: JsonObject | None, why: str) -> None:
         if self._ledger is not None:
             with suppress(RecordUnavailable):
                 await self._ledger.trouble(row, "failed", why)
         if revocation is not None:
-            await self._revoke(row.lease, row.source, self._sources[row.source], revocation, why)
+            await self._revoke(row.lease, row.source, source, revocation, why)
 
     async def _end(self, held: Held, why: str) -> None:
         if held.over:
@@ -328,9 +335,10 @@ class Issuer:
         if held.revocation is not None:
             await self._revoke(lease.id, lease.source, held.source, held.revocation, why)
         self.alive.remove(lease.id)
+        await self._let_go(held.source)
 
     async def _revoke(self, lease: str, name: str, source: Source[Any], revocation: JsonObject, why: str) -> None:
-        self._unfinished[lease] = (name, revocation)
+        self._unfinished[lease] = (name, source, revocation)
         try:
             async with asyncio.timeout(_REVOKING):
                 await source.revoke(revocation, orphaned=False)
@@ -372,10 +380,10 @@ class Issuer:
         await self._sweep()
 
     async def _retry(self) -> None:
-        for lease, (name, revocation) in [*self._unfinished.items()]:
-            source = self._sources.get(name)
-            if lease not in self._held and source is not None:
+        for lease, (name, source, revocation) in [*self._unfinished.items()]:
+            if lease not in self._held:
                 await self._revoke(lease, name, source, revocation, "it could not be revoked before")
+                await self._let_go(source)
 
     async def _sweep(self) -> None:
         """Revoke what processes left behind that are gone."""
@@ -387,7 +395,7 @@ class Issuer:
             _log.warning("leases that others left could not be looked for: %s", error)
             return
         for row in rows:
-            source, revocation = self._sources.get(row.source), self._ledger.revocation(row)
+            source, revocation = self.sources.get(row.source), self._ledger.revocation(row)
             if source is None or revocation is None:
                 why = "its source is not configured any more" if source is None else "another key sealed it"
                 _log.error("the lease %s of %s was left behind and cannot be revoked: %s", row.lease, row.source, why)
