@@ -57,6 +57,16 @@ def url_fault(url: str) -> str | None:
     return None
 
 
+def is_known(server: ServerBlock) -> bool:
+    """Whether it says under which address people and programs find it."""
+    try:
+        host, _ = address(server.listen)
+    except ValueError:
+        # That is a fault of its own.
+        return True
+    return server.url is not None or (host not in _UNSPECIFIED and not server.behind_proxy)
+
+
 def faults_of(server: ServerBlock, *, is_secured: bool, is_open: bool) -> Iterator[tuple[str, str]]:
     """What is wrong between the keys of `server`, as (key, message).
 

@@ -119,6 +119,7 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
         yield from curated.problems(reading, names)
     yield from access.problems(main, readings)
     yield from secrets.problems(readings, names.secrets)
+    yield from secrets.given(main.document.server, readings)
     file = TokenFile({}, {}, None)
     try:
         file = tokenfile.read(tokens)

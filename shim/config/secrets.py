@@ -12,8 +12,10 @@ from shim.config import curated, files, placeholders
 from shim.config.checks import AnyReading
 from shim.config.document import SECRETS_IN
 from shim.config.faults import first_of, key_of, suggestion
+from shim.config.listening import is_known
 from shim.model import Problem
 from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock, SourceBlock
+from shim.server.config import ServerBlock
 from shim.units import Block
 from shim.yamltext import Path
 
@@ -44,6 +46,17 @@ class _Secrets:
         if block is not None and kind is not None and field is not None and not kind.has_fields:
             return f"a secret of source {block.source} has no fields; write ${{secret:{name}}}"
         return None
+
+
+def given(server: ServerBlock, readings: Sequence[AnyReading]) -> Iterator[Problem]:
+    """Secrets that people give, where nobody could tell them the address of the page."""
+    if is_known(server):
+        return
+    for reading in readings:
+        for name, block in reading.document.secrets.items():
+            if block.is_given:
+                message = f"people give {name} at a page beside /mcp, and nothing says where; write `server.url`"
+                yield reading.problem(("secrets", name), message)
 
 
 def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator[Problem]:

@@ -85,12 +85,10 @@ class Where(Block):
     @classmethod
     def _safe_for_people(cls, url: str | None) -> str | None:
         # The only one that may have a query (RFC 6749 section 3.1).
-        if url is not None and not is_safe(url.partition("?")[0]):
+        if url is not None and ("#" in url or not is_safe(url.partition("?")[0])):
             raise ValueError("it is neither https nor on this machine (without user and fragment); use https")
-        if url is not None and ("#" in url or not TOKEN.fullmatch(url)):
-            raise ValueError(
-                "it is no address without a fragment, in ASCII; write that of the page where people sign in"
-            )
+        if url is not None and not TOKEN.fullmatch(url):
+            raise ValueError("it is no address in ASCII; write that of the page where people sign in")
         return url
 
     @field_validator("token_url", "revocation_url")

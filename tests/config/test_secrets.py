@@ -264,3 +264,66 @@ def test_a_catalog_is_not_read_with_what_differs_from_caller_to_caller(tmp_path:
     assert found == [
         "5: hub is another for each caller, and there is none when the catalog is read; name another",
     ]
+
+
+PEOPLE = """version: 1
+upstreams:
+  a:
+    url: https://example.com/mcp
+    headers: {Authorization: "Bearer ${secret:own}", X-Other: "${secret:theirs}"}
+secret_sources:
+  people:
+    type: user
+    key: file:people.key
+  idp:
+    type: oauth
+    token_url: https://idp.example.com/token
+    authorization_url: https://idp.example.com/authorize?prompt=consent
+    client_id: shim
+    client_secret: ${env:SECRET}
+    key: "keyring:"
+secrets:
+  own: {source: people, prompt: A token of the tracker, url: https://example.com/tokens}
+  theirs: {source: idp, grant: authorization_code, scopes: [read]}
+"""
+
+
+def test_what_people_give_is_sealed_with_a_key_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "shim.yaml").write_text(PEOPLE)
+    loaded = load(tmp_path / "shim.yaml", {"SECRET": "s"})
+    assert loaded.sources["people"].where().model_dump() == {"key": f"file:{tmp_path}/people.key"}
+    assert all(secret.is_given and secret.is_of_a_caller for secret in loaded.secrets.values())
+    put(tmp_path / "people.key", "key", 0o640)
+    assert faults(tmp_path, PEOPLE, {"SECRET": "s"}) == [
+        f"9: group or others can read {tmp_path}/people.key; chmod 600 it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sound", "wrong", "line", "message"),
+    [
+        ("    key: file:people.key\n", "", 7, "`key` is missing"),
+        ("key: file:people.key", "key: people.key", 9, "file:PATH"),
+        ("key: file:people.key", "key: vault:bao/k", 9, "not supported by this version"),
+        ("prompt: A token of the tracker, ", "", 18, "`prompt` is missing"),
+        ("https://example.com/tokens", "http://example.com", 18, "`url` is where people get it"),
+        ('    key: "keyring:"\n', "", 13, "come together"),
+        ("authorize?prompt=consent", "authorize#x", 13, "without user and fragment"),
+        ("https://idp.example.com/authorize", "http://idp.example.com/authorize", 13, "use https"),
+        ("    authorization_url: https://idp.example.com/authorize?prompt=consent\n", "", 10, "come together"),
+        ("[read]", "['{identity}']", 19, "the same of each person"),
+        ("upstreams:\n", "server: {behind_proxy: true}\nupstreams:\n", 19, "write `server.url`"),
+    ],
+)
+def test_what_is_wrong_with_what_people_give(tmp_path: Path, sound: str, wrong: str, line: int, message: str) -> None:
+    assert sound in PEOPLE
+    found = faults(tmp_path, PEOPLE.replace(sound, wrong, 1), {"SECRET": "s"})
+    assert any(one.startswith(f"{line}: ") and message in one for one in found), found
+
+
+def test_only_a_source_with_a_page_to_sign_in_at_has_what_people_allow(tmp_path: Path) -> None:
+    text = PEOPLE.replace("    authorization_url: https://idp.example.com/authorize?prompt=consent\n", "")
+    found = faults(tmp_path, text.replace('    key: "keyring:"\n', ""), {"SECRET": "s"})
+    assert found == [
+        "17: `grant` authorization_code is for a source that has `authorization_url` and `key`, which this has not"
+    ]
