@@ -15,6 +15,7 @@ from shim.config.faults import first_of, key_of, suggestion
 from shim.config.listening import is_known
 from shim.model import Problem
 from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock, SourceBlock
+from shim.secrets.sealkeys import vault_of
 from shim.server.config import ServerBlock
 from shim.units import Block
 from shim.yamltext import Path
@@ -76,6 +77,7 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
     used: set[str] = set()
     for reading in readings:
         yield from _declared(reading)
+        yield from _sealed(reading, known)
         yield from _bound(reading, known, used)
         for upstream in reading.document.upstreams:
             yield from _handed(reading, ("upstreams", upstream), known, used)
@@ -111,6 +113,22 @@ def _declared(reading: AnyReading) -> Iterator[Problem]:
                 and (wrong := files.exposed(file))
             ):
                 yield reading.problem((*path, *where), wrong)
+
+
+def _sealed(reading: AnyReading, known: _Secrets) -> Iterator[Problem]:
+    """Whether the vault is there that has the key of a source, and lets the shim itself in."""
+    for name, block in reading.document.secret_sources.items():
+        key = getattr(block, "key", None)
+        vault = vault_of(key) if key is not None else None
+        if vault is None:
+            continue
+        where: Path = ("secret_sources", name, "key")
+        other = known.sources.get(vault)
+        if other is None or other.type != "vault":
+            hint = suggestion(vault, tuple(one for one, source in known.sources.items() if source.type == "vault"))
+            yield reading.problem(where, f"`key` names no source of type vault: {vault[:60]!r}{hint or ''}")
+        elif (auth := getattr(other, "auth", None)) is not None and auth.is_callers:
+            yield reading.problem(where, f"{vault} lets in callers, and the key is for the shim: name another source")
 
 
 def _asked(

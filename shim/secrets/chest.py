@@ -10,8 +10,7 @@ from shim import jsontext
 from shim.errors import RecordUnavailable
 from shim.model import JsonObject
 from shim.secrets.given import Given
-from shim.secrets.sealed import Sealer
-from shim.secrets.sealkeys import SealKey
+from shim.secrets.sealkeys import seal_key
 from shim.secrets.source import Around, Purpose, Unavailable
 from shim.store.chain import stamp
 from shim.store.tx import GivenRow
@@ -32,7 +31,7 @@ class Chest:
 
     def __init__(self, source: str, key: str, around: Around) -> None:
         self._source = source
-        self._key = SealKey(source, key, around)
+        self._key = seal_key(source, key, around)
         self._given = around.given
 
     async def get(self, purpose: Purpose) -> Kept | None:
@@ -47,7 +46,7 @@ class Chest:
 
     async def opened(self, row: GivenRow) -> Kept | None:
         """A row with what is sealed in it; None where another key sealed it. Raises Unavailable."""
-        content = (await self._key.sealer(make=False)).open(_about(row), row.sealed)
+        content = await self._key.open(_about(row), row.sealed)
         if content is None:
             _log.warning(
                 "what %s gave of %s was sealed with another key: it is asked for again", row.identity, row.secret
@@ -57,9 +56,9 @@ class Chest:
     async def put(self, identity: str, secret: str, content: JsonObject, expires: datetime | None = None) -> None:
         """Keep what a person gave. Raises Unavailable and RecordUnavailable."""
         # A key that is gone is not made anew as long as something waits for it to come back.
-        sealer = await self._key.sealer(make=not await self._store.all(self._source))
+        is_first = not await self._store.all(self._source)
         row = GivenRow(identity, self._source, secret, b"", "", _stamp(expires))
-        await self._store.keep(replace(row, sealed=_sealed(sealer, row, content)))
+        await self._store.keep(replace(row, sealed=await self._key.seal(_about(row), content, make=is_first)))
 
     async def claim(self, kept: Kept, seconds: float) -> Kept | None:
         """Have it to oneself for so long; None where somebody else has it. Raises Unavailable."""
@@ -78,18 +77,18 @@ class Chest:
 
     async def refresh(self, kept: Kept, content: JsonObject, expires: datetime | None) -> Kept | None:
         """Put this in its place; None where that was taken. Raises Unavailable."""
-        sealer = await self._key.sealer(make=False)
+        sealed = await self._key.seal(_about(kept.row), content, make=False)
         try:
-            row = await self._store.refresh(kept.row, _sealed(sealer, kept.row, content), _stamp(expires))
+            row = await self._store.refresh(kept.row, sealed, _stamp(expires))
         except RecordUnavailable as error:
             raise Unavailable(f"what it was refreshed to could not be kept: {error}") from None
         return Kept(row, content) if row is not None else None
 
     async def doubt(self, kept: Kept, content: JsonObject) -> None:
         """Keep it with a doubt that `content` says. Raises Unavailable."""
-        sealer = await self._key.sealer(make=False)
+        sealed = await self._key.seal(_about(kept.row), content, make=False)
         try:
-            await self._store.doubt(kept.row, _sealed(sealer, kept.row, content))
+            await self._store.doubt(kept.row, sealed)
         except RecordUnavailable as error:
             raise Unavailable(f"it is not accepted, which could not be kept: {error}") from None
 
@@ -109,10 +108,6 @@ class Chest:
 
 def _about(row: GivenRow) -> bytes:
     return jsontext.dump([row.identity, row.source, row.secret])
-
-
-def _sealed(sealer: Sealer, row: GivenRow, content: JsonObject) -> bytes:
-    return sealer.seal(_about(row), content)
 
 
 def _stamp(time: datetime | None) -> str | None:

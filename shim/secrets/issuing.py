@@ -63,8 +63,8 @@ class Issuer:
         self.tickets = tickets
         self.given = around.given
         self.forget = forget
-        self.sources = Sources(around)
-        self._around = around
+        self._around = replace(around, sources=self.source)
+        self.sources = Sources(self._around)
         self._ledger = ledger
         self._patience = patience
         self._key = around.random(32)

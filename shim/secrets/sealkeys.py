@@ -3,39 +3,97 @@
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from pydantic import AfterValidator
 
-from shim.errors import RecordUnavailable
+from shim import jsontext
+from shim.errors import InvalidText, RecordUnavailable
+from shim.model import JsonObject
 from shim.secrets.aside import Aside
 from shim.secrets.file import read
 from shim.secrets.keyring import keep, look_up
 from shim.secrets.sealed import Sealer
 from shim.secrets.source import KEY, Around, Unavailable
+from shim.secrets.vault import Vault
 from shim.store.files import open_private, private_folder, sync, sync_folder
 
 _USE: Final = "mcp-shim given"
 _SHORTEST: Final = 32
 _SERVICE: Final = "mcp-shim"
+_IN_VAULT: Final = re.compile(r"vault:([^/\s]+)/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})")
 
 
 def _known(text: str) -> str:
-    if text.startswith("vault:"):
-        raise ValueError('`key` in a vault is not supported by this version; write file:PATH, or "keyring:"')
-    if text != "keyring:" and not (text.startswith("file:") and len(text) > len("file:") and "\0" not in text):
-        raise ValueError('`key` says where the key is that seals what people give: file:PATH, or "keyring:" in quotes')
+    is_file = text.startswith("file:") and len(text) > len("file:") and "\0" not in text
+    if text != "keyring:" and not is_file and not _IN_VAULT.fullmatch(text):
+        raise ValueError(
+            "`key` says where the key is that seals what people give: file:PATH, vault:SOURCE/KEY (of the engine "
+            'transit), or "keyring:" in quotes'
+        )
     return text
 
 
 KeyText = Annotated[str, AfterValidator(_known), KEY]
-"""`file:PATH`, whose path is absolute once the configuration is read, or `keyring:`."""
+"""`file:PATH`, whose path is absolute once the configuration is read, `vault:SOURCE/KEY`, or `keyring:`."""
 
 
-class SealKey:
-    """The key of one source: read once, and made when it is missing and nothing is sealed with it yet."""
+class SealKey(Protocol):
+    """Seals what people give to one source, each bound to what it is about. Raises Unavailable."""
+
+    async def seal(self, about: bytes, content: JsonObject, *, make: bool) -> bytes:
+        """`make`: the key may be made, for nothing is sealed with it yet."""
+
+    async def open(self, about: bytes, sealed: bytes) -> JsonObject | None:
+        """What was sealed about this; None where another key sealed it."""
+
+
+def seal_key(source: str, key: str, around: Around) -> SealKey:
+    """The key of a source, where that says that it is."""
+    found = _IN_VAULT.fullmatch(key)
+    return InVault(found[1], found[2], around.sources) if found is not None else Local(source, key, around)
+
+
+def vault_of(key: str) -> str | None:
+    """The source of type vault that a key is in; None where it is in none."""
+    found = _IN_VAULT.fullmatch(key)
+    return found[1] if found is not None else None
+
+
+class InVault:
+    """A key that never leaves the vault: what is sealed goes there to be opened, each time."""
+
+    def __init__(self, source: str, key: str, sources: Callable[[str], object]) -> None:
+        self._source = source
+        self._key = key
+        self._sources = sources
+
+    async def seal(self, about: bytes, content: JsonObject, *, make: bool) -> bytes:  # noqa: ARG002 (Vault decides)
+        """See `SealKey`."""
+        return await self._vault.sealed(self._key, about, jsontext.dump(content))
+
+    async def open(self, about: bytes, sealed: bytes) -> JsonObject | None:
+        """See `SealKey`."""
+        plain = await self._vault.opened(self._key, about, sealed)
+        try:
+            return jsontext.parse_object(plain) if plain is not None else None
+        except InvalidText:
+            return None
+
+    @property
+    def _vault(self) -> Vault:
+        vault = self._sources(self._source)
+        if not isinstance(vault, Vault):
+            raise Unavailable(f"no source of type vault is named {self._source}, where its key is")
+        return vault
+
+
+class Local:
+    """A key in a file or the keyring: read once, and made when it is missing and nothing is sealed with it yet."""
 
     def __init__(self, source: str, key: str, around: Around) -> None:
         self._random = around.random
@@ -44,8 +102,15 @@ class SealKey:
         self._aside: Aside[bytes] = Aside("the key that seals what people give")
         self._sealer: Sealer | None = None
 
-    async def sealer(self, *, make: bool) -> Sealer:
-        """Who seals with it. `make`: it may be made. Raises Unavailable."""
+    async def seal(self, about: bytes, content: JsonObject, *, make: bool) -> bytes:
+        """See `SealKey`."""
+        return (await self._ready(make=make)).seal(about, content)
+
+    async def open(self, about: bytes, sealed: bytes) -> JsonObject | None:
+        """See `SealKey`."""
+        return (await self._ready(make=False)).open(about, sealed)
+
+    async def _ready(self, *, make: bool) -> Sealer:
         if self._sealer is None:
             key = await self._aside.run(lambda: self._found(make=make))
             if len(key) < _SHORTEST:

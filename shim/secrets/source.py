@@ -44,7 +44,7 @@ class Wanted(Unavailable):
 class Around:
     """What a source is handed: nothing of it is read from the process itself. `random` gives that many bytes.
 
-    `given` keeps what people gave; None where nothing is recorded.
+    `given` keeps what people gave; None where nothing is recorded. `sources` are those that there are, by name.
     """
 
     environment: Mapping[str, str] = field(repr=False)
@@ -52,6 +52,7 @@ class Around:
     random: Callable[[int], bytes] = field(repr=False)
     new_id: Callable[[], str]
     given: Given | None = None
+    sources: Callable[[str], object] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
@@ -126,6 +127,34 @@ class Vault:
                 await self._tokens.over(opened.own, of)
         self._open.pop(of, None)
 
+    async def sealed(self, key: str, about: bytes, plain: bytes) -> bytes:
+        """What a key of the engine transit makes of this, bound to what it is about. Raises Unavailable."""
+        content = {"plaintext": b64encode(plain).decode(), "associated_data": b64encode(about).decode()}
+        return _text_under("ciphertext", await self._transit("encrypt", key, content)).encode()
+
+    async def opened(self, key: str, about: bytes, sealed: bytes) -> bytes | None:
+        """What was sealed so; None where that key did not. Raises Unavailable."""
+        content = {"ciphertext": sealed.decode("ascii", "replace"), "associated_data": b64encode(about).decode()}
+        try:
+            plain = _text_under("plaintext", await self._transit("decrypt", key, content))
+        except Refused as refused:
+            if refused.status != 400:
+                raise
+            return None
+        try:
+            return b64decode(plain, validate=True)
+        except ValueError:
+            return None
+
+    async def _transit(self, what: str, key: str, content: JsonObject) -> JsonObject:
+        own = await self._tokens.current()
+        try:
+            return await self._api.send("POST", f"transit/{what}/{key}", own.token, content)
+        except Refused as refused:
+            if refused.status == 403:
+                await self._tokens.doubt(own)
+            raise
+
     async def close(self) -> None:
         """See `Source`."""
         await self._tokens.close()
@@ -205,6 +234,14 @@ class Vault:
             except Unavailable:
                 return None
         return None
+
+
+def _text_under(name: str, answer: JsonObject) -> str:
+    data = answer.get("data")
+    value = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(value, str):
+        raise Unavailable(f"Vault's answer has no text under {name}")
+    return value
 
 
 def is_kept(secret: Keys) -> bool:

@@ -304,7 +304,8 @@ def test_what_people_give_is_sealed_with_a_key_beside_the_configuration(tmp_path
     [
         ("    key: file:people.key\n", "", 7, "`key` is missing"),
         ("key: file:people.key", "key: people.key", 9, "file:PATH"),
-        ("key: file:people.key", "key: vault:bao/k", 9, "not supported by this version"),
+        ("key: file:people.key", "key: vault:bao", 9, "vault:SOURCE/KEY"),
+        ("key: file:people.key", "key: vault:idp/k", 9, "`key` names no source of type vault: 'idp'"),
         ("prompt: A token of the tracker, ", "", 18, "`prompt` is missing"),
         ("https://example.com/tokens", "http://example.com", 18, "`url` is where people get it"),
         ('    key: "keyring:"\n', "", 13, "come together"),

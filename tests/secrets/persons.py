@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -55,6 +55,7 @@ class Process:
     issuer: Issuer
     giver: Giver
     clock: Clock
+    given: Given
 
     async def ticket(self, secret: str, identity: str = "alice") -> str:
         """The ticket of the page to which a call leads that has no such secret."""
@@ -90,6 +91,12 @@ class Process:
         said = await self.consent(secret, identity)
         want = await self.giver.agreed(said["state"], identity, BACK, said["code"], None, said["iss"])
         assert (want.identity, want.secret, want.is_consent) == (identity, secret, True)
+
+    async def swap(self, sealed: bytes, identity: str, secret: str = "typed") -> None:
+        """Put what was sealed for one person in the place of what another gave."""
+        row = await self.given.of(identity, "people", secret)
+        assert row is not None
+        await self.given.keep(replace(row, sealed=sealed))
 
     def events(self) -> list[tuple[str, JsonObject]]:
         """The events about what people gave, in order."""
@@ -129,24 +136,34 @@ ALLOWED: JsonObject = {
 
 
 @asynccontextmanager
-async def process(folder: Path, server: Server | None = None, name: str = "one") -> AsyncIterator[Process]:
-    """A process of that name, with the secrets `typed` and, where there is a server, `allowed`."""
+async def process(
+    folder: Path, server: Server | None = None, name: str = "one", more: Mapping[str, object] | None = None
+) -> AsyncIterator[Process]:
+    """A process of that name, with the secrets `typed` and, where there is a server, `allowed`.
+
+    `more` are sources beside the usual ones, or in their place.
+    """
     clock, ids = Clock(), itertools.count(1)
     async with SqliteStore.open(folder / "shim.db", name) as store:
-        around = Around({}, clock, os.urandom, lambda: f"{name}-{next(ids)}", Given(store, clock))
+        given = Given(store, clock)
+        around = Around({}, clock, os.urandom, lambda: f"{name}-{next(ids)}", given)
         tickets = Tickets(b"k" * 32, os.urandom, clock)
         tickets.at(f"{BASE}/mcp")
         issuer = Issuer(around, ledger=Ledger(store, Sealing(b"k" * 32, os.urandom), clock), tickets=tickets)
         blocks = {"typed": TYPED} | ({"allowed": ALLOWED} if server is not None else {})
+        declared = {**sources(folder, server), **(more or {})}
         broker = Broker(
             issuer,
             {name: SecretBlock.model_validate(block) for name, block in blocks.items()},
-            {name: SourceBlock.model_validate(block) for name, block in sources(folder, server).items()},
+            {
+                name: SourceBlock.model_validate(block)
+                for name, block in {**sources(folder, server), **(more or {})}.items()
+            },
         )
         giver = broker.giver()
         assert giver is not None
         async with issuer.running():
-            yield Process(folder, broker, issuer, giver, clock)
+            yield Process(folder, broker, issuer, giver, clock, given)
 
 
 @asynccontextmanager
