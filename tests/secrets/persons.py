@@ -155,10 +155,7 @@ async def process(
         broker = Broker(
             issuer,
             {name: SecretBlock.model_validate(block) for name, block in blocks.items()},
-            {
-                name: SourceBlock.model_validate(block)
-                for name, block in {**sources(folder, server), **(more or {})}.items()
-            },
+            {name: SourceBlock.model_validate(block) for name, block in declared.items()},
         )
         giver = broker.giver()
         assert giver is not None
