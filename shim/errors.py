@@ -62,16 +62,15 @@ class Refusal(ShimError):
 class SecretUnavailable(Refusal):
     """A secret that a call needs cannot be had: its upstream has not seen the call.
 
-    The caller learns the name by which the configuration refers to it. `why` may name files and variables, never a
-    value.
+    The caller learns the name by which the configuration refers to it, or what it is `told`. `why` may name files and
+    variables, never a value.
     """
 
     reason = Reason.SECRET_UNAVAILABLE
 
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(
-            f"The secret {name} is not available, so the call was not made: whoever runs this server has to provide it."
-        )
+    def __init__(self, name: str, why: str, told: str | None = None) -> None:
+        usual = f"The secret {name} is not available, so the call was not made"
+        super().__init__(told or f"{usual}: whoever runs this server has to provide it.")
         self.name = name
         self.why = why
 
@@ -88,11 +87,11 @@ class SecretWanted(SecretUnavailable):
     """
 
     def __init__(self, name: str, secret: str, prompt: str | None, url: str, why: str) -> None:
-        super().__init__(name, why)
-        self.args = (
+        told = (
             f"The call was not made: it needs the credential {name}, which only the person can give for whom you act. "
-            f"Have them open {url} and give it there, then make the same call again.",
+            f"Have them open {url} and give it there, then make the same call again."
         )
+        super().__init__(name, why, told)
         self.secret = secret
         self.prompt = prompt
         self.url = url

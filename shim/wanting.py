@@ -97,18 +97,15 @@ class Wanting:
             action = said if said in ("accept", "decline", "cancel") else "none"
         await self._invocations.note(call, "secret.answered", {**body, "action": action})
         if action == "decline":
-            raise _Declined(wanted)
+            raise _declined(wanted)
         if action != "accept":
             raise wanted
         return id_
 
 
-class _Declined(SecretUnavailable):
-    def __init__(self, wanted: SecretWanted) -> None:
-        super().__init__(wanted.name, "the person was asked for it and declined")
-        self.args = (
-            f"The call was not made: it needs the credential {wanted.name}, and the person declined to give it.",
-        )
+def _declined(wanted: SecretWanted) -> SecretUnavailable:
+    told = f"The call was not made: it needs the credential {wanted.name}, and the person declined to give it."
+    return SecretUnavailable(wanted.name, "the person was asked for it and declined", told)
 
 
 def _can_be_asked(caller: Caller) -> bool:

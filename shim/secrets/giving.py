@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets as noise
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from shim.secrets.consents import challenge
 from shim.secrets.given import Given
 from shim.secrets.oauth import OAuth
 from shim.secrets.source import Source, Unavailable
-from shim.secrets.tickets import Leaving, Ticket, Tickets
+from shim.secrets.tickets import Ticket, Tickets
 from shim.secrets.user import User
 from shim.store.tx import GivenRow
 from shim.units import Block
@@ -66,9 +65,8 @@ class Giver:
         read, source, _, keys = self._asked(self._tickets.read(ticket), identity)
         if not isinstance(source, OAuth):
             raise Unfit("This one is typed in here.")
-        verifier = noise.token_urlsafe(48)
-        state = self._tickets.leaving(Leaving(read, back, verifier))
-        return source.consents.url(keys, back, state, challenge(verifier))
+        state, leaving = self._tickets.leaving(read, back)
+        return source.consents.url(keys, back, state, challenge(leaving.verifier))
 
     async def agreed(
         self, state: str, identity: str, back: str, code: str | None, error: str | None, iss: str | None

@@ -49,6 +49,7 @@ class Tickets:
         self.base: str | None = None
         self._tickets = Sealer(key, "mcp-shim tickets", random)
         self._states = Sealer(key, "mcp-shim consents", random)
+        self._random = random
         self._clock = clock
         self._used: dict[str, float] = {}
 
@@ -69,17 +70,17 @@ class Tickets:
         said = self._open(self._tickets, ticket)
         return Ticket(said["identity"], said["secret"], said["until"]) if said is not None else None
 
-    def leaving(self, leaving: Leaving) -> str:
-        """The state that goes to the authorization server and comes back."""
-        ticket = leaving.ticket
+    def leaving(self, ticket: Ticket, back: str) -> tuple[str, Leaving]:
+        """The state that goes to the authorization server and comes back, and what it says."""
+        verifier = base64.urlsafe_b64encode(self._random(48)).decode("ascii")
         said = {
             "identity": ticket.identity,
             "secret": ticket.secret,
             "until": self._now() + LIFE,
-            "back": leaving.back,
-            "verifier": leaving.verifier,
+            "back": back,
+            "verifier": verifier,
         }
-        return _text(self._states.seal(b"", said))
+        return _text(self._states.seal(b"", said)), Leaving(ticket, back, verifier)
 
     def back(self, state: str) -> Leaving | None:
         """What comes back with a state; None for one that is none, or over."""
