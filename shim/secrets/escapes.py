@@ -90,6 +90,22 @@ class Decoder:
             _Kind(b"&amp;", number, lambda escape: _html(escape, names)),
         )
 
+    def alone(self, text: bytes) -> Iterator[tuple[Layer, ...]]:
+        """The text with the escapes of one kind undone, once and twice; for a text that has several kinds.
+
+        Where a value holds a mark itself, an escape of it that is undone too early begins an escape with what follows.
+        """
+        kinds = [kind for kind in self._kinds if kind.mark in text]
+        for kind in kinds if len(kinds) > 1 else ():
+            layers: tuple[Layer, ...] = ()
+            for _ in range(2):
+                whole = layers[-1].decoded if layers else text
+                found = list(kind.finds(whole))
+                if not found:
+                    break
+                layers += (Layer.of(whole, found),)
+                yield layers
+
     def layers(self, text: bytes) -> Iterator[Layer]:
         """The text with its outermost escapes undone, then those of that, and so on."""
         for _ in range(self.MOST):

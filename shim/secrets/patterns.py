@@ -58,6 +58,11 @@ class Patterns:
         """Whether a value holds a quotation mark."""
         return any('"' in value for value, _ in self._values)
 
+    @cached_property
+    def marked(self) -> bool:
+        """Whether a value holds what begins an escape."""
+        return any(mark in value for value, _ in self._values for mark in "%\\&")
+
     def __bool__(self) -> bool:
         return bool(self._values)
 
@@ -118,6 +123,7 @@ class Search:
             wide=any(patterns.is_wide for patterns in members),
         )
         self.quoted = any(patterns.quoted for patterns in members)
+        self._marked = any(patterns.marked for patterns in members)
 
     def __bool__(self) -> bool:
         return bool(self._groups)
@@ -128,25 +134,37 @@ class Search:
 
     def any(self, text: bytes) -> bool:
         """Whether there is one at all."""
-        return bool(self._within(text)) or any(self._within(plain) for plain in self._decoder.plainer(text))
+        if any(map(self._within, self._views(text))):
+            return True
+        return any(self._within(view) for layers in self._alone(text) for view in self._views(layers[-1].decoded))
 
     def spans(self, text: bytes) -> list[Span]:
         """Where the values are, in order, what overlaps in one."""
         if len(text) < 256:
             if not self.any(text):
                 return []
-        elif len(text) > _DENSE and sum(map(text.count, (b"%", b"\\", b"&"))) > _DENSE:
+        elif _is_dense(text):
             within = next((some for view in self._views(text) if (some := self._within(view))), [])
             return [(0, len(text), within[0].label())] if within else []
-        found: list[Span] = list(self._unfolded(text))
-        layers: list[Layer] = []
-        for layer in self._decoder.layers(text):
-            layers.append(layer)
-            for start, end, label in self._unfolded(layer.decoded):
-                for below in reversed(layers):
-                    start, end = below.origin(start, end)
-                found.append((start, end, label))
+        found = list(self._layered(text, ()))
+        for layers in self._alone(text):
+            found += self._layered(text, layers)
         return _union(found)
+
+    def _layered(self, text: bytes, layers: tuple[Layer, ...]) -> Iterator[Span]:
+        """What is found under these layers, and all that are below them."""
+        whole = layers[-1].decoded if layers else text
+        for layer in (None, *self._decoder.layers(whole)):
+            if layer is not None:
+                layers += (layer,)
+                whole = layer.decoded
+            for start, end, label in self._unfolded(whole):
+                for above in reversed(layers):
+                    start, end = above.origin(start, end)
+                yield start, end, label
+
+    def _alone(self, text: bytes) -> Iterator[tuple[Layer, ...]]:
+        return self._decoder.alone(text) if self._marked and not _is_dense(text) else iter(())
 
     def _views(self, text: bytes) -> Iterator[bytes]:
         yield text
@@ -178,6 +196,10 @@ class Search:
         layer = Layer.of(text, breaks)
         for start, end, label in _literal(broken, layer.decoded):
             yield (*layer.origin(start, end), label)
+
+
+def _is_dense(text: bytes) -> bool:
+    return len(text) > _DENSE and sum(map(text.count, (b"%", b"\\", b"&"))) > _DENSE
 
 
 def _joined(text: bytes) -> bytes:
