@@ -22,6 +22,10 @@ ROOM = 60
 _DENSE = 100_000
 """Escapes or line breaks beyond which a text with a value is replaced whole: to tell where it is would take seconds."""
 
+_LARGE = 1 << 16
+_SPARSE = 500
+"""Bytes for each mark of an escape from which it is worth while to look at some of the lines alone."""
+_MARKS = (b"%", b"\\", b"&")
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _BREAK = re.compile(rb"(?:[\r\n]|\\[rn])(?:[\r\n\t ]|\\[rn])*+")
 _SPACE = b"\t\n\r "
@@ -134,9 +138,15 @@ class Search:
 
     def any(self, text: bytes) -> bool:
         """Whether there is one at all."""
-        if any(map(self._within, self._views(text))):
+        if self._within(text):
             return True
-        return any(self._within(view) for layers in self._alone(text) for view in self._views(layers[-1].decoded))
+        near = _near(text)
+        if any(map(self._within, self._decoder.plainer(near))):
+            return True
+        lines = _mixed(near) if self._marked else b""
+        return any(
+            self._within(view) for layers in self._decoder.alone(lines) for view in self._views(layers[-1].decoded)
+        )
 
     def spans(self, text: bytes) -> list[Span]:
         """Where the values are, in order, what overlaps in one."""
@@ -147,8 +157,9 @@ class Search:
             within = next((some for view in self._views(text) if (some := self._within(view))), [])
             return [(0, len(text), within[0].label())] if within else []
         found = list(self._layered(text, ()))
-        for layers in self._alone(text):
-            found += self._layered(text, layers)
+        if self._marked and not _is_dense(text):
+            for layers in self._decoder.alone(text):
+                found += self._layered(text, layers)
         return _union(found)
 
     def _layered(self, text: bytes, layers: tuple[Layer, ...]) -> Iterator[Span]:
@@ -162,9 +173,6 @@ class Search:
                 for above in reversed(layers):
                     start, end = above.origin(start, end)
                 yield start, end, label
-
-    def _alone(self, text: bytes) -> Iterator[tuple[Layer, ...]]:
-        return self._decoder.alone(text) if self._marked and not _is_dense(text) else iter(())
 
     def _views(self, text: bytes) -> Iterator[bytes]:
         yield text
@@ -198,8 +206,40 @@ class Search:
             yield (*layer.origin(start, end), label)
 
 
+def _near(text: bytes) -> bytes:
+    """The lines with marks of escapes and those beside them; the whole text, where that is no less work."""
+    if len(text) < _LARGE or sum(map(text.count, _MARKS)) * _SPARSE > len(text):
+        return text
+    places: list[tuple[int, int]] = []
+    for mark in _MARKS:
+        end = 0
+        while (start := text.find(mark, end)) >= 0:
+            after = text.find(b"\n", start)
+            before = text.rfind(b"\n", 0, start)
+            end = text.find(b"\n", after + 1) if after >= 0 else -1
+            end = end if end >= 0 else len(text)
+            places.append((text.rfind(b"\n", 0, max(before, 0)) + 1, end))
+            # The next line is beside this one, and has its own beside it.
+            end = after if after >= 0 else len(text)
+    places.sort()
+    pieces: list[bytes] = []
+    done = 0
+    for start, end in places:
+        if end > done:
+            pieces.append(text[max(start, done) : end] if start <= done else b"\n" + text[start:end])
+            done = end
+    return b"".join(pieces)
+
+
+def _mixed(text: bytes) -> bytes:
+    """The lines that have escapes of several kinds, as far as marks tell; nothing of a dense text."""
+    if sum(mark in text for mark in _MARKS) < 2 or _is_dense(text):
+        return b""
+    return b"\n".join(line for line in text.split(b"\n") if sum(mark in line for mark in _MARKS) > 1)
+
+
 def _is_dense(text: bytes) -> bool:
-    return len(text) > _DENSE and sum(map(text.count, (b"%", b"\\", b"&"))) > _DENSE
+    return len(text) > _DENSE and sum(map(text.count, _MARKS)) > _DENSE
 
 
 def _joined(text: bytes) -> bytes:

@@ -16,6 +16,9 @@ from shim.secrets.patterns import Group, Search, Span
 
 _BLOCKS = ("content", "contents", "messages")
 _LONG = 256
+_LARGE = 1 << 16
+_FEW = 5000
+"""Members of a large document that are looked at one by one: no more than it takes to write the whole."""
 _STANDARD = str.maketrans("-_", "+/")
 
 
@@ -171,12 +174,37 @@ def _written(value: Json) -> bytes:
 def _is_in(search: Search, value: Json) -> bool:
     """Whether there is something in its strings, keys and numbers, or over neighbouring strings."""
     document = _written(value)
+    if len(document) > _LARGE and document.count(b"\\") > len(document) // 1000:
+        texts: list[str] = []
+        value = _lifted(value, texts, iter(range(_FEW)))
+        whole = ("".join(texts), "\0".join(texts)) if texts else ()
+        if any(search.any(text.encode("utf-8", ERRORS)) for text in whole):
+            return True
+        document = _written(value)
     joined = document.replace(b'","', b"")
     if search.any(search.unescaped(joined)):
         return True
     # Joining takes away nothing but quotes and commas, which a value may hold, and may put an escape together.
     alone = search.quoted or any(mark in document for mark in (b"%", b"\\", b"&"))
     return alone and len(joined) < len(document) and search.any(search.unescaped(document))
+
+
+def _lifted(value: Json, texts: list[str], budget: Iterator[int]) -> Json:
+    """The value without its long strings, which are texts now; all the strings of an array that has one."""
+    if next(budget, None) is None or not isinstance(value, dict | list):
+        return value
+    if isinstance(value, dict):
+        whole: JsonObject = {}
+        for name, member in value.items():
+            if isinstance(member, str) and len(member) >= _LONG:
+                texts.append(member)
+            else:
+                whole[name] = _lifted(member, texts, budget)
+        return whole
+    lifts = any(isinstance(item, str) and len(item) >= _LONG for item in value)
+    if lifts:
+        texts += [item for item in value if isinstance(item, str)]
+    return [_lifted(item, texts, budget) for item in value if not (lifts and isinstance(item, str))]
 
 
 def _said(item: Json) -> str | None:
