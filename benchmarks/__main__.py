@@ -21,8 +21,9 @@ from benchmarks.fronts import Front, Shape
 from benchmarks.leases import LEASES, QUICK_LEASES, leases
 from benchmarks.processes import DidNotStart, Weight, weigh
 from benchmarks.rounds import FULL, FULL_GROWTH, QUICK, QUICK_GROWTH, Series, Size, interleave
+from benchmarks.scrubbing import scrubbing
 from benchmarks.streams import idle
-from benchmarks.tables import comparison, growth, memory, out, streams
+from benchmarks.tables import comparison, growth, memory, out, scrubbed, streams
 from tests.parts.install import MissingPart
 
 TOOLS = (1, 100, 1000)
@@ -97,6 +98,10 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
             found = await idle(folder, options.streams)
             report["streams"] = {key: {**asdict(one), "kib": one.kib} for key, one in found.items()}
             out.print(streams(found))
+        if "shim" in options.subjects:
+            measured = scrubbing(10 if options.quick else 50)
+            report["scrubbing"] = [asdict(one) for one in measured]
+            out.print(scrubbed(measured))
     return report
 
 

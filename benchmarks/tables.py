@@ -11,6 +11,7 @@ from rich.table import Table
 from benchmarks.leases import Bare
 from benchmarks.processes import Weight
 from benchmarks.rounds import CALLERS, Series, ratio
+from benchmarks.scrubbing import Scrubbed
 from benchmarks.streams import Idle
 
 out = Console(width=max(140, Console().width))
@@ -78,6 +79,16 @@ def leases(found: Sequence[Series], bare: Bare) -> Table:
         for one in (one for one in found if one.callers == callers):
             figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
             table.add_row(one.front, str(callers), *figures, _ratio(none[callers].per_second, one.per_second))
+    return table
+
+
+def scrubbed(found: Sequence[Scrubbed]) -> Table:
+    """What looking for values adds to an answer in which there are none."""
+    leases = [f"{one.leases} leases alive" for one in found]
+    table = _table("mcp-shim: looking for the values of leases, in ms: median (least-greatest)", "", *leases)
+    for name in found[0].results if found else ():
+        table.add_row(name, *(_spread(one.results[name]) for one in found))
+    table.add_row("a fresh lease, and 1 kB searched twice", *(_spread(one.fresh) for one in found))
     return table
 
 

@@ -16,8 +16,9 @@ import pytest
 from shim.secrets.alive import Alive
 from shim.secrets.patterns import Group, Patterns
 from shim.secrets.scrubbing import Scrubber
+from tests.secrets.writings import LETTERS, WRITINGS
 
-LETTERS = string.ascii_letters + string.digits
+SECRET = "Q7x+zY/0-w_Rk=%41&b;\"c'9\\uVtZ"
 MEGABYTE = 1 << 20
 
 
@@ -121,3 +122,22 @@ def test_a_text_full_of_escapes_is_replaced_whole_if_it_holds_a_value(unit: str)
     assert "[secret:key]" in left
     assert "hunter2" not in left
     assert "aHVud" not in left
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_one_value_is_found_in_much_ordinary_text_wherever_it_stands(writing: str) -> None:
+    dice = random.Random(writing)
+    lines = Path(random.__file__).read_text("utf-8").splitlines() * 4
+    group = Group([Patterns({"key": SECRET})])
+    for place in (0, dice.randrange(len(lines)), len(lines) - 1):
+        said = WRITINGS[writing](SECRET, dice)
+        text = "\n".join([*lines[:place], f"{lines[place]} {said} {lines[place]}", *lines[place + 1 :]])
+        for result in (
+            {"content": [{"type": "text", "text": text}]},
+            {"structuredContent": {"a": [{"b": text}, *lines], "n": 1}},
+        ):
+            scrubber = Scrubber(lambda: [group])
+            left = json.dumps(scrubber.result(result))
+            assert scrubber.redactions >= 1, (writing, place)
+            # And the lines around it stay.
+            assert left.count("def ") == json.dumps(result).count("def ")
