@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import httpx2
 import pytest
 
@@ -23,6 +25,8 @@ def test_openbao_keeps_secrets_until_it_is_sealed() -> None:
 
 def test_postgres_answers_on_a_socket() -> None:
     with postgres() as database:
-        database.ask("CREATE ROLE someone LOGIN")
+        database.ask("CREATE ROLE someone LOGIN PASSWORD 'known'")
         assert database.roles() == ["someone"]
-        assert database.ask("SELECT current_user", database.of("someone", "x")) == ["someone"]
+        assert database.ask("SELECT current_user", database.of("someone", "known")) == ["someone"]
+        with pytest.raises(subprocess.CalledProcessError):
+            database.ask("SELECT 1", database.of("someone", "other"))
