@@ -66,7 +66,14 @@ def test_it_runs_again_with_the_same_token_and_says_when_the_port_is_taken(copy:
 
 
 def test_the_first_allowlist_is_one(copy: World) -> None:
-    [text] = blocks(README, "yaml")
+    text = blocks(README, "yaml")[0]
     (copy.folder / "shim.yaml").write_text(text)
     code, told = copy.run("mcp-shim check --offline --config shim.yaml")
     assert (code, told.splitlines()[-1]) == (0, "ok: 2 grants, 1 upstream")
+
+
+def test_the_credential_for_one_call_is_a_configuration(tmp_path: Path) -> None:
+    piece = yaml.safe_load(blocks(README, "yaml")[1])
+    config = tmp_path / "shim.yaml"
+    config.write_text(yaml.safe_dump({"version": 1, "identities": {"me": {}}, **piece}))
+    assert load(config, {"BAO_SECRET_ID": "not-a-real-one"}).secrets.keys() == {"db"}

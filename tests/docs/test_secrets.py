@@ -16,13 +16,13 @@ from tests.secrets.asking import put
 PAGE = (ROOT / "docs" / "secrets.md").read_text()
 PIECES = blocks(PAGE, "yaml")
 BASE = {"version": 1, "identities": {"me": {"local": True}}}
-SET = dict.fromkeys(("BAO_SECRET_ID", "IDP_SECRET", "OP_TOKEN"), "not-a-real-one")
+SET = dict.fromkeys(("BAO_SECRET_ID", "DRIVE_SECRET", "IDP_SECRET", "OP_TOKEN"), "not-a-real-one")
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: str(yaml.safe_load(piece).get("secret_sources", "-"))[:24])
 def test_what_is_shown_is_accepted(tmp_path: Path, piece: str) -> None:
     (tmp_path / "keys").mkdir()
-    for name in ("bao", "app.pem", "reading", "writing"):
+    for name in ("bao", "app.pem", "reading", "tickets", "writing"):
         put(tmp_path / "keys" / name, "not-a-real-one")
     config = tmp_path / "shim.yaml"
     config.write_text(yaml.safe_dump({**BASE, **yaml.safe_load(piece)}))
