@@ -127,7 +127,7 @@ def test_a_text_full_of_escapes_is_replaced_whole_if_it_holds_a_value(unit: str)
 @pytest.mark.parametrize("writing", WRITINGS)
 def test_one_value_is_found_in_much_ordinary_text_wherever_it_stands(writing: str) -> None:
     dice = random.Random(writing)
-    lines = Path(random.__file__).read_text("utf-8").splitlines() * 4
+    lines = Path(random.__file__).read_text("utf-8").splitlines() * 3
     group = Group([Patterns({"key": SECRET})])
     for place in (0, dice.randrange(len(lines)), len(lines) - 1):
         said = WRITINGS[writing](SECRET, dice)
