@@ -12,7 +12,7 @@ from typing import Final
 from mcp_types.methods import INPUT_REQUIRED_METHODS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from shim.errors import Refusal, SecretUnavailable, SecretWanted, Unanswered
+from shim.errors import RecordUnavailable, Refusal, SecretUnavailable, SecretWanted, Unanswered
 from shim.invocations import Invocations
 from shim.model import Call, Caller, JsonObject, Leased, Leases, Listener, Question, Secrets
 from shim.upstream.failures import NotAccepted, NotLetIn
@@ -78,10 +78,10 @@ class Wanting:
     async def _ask(self, call: Call, wanted: SecretWanted, listener: Listener) -> str | None:
         """Return when the person says that they will: the id of the question, in an era that has such.
 
-        Raises SecretUnavailable, and RecordUnavailable.
+        Raises SecretUnavailable.
         """
         body: JsonObject = {"identity": call.caller.identity.name, "secret": wanted.secret}
-        await self._invocations.note(call, "secret.asked", body)
+        await self._note(call, wanted, "secret.asked", body)
         params: JsonObject = {"mode": "url", "message": _message(call, wanted), "url": wanted.url}
         id_ = f"{call.id}-{wanted.secret}" if call.caller.protocol not in MODERN_PROTOCOL_VERSIONS else None
         if id_ is not None:
@@ -95,12 +95,19 @@ class Wanting:
         else:
             said = (response.result or {}).get("action")
             action = said if said in ("accept", "decline", "cancel") else "none"
-        await self._invocations.note(call, "secret.answered", {**body, "action": action})
+        await self._note(call, wanted, "secret.answered", {**body, "action": action})
         if action == "decline":
             raise _declined(wanted)
         if action != "accept":
             raise wanted
         return id_
+
+    async def _note(self, call: Call, wanted: SecretWanted, kind: str, body: JsonObject) -> None:
+        try:
+            await self._invocations.note(call, kind, body)
+        except RecordUnavailable as error:
+            # Not as what it is: of that a caller is told that the call ran.
+            raise SecretUnavailable(wanted.name, f"that it is asked for could not be recorded: {error}") from None
 
 
 def _declined(wanted: SecretWanted) -> SecretUnavailable:
