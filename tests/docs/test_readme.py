@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from shim.config.loader import load
 from tests.docs.console import blocks, section
 from tests.docs.given import assistant, checkout
 from tests.docs.world import World, follow
