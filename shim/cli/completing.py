@@ -56,6 +56,18 @@ def leases(context: typer.Context, incomplete: str) -> list[str]:
     return _offered(context, incomplete, living)
 
 
+def given(context: typer.Context, incomplete: str) -> list[str]:
+    """The secrets of which somebody gave one."""
+
+    def names(config: Configuration) -> Iterable[str]:
+        from shim.store.reader import Reader
+
+        with Reader(store_path(config)) as record:
+            return sorted({row.secret for row in record.given()})
+
+    return _offered(context, incomplete, names)
+
+
 def _remembered(config: Configuration) -> Iterable[str]:
     from shim.cli import knowing
 

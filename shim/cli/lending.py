@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shim.cli import administering, completing, output, secrets
+from shim.cli import administering, completing, given, output, secrets
 from shim.cli.errors import problem
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.reading import reader_if_any, say_nothing_yet
@@ -95,4 +95,6 @@ def add_to(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command()(leases)
     group.command()(revoke)
+    group.command()(given.given)
+    group.command()(given.forget)
     app.add_typer(group, name="secrets")

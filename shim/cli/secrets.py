@@ -32,7 +32,7 @@ def problems(configuration: Configuration, missing: Mapping[str, str]) -> Iterat
     for name, place in configuration.secret_places.items():
         if name in missing:
             yield Problem(place.file, place.line, "error", f"the secret {name} is not available: {missing[name]}")
-        elif name in users and is_long_lived(configuration, name):
+        elif name in users and is_long_lived(configuration, name) and not configuration.secrets[name].is_given:
             each = ", another for each caller" if configuration.secrets[name].is_of_a_caller else ""
             to = ", ".join(users[name])
             message = f"{name} is long-lived{each}: it holds until somebody changes it (handed to {to})"

@@ -86,7 +86,7 @@ KINDS: Mapping[str, Kind] = {
         where=github_app.Where,
         fills=True,
     ),
-    "user": Kind(user.Keys, ("prompt",), has_fields=False, make=user.User, where=user.Where),
+    "user": Kind(user.Keys, ("prompt",), has_fields=False, make=user.User, where=user.Where, lasts=_always),
 }
 """By the name that `type`, or of an undeclared one `source`, has for it. A new source is a file, a line here, and its
 keys among those of the blocks below."""

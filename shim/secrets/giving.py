@@ -107,9 +107,7 @@ class Giver:
         row = await self._given.delete(identity, source, secret, by=by)
         if row is None:
             return False
-        there = self._source(source)
-        if isinstance(there, User | OAuth):
-            await there.withdraw(row)
+        await withdrawn(self._source(source), row)
         return True
 
     def _asked(self, ticket: Ticket | None, identity: str) -> tuple[Ticket, Source[Any] | None, str, Any]:
@@ -120,3 +118,9 @@ class Giver:
             raise NotTheirs("another is asked for this")
         block, keys = self._secrets[ticket.secret]
         return ticket, self._source(block.source), ticket.secret, keys
+
+
+async def withdrawn(source: Source[Any] | None, row: GivenRow) -> None:
+    """End what was deleted, where its source offers that. Raises Unavailable."""
+    if isinstance(source, User | OAuth):
+        await source.withdraw(row)

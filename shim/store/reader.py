@@ -19,8 +19,8 @@ from shim.model import Offer
 from shim.store.database import unavailable
 from shim.store.files import refuse_link
 from shim.store.liveness import is_alive
-from shim.store.schema import EVENTS, LEASES_SINCE, version
-from shim.store.tx import LEASE_COLUMNS, Head, LeaseRow
+from shim.store.schema import EVENTS, GIVEN_SINCE, LEASES_SINCE, version
+from shim.store.tx import LEASE_COLUMNS, GivenRow, Head, LeaseRow
 
 _log = logging.getLogger("shim.store")
 
@@ -236,6 +236,17 @@ ORDER BY e.seq"""
         where = "" if ended else " WHERE revoked IS NULL"
         rows = self._all(f"SELECT {columns} FROM leases{where} ORDER BY issued, lease")  # noqa: S608 - fixed texts
         return [LeaseRow(*(_text(value) for value in row)) for row in rows]
+
+    def given(self) -> list[GivenRow]:
+        """What people gave: whose and since when. What is sealed is not read."""
+        if self.schema < GIVEN_SINCE:
+            return []
+        sql = """SELECT identity, source, secret, created, expires, refreshed FROM given
+ORDER BY identity, source, secret"""
+        return [
+            GivenRow(_text(identity) or "", _text(source) or "", _text(secret) or "", b"", *map(_text, times))
+            for identity, source, secret, *times in self._all(sql)
+        ]
 
     def policy(self, digest: str) -> list[tuple[str, bytes]]:
         """The texts of a configuration, by name, in order; empty when it is not kept."""

@@ -85,6 +85,8 @@ _THIRD = (
 
 LEASES_SINCE = 3
 """The first version that has leases."""
+GIVEN_SINCE = 4
+"""The first that has what people gave."""
 
 _FOURTH = (
     """CREATE TABLE given(

@@ -85,7 +85,7 @@ def picky(request: Request, goes_on: Callable[[Request], None] = lambda request:
 async def whole(folder: Path) -> AsyncIterator[Whole]:
     async with web.serving("modern", picky=picky) as upstream, web.serving("legacy") as old:
         old.extra["initialize"] = lambda request: picky(request, old.on_initialize)
-        names = ("ann", "ben", "cid", "dan", "eve", "fay")
+        names = ("ann", "ben", "cid", "dan", "eve", "fay", "gus")
         config = write_config(
             folder,
             f"""version: 1
@@ -239,6 +239,26 @@ async def test_what_the_upstream_does_not_accept_is_asked_for_at_the_next_call(
         await made.give(url, who)
         answer = {"inputResponses": {name: {"action": "accept"}}, "requestState": asked["requestState"]}
         assert "isError" not in await made.call(peer, URL, tool, **answer)
+
+
+async def test_what_people_gave_is_listed_and_forgotten_while_the_server_runs(made: Whole) -> None:
+    async with http(made.shim.url, "modern", token=token("gus")) as peer:
+        url = next(word for word in (await made.call(peer, {}))["content"][0]["text"].split() if "/give/" in word)
+        await made.give(url, "gus")
+        assert "isError" not in await made.call(peer, {})
+        code, out, err = await run(made.config, "secrets", "given", "--json")
+        assert code == 0, err
+        (row,) = (row for row in json.loads(out) if row["identity"] == "gus")
+        assert list(row) == ["identity", "secret", "source", "created", "expires", "refreshed"]
+        assert (row["secret"], row["source"], row["expires"]) == ("key", "people", None)
+        code, shown, err = await run(made.config, "secrets", "given")
+        assert code == 0, err
+        made.said += [out, shown]
+        for expected in (0, 1):
+            code, out, err = await run(made.config, "secrets", "forget", "key", "--identity", "gus")
+            assert code == expected, err
+            assert ("gus gave no key" in err) == bool(expected)
+        assert reason(await made.call(peer, {})) == ("allow", "secret-unavailable")
 
 
 async def test_no_value_went_where_a_model_could_see_it(made: Whole) -> None:
