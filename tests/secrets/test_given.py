@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import keyring
+import keyring.backend
 import pytest
 from pydantic import ValidationError
 
@@ -123,6 +126,47 @@ async def test_what_one_person_gave_opens_as_nobody_elses(tmp_path: Path) -> Non
         await one.swap(rows["alice"].sealed, "bob")
         with pytest.raises(SecretWanted):
             await one.lease("typed", "bob")
+
+
+class Ring(keyring.backend.KeyringBackend):
+    """A backend of the library that keeps all in memory."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    before = keyring.get_keyring()
+    ring = Ring()
+    keyring.set_keyring(ring)
+    yield ring
+    keyring.set_keyring(before)
+
+
+async def test_the_key_may_be_in_the_keyring(tmp_path: Path, ring: Ring) -> None:
+    more = {"people": {"type": "user", "key": "keyring:"}}
+    async with process(tmp_path, more=more) as one:
+        await one.giver.give(await one.ticket("typed"), "alice", VALUE)
+        ((place, key),) = ring.kept.items()
+        assert place == ("mcp-shim", "key of people")
+        assert len(key) == 44
+    async with process(tmp_path, name="two", more=more) as two:
+        assert await two.lease("typed") == VALUE
+    ring.kept.clear()
+    async with process(tmp_path, name="three", more=more) as three:
+        with pytest.raises(SecretUnavailable) as caught:
+            await three.lease("typed")
+        assert "user 'key of people') is missing" in caught.value.why
+        assert not ring.kept
 
 
 async def test_nobody_is_there_when_a_catalog_is_read(tmp_path: Path) -> None:
