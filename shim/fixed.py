@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from shim import templates
 from shim.errors import SecretUnavailable
-from shim.model import Call, Json, JsonObject, Leased, Need, Offered, Tool
+from shim.lending import Leased, Need
+from shim.model import Call, Json, JsonObject, Offered, Tool
 
 _CALL = "tools/call"
 

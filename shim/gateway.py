@@ -22,8 +22,9 @@ from shim.errors import ProtocolError, RecordUnavailable, Refusal
 from shim.finding import Finder
 from shim.hearing import Hearing
 from shim.invocations import Invocations
+from shim.lending import Leases, Secrets
 from shim.methods import Method, Use
-from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Leases, Listener, Offered, Reason, Secrets
+from shim.model import Answer, Call, Caller, Decision, Identity, JsonObject, Listener, Offered, Reason
 from shim.policy.engine import Policy
 from shim.refusals import UNRECORDED, answered, broken, failed, left, refused
 from shim.scrubbing import Scrubbing

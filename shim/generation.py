@@ -12,7 +12,8 @@ from typing import Protocol, TypeAlias
 
 from shim.errors import Unauthenticated
 from shim.gateway import Gateway
-from shim.model import Caller, Credential, Giving, Identity
+from shim.lending import Giving
+from shim.model import Caller, Credential, Identity
 from shim.views import Digests
 
 

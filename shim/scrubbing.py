@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from shim.errors import Refusal
-from shim.model import JsonObject, Listener, Outcome, Question, Reason, Reply, Response, Scrubber
+from shim.lending import Scrubber
+from shim.model import JsonObject, Listener, Outcome, Question, Reason, Reply, Response
 
 _LONG = 256 * 1024
 

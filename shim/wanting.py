@@ -14,7 +14,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim.errors import RecordUnavailable, Refusal, SecretUnavailable, SecretWanted, Unanswered
 from shim.invocations import Invocations
-from shim.model import Call, Caller, JsonObject, Leased, Leases, Listener, Question, Secrets
+from shim.lending import Leased, Leases, Secrets
+from shim.model import Call, Caller, JsonObject, Listener, Question
 from shim.upstream.failures import NotAccepted, NotLetIn
 
 ASKING: Final = 300.0

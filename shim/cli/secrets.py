@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from shim import templates
 from shim.cli.reaching import broker
 from shim.errors import SecretUnavailable
-from shim.model import JsonObject, Need, Problem
+from shim.lending import Need
+from shim.model import JsonObject, Problem
 
 if TYPE_CHECKING:
     from shim.config.configuration import Configuration

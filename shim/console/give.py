@@ -20,7 +20,7 @@ from shim.console.sessions import Person, Sessions
 from shim.console.showing import lead, show
 from shim.errors import NotTheirs, RecordUnavailable, Unfit
 from shim.generation import Current
-from shim.model import Giving, Want
+from shim.lending import Giving, Want
 from shim.server.authentication import AuthRefused
 from shim.server.config import ServerBlock
 from shim.server.exchange import Exchange

@@ -10,7 +10,7 @@ from hashlib import sha256
 from html import escape
 from typing import Final
 
-from shim.model import Want
+from shim.lending import Want
 
 _STYLE: Final = (
     ":root{color-scheme:light dark}"

@@ -8,7 +8,8 @@ from types import TracebackType
 
 from shim import templates
 from shim.errors import SecretUnavailable, SecretWanted
-from shim.model import Call, Caller, Lease, Leased, Need
+from shim.lending import Leased, Need
+from shim.model import Call, Caller, Lease
 from shim.secrets.config import UNDECLARED, Kind, SecretBlock, SourceBlock
 from shim.secrets.giving import Giver
 from shim.secrets.held import Asked, Held
@@ -62,7 +63,7 @@ class Broker:
 
     @property
     def are_given(self) -> bool:
-        """See `shim.model.Secrets`."""
+        """See `shim.lending.Secrets`."""
         return any(known.block.is_given for known in self._secrets.values())
 
     def giver(self) -> Giver | None:
@@ -83,11 +84,11 @@ class Broker:
         return self._issuer.fingerprint(values)
 
     def leased(self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None) -> BrokersLeases:
-        """See `shim.model.Secrets`."""
+        """See `shim.lending.Secrets`."""
         return BrokersLeases(self, self._issuer, needs, caller, call)
 
     def hiding(self, handed: Mapping[str, str]) -> LineScrubber:
-        """See `shim.model.Secrets`."""
+        """See `shim.lending.Secrets`."""
         return self._issuer.hiding(handed)
 
     async def aclose(self) -> None:
@@ -150,7 +151,7 @@ def _purpose(secret: str, caller: Caller | None, call: Call | None, ttl: float |
 
 
 class BrokersLeases:
-    """See `shim.model.Leases`. An async context manager, to be entered once."""
+    """See `shim.lending.Leases`. An async context manager, to be entered once."""
 
     __slots__ = ("_broker", "_call", "_caller", "_held", "_issuer", "_mark", "_needs", "_now", "scrubber")
 
@@ -172,7 +173,7 @@ class BrokersLeases:
         return tuple(held.lease for held in self._held)
 
     async def take(self) -> Leased:
-        """See `shim.model.Leases`. What is needed of one secret is asked for at once; what is there is not again."""
+        """See `shim.lending.Leases`. What is needed of one secret is asked for at once; what is there is not again."""
         if not self._needs:
             return _NOTHING
         by_secret: dict[str, list[Need]] = {}
@@ -198,12 +199,12 @@ class BrokersLeases:
         return Leased(values, fingerprint, all(held.lease.long_lived for held in of_sessions))
 
     async def news(self, seconds: float) -> None:
-        """See `shim.model.Leases`."""
+        """See `shim.lending.Leases`."""
         if self._issuer.given is not None:
             await self._issuer.given.news(seconds)
 
     async def doubt(self) -> None:
-        """See `shim.model.Leases`."""
+        """See `shim.lending.Leases`."""
         await self._issuer.doubt(self._now.values())
 
     async def __aenter__(self) -> BrokersLeases:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from shim import templates
 from shim.model import Scope
-from shim.secrets import aws_sts, command, env, file, github_app, keyring, oauth, user, vault
+from shim.secrets import aws_sts, command, env, file, github_app, keyring, oauth, oauth_blocks, user, vault
 from shim.secrets.source import Around, Source
 from shim.units import Block, Duration, SecretName
 
@@ -66,13 +66,13 @@ KINDS: Mapping[str, Kind] = {
         vault.Keys, ("path",), has_fields=True, make=vault.Vault, where=vault.Where, fills=True, lasts=vault.is_kept
     ),
     "oauth": Kind(
-        oauth.Keys,
+        oauth_blocks.Keys,
         ("grant",),
         has_fields=True,
         make=oauth.OAuth,
-        where=oauth.Where,
+        where=oauth_blocks.Where,
         fills=True,
-        misfit=oauth.misfit,
+        misfit=oauth_blocks.misfit,
     ),
     "command": Kind(
         command.Keys, ("run",), has_fields=True, make=command.Command, where=command.Where, fills=True, lasts=_always
@@ -147,7 +147,15 @@ class SourceBlock(_EveryWhere):
 
 
 class SecretBlock(
-    env.Keys, file.Keys, keyring.Keys, vault.Keys, oauth.Keys, command.Keys, aws_sts.Keys, github_app.Keys, user.Keys
+    env.Keys,
+    file.Keys,
+    keyring.Keys,
+    vault.Keys,
+    oauth_blocks.Keys,
+    command.Keys,
+    aws_sts.Keys,
+    github_app.Keys,
+    user.Keys,
 ):
     """One named credential: its source, what that is asked by, how long a lease of it lasts, and for what.
 

@@ -11,7 +11,7 @@ from base64 import urlsafe_b64encode
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 from weakref import WeakValueDictionary
 
@@ -19,12 +19,10 @@ from shim.errors import Unfit
 from shim.model import JsonObject
 from shim.secrets.chest import Chest, Kept
 from shim.secrets.oauth_answer import end_of, token_in, wrong_in
+from shim.secrets.oauth_blocks import Keys, Where
 from shim.secrets.oauth_client import OAuthClient, Refused
 from shim.secrets.source import PATIENCE, Around, Issued, Purpose, Unavailable, Wanted
 from shim.store.tx import GivenRow
-
-if TYPE_CHECKING:
-    from shim.secrets.oauth import Keys, Where
 
 _EARLY: Final = 60.0
 """Seconds before its end at which an access token is refreshed; half its life, where that is less."""

@@ -1,4 +1,4 @@
-"""Takes what only a person can give, at a page: see `shim.model.Giving`. Knows the secrets of one configuration."""
+"""Takes what only a person can give, at a page: see `shim.lending.Giving`. Knows the secrets of one configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shim.errors import NotTheirs, Unfit
-from shim.model import Want
+from shim.lending import Want
 from shim.secrets.config import SecretBlock
 from shim.secrets.consents import challenge
 from shim.secrets.given import Given
@@ -21,7 +21,7 @@ _OVER = "This page is not good any more. Have the tool called again: you are the
 
 
 class Giver:
-    """See `shim.model.Giving`. `source` knows the sources that are configured, by name."""
+    """See `shim.lending.Giving`. `source` knows the sources that are configured, by name."""
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ class Issuer:
         return digest.digest()
 
     def hiding(self, handed: Mapping[str, str]) -> LineScrubber:
-        """See `shim.model.Secrets`."""
+        """See `shim.lending.Secrets`."""
         return LineScrubber(handed, lambda: self.alive.since(None))
 
     async def have(self, asked: Asked) -> Held:

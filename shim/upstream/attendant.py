@@ -8,7 +8,8 @@ import logging
 import anyio
 
 from shim.errors import Refusal, SecretUnavailable
-from shim.model import Offer, Scrubber
+from shim.lending import Scrubber
+from shim.model import Offer
 from shim.upstream.backoff import LEAST, Backoff
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock

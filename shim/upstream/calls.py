@@ -13,7 +13,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from shim import jsontext
 from shim.errors import UpstreamUnavailable
 from shim.extensions import GET
-from shim.model import Call, Caller, JsonObject, Leased, Listener, Need, Offered, Reply
+from shim.lending import Leased, Need
+from shim.model import Call, Caller, JsonObject, Listener, Offered, Reply
 from shim.upstream import asking, questions
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock

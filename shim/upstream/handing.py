@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from shim import templates
 from shim.errors import SecretUnavailable
-from shim.model import Leased, Need
+from shim.lending import Leased, Need
 from shim.upstream.config import UpstreamBlock
 
 _LONGEST_HEADER = 16_384

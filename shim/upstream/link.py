@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from shim.model import Call, Era, JsonObject, Leased, Listener, Need, Offered, Reply, Subscriber, UpstreamStatus
+from shim.lending import Leased, Need
+from shim.model import Call, Era, JsonObject, Listener, Offered, Reply, Subscriber, UpstreamStatus
 from shim.upstream.attendant import Attendant
 from shim.upstream.calls import Calls
 from shim.upstream.condition import Condition

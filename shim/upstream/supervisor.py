@@ -15,20 +15,8 @@ from types import TracebackType
 import anyio
 from anyio.abc import TaskGroup
 
-from shim.model import (
-    Call,
-    Caller,
-    JsonObject,
-    Leased,
-    Leases,
-    Listener,
-    Need,
-    Offer,
-    Offered,
-    Reply,
-    Secrets,
-    UpstreamStatus,
-)
+from shim.lending import Leased, Leases, Need, Secrets
+from shim.model import Call, Caller, JsonObject, Listener, Offer, Offered, Reply, UpstreamStatus
 from shim.upstream.condition import FIRST
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
@@ -187,17 +175,17 @@ class _Keeper:
 
     @property
     def are_given(self) -> bool:
-        """See `shim.model.Secrets`."""
+        """See `shim.lending.Secrets`."""
         return self._secrets.are_given
 
     def leased(
         self, needs: Sequence[Need], caller: Caller | None = None, call: Call | None = None
     ) -> AbstractAsyncContextManager[Leases]:
-        """See `shim.model.Secrets`: by those that are current."""
+        """See `shim.lending.Secrets`: by those that are current."""
         return self._secrets.leased(needs, caller, call)
 
     def hiding(self, handed: Mapping[str, str]) -> Callable[[str], str]:
-        """See `shim.model.Secrets`; and what looks like a credential goes too."""
+        """See `shim.lending.Secrets`; and what looks like a credential goes too."""
         hide = self._secrets.hiding(handed)
         return lambda text: self._known(hide(text))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from shim.model import JsonObject, Offer, Secrets
+from shim.lending import Secrets
+from shim.model import JsonObject, Offer
 from shim.upstream.session import Me, Spawn
 
 

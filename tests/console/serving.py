@@ -13,7 +13,7 @@ from shim.console.give import GivePages
 from shim.console.sessions import Sessions
 from shim.errors import NotTheirs, RecordUnavailable, Unfit
 from shim.generation import Current
-from shim.model import Want
+from shim.lending import Want
 from shim.server.authentication import AuthRefused
 from shim.server.config import ServerBlock
 from tests.server.doubles import Tokens

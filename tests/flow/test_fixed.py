@@ -9,7 +9,8 @@ import pytest
 from shim import fixed, templates
 from shim.curating import Curation, ToolBlock
 from shim.errors import SecretUnavailable
-from shim.model import Call, Caller, Credential, Identity, JsonObject, Leased, Need, Tool
+from shim.lending import Leased, Need
+from shim.model import Call, Caller, Credential, Identity, JsonObject, Tool
 
 CALLER = Caller(Credential(Identity("ann"), "local"), "cli", "2026-07-28")
 KEY, USER = templates.place("key"), templates.place("desk.user")

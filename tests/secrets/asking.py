@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shim.model import Lease, Leased, Need
+from shim.lending import Leased, Need
+from shim.model import Lease
 from shim.secrets.broker import Broker
 from shim.secrets.config import SecretBlock
 from shim.secrets.issuing import Issuer

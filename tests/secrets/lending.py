@@ -17,7 +17,8 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from shim.model import Call, Caller, Credential, Identity, JsonObject, Need
+from shim.lending import Need
+from shim.model import Call, Caller, Credential, Identity, JsonObject
 from shim.secrets.broker import Broker
 from shim.secrets.config import KINDS, Kind, SecretBlock, SourceBlock
 from shim.secrets.issuing import Issuer

@@ -17,7 +17,8 @@ import pytest
 from shim import jsontext
 from shim.config.loader import load
 from shim.errors import SecretWanted
-from shim.model import JsonObject, Need
+from shim.lending import Need
+from shim.model import JsonObject
 from shim.record.checkpoints import key_path, load_key
 from shim.secrets.broker import Broker
 from shim.secrets.config import SecretBlock, SourceBlock

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.errors import SecretUnavailable
-from shim.model import Need
+from shim.lending import Need
 from shim.secrets.config import SecretBlock
 from tests.secrets.asking import broker, issued, need, put, taken
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from shim.errors import NotTheirs, SecretUnavailable, SecretWanted, Unfit
-from shim.model import Need, Want
+from shim.lending import Need, Want
 from shim.secrets.user import Keys, Where
 from tests.secrets.persons import process, stored
 

@@ -11,7 +11,7 @@ import pytest
 
 from shim import jsontext
 from shim.errors import SecretUnavailable
-from shim.model import Need
+from shim.lending import Need
 from shim.secrets import config
 from shim.store.reader import Reader
 from shim.store.tx import LeaseRow, Tx

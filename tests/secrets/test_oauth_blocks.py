@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import ValidationError
 
-from shim.secrets.oauth import Keys, Where
+from shim.secrets.oauth_blocks import Keys, Where
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest_asyncio
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from shim.secrets import oauth_client
-from shim.secrets.oauth import Keys, OAuth, Where
+from shim.secrets.oauth import OAuth
+from shim.secrets.oauth_blocks import Keys, Where
 from shim.secrets.source import Around, Purpose, Unavailable
 from tests.identity.issuer import AnyKey, ec, ed, rsa
 from tests.secrets.asking import put

@@ -14,15 +14,14 @@ from shim.catalog import Catalog
 from shim.errors import RecordUnavailable, Unauthenticated
 from shim.gateway import Gateway
 from shim.invocations import Invocations
+from shim.lending import Leased, Need
 from shim.model import (
     Call,
     Credential,
     Decision,
     Identity,
     JsonObject,
-    Leased,
     Listener,
-    Need,
     Offer,
     Offered,
     Outcome,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shim.model import Call, Caller, Credential, Identity, JsonObject, Leased, Offered, Prompt, Resource
+from shim.lending import Leased
+from shim.model import Call, Caller, Credential, Identity, JsonObject, Offered, Prompt, Resource
 from shim.upstream import attendant, inbox
 from shim.upstream.config import UpstreamBlock
 from tests.upstream import web as servers

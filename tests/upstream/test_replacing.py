@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from shim.errors import UpstreamUnavailable
-from shim.model import Call, Caller, Credential, Identity, Leased, Resource
+from shim.lending import Leased
+from shim.model import Call, Caller, Credential, Identity, Resource
 from shim.server.watched import Watched
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.supervisor import Upstreams

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from shim.model import Call, Caller, Credential, Identity, Leased, Reply, Resource
+from shim.lending import Leased
+from shim.model import Call, Caller, Credential, Identity, Reply, Resource
 from shim.server.watched import Watched
 from shim.upstream.config import UpstreamBlock
 from tests.upstream.support import LEGACY, Running, running
