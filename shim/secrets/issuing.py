@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterab
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,6 +18,7 @@ from shim.errors import RecordUnavailable
 from shim.model import JsonObject, Lease, Scope
 from shim.secrets.alive import Alive
 from shim.secrets.config import SourceBlock
+from shim.secrets.ending import Ending
 from shim.secrets.faults import where
 from shim.secrets.held import Asked, Held
 from shim.secrets.ledger import Ledger
@@ -34,7 +35,6 @@ from shim.store.tx import LeaseRow
 
 _log = logging.getLogger("shim.secrets")
 
-_REVOKING = 5.0
 _SWEEP = 15.0
 _STOPPING = 10.0
 _COMPILED = 256
@@ -70,7 +70,7 @@ class Issuer:
         self._key = around.random(32)
         self._held: dict[str, Held] = {}
         self._shared: dict[Hashable, asyncio.Future[Held]] = {}
-        self._unfinished: dict[str, tuple[str, Source[Any], JsonObject]] = {}
+        self._ending = Ending(ledger, self.source)
         self._compiled: dict[bytes, Patterns] = {}
         self._noticing = Noticing(ledger, self._held, self._end) if ledger is not None else None
         self._look = 0.0
@@ -137,7 +137,7 @@ class Issuer:
             self._group = None
             with anyio.CancelScope(shield=True), anyio.move_on_after(_STOPPING):
                 await asyncio.gather(*(self._end(one, "the process stops") for one in [*self._held.values()]))
-                await self._retry()
+                await self._ending.again(self._held, self._let_go)
             group.cancel_scope.cancel()
             await group.__aexit__(None, None, None)
             await self.close()
@@ -225,7 +225,7 @@ class Issuer:
     def _lending(self) -> Iterator[Source[Any]]:
         """The sources of which leases are alive."""
         yield from (held.source for held in self._held.values())
-        yield from (source for _, source, _ in self._unfinished.values())
+        yield from self._ending.sources
 
     async def _issue(self, asked: Asked) -> Held:
         try:
@@ -275,7 +275,7 @@ class Issuer:
             raise Unavailable(str(error)) from None
         if prepared is not None and revocation is None:
             # What was foreseen did not come: there is nothing to revoke.
-            await self._over(row.lease, "ended", "there is nothing to revoke")
+            await self._ending.over(row.lease, "ended", "there is nothing to revoke")
         lease = Lease(row.lease, asked.secret, asked.source, now, expires, long_lived=long_lived, scope=asked.scope)
         ends = None
         if expires is not None:
@@ -319,7 +319,7 @@ class Issuer:
             with suppress(RecordUnavailable):
                 await self._ledger.trouble(row, "failed", why)
         if revocation is not None:
-            await self._revoke(row.lease, row.source, source, revocation, why)
+            await self._ending.revoke(row.lease, row.source, source, revocation, why)
 
     async def _end(self, held: Held, why: str) -> None:
         if held.over:
@@ -333,26 +333,9 @@ class Issuer:
             for fingerprint in held.fingerprints:
                 self.forget(fingerprint)
         if held.revocation is not None:
-            await self._revoke(lease.id, lease.source, held.source, held.revocation, why)
+            await self._ending.revoke(lease.id, lease.source, held.source, held.revocation, why)
         self.alive.remove(lease.id)
         await self._let_go(held.source)
-
-    async def _revoke(self, lease: str, name: str, source: Source[Any], revocation: JsonObject, why: str) -> None:
-        self._unfinished[lease] = (name, source, revocation)
-        try:
-            async with asyncio.timeout(_REVOKING):
-                await source.revoke(revocation, orphaned=False)
-        except (Unavailable, TimeoutError) as error:
-            _log.warning("the lease %s of %s could not be revoked yet: %s", lease, name, error or "no answer in time")
-        else:
-            await self._over(lease, "revoked", why)
-
-    async def _over(self, lease: str, what: Literal["revoked", "ended", "lost"], why: str) -> None:
-        self._unfinished.pop(lease, None)
-        if self._ledger is not None:
-            # Else the row stays, and is looked at again: to revoke what is over does nothing.
-            with suppress(RecordUnavailable):
-                await self._ledger.over(lease, what, why)
 
     async def _keep(self) -> None:
         """End leases in time; and look, from time to time, after what could not be ended, and after orphans."""
@@ -376,40 +359,8 @@ class Issuer:
 
     async def tidy(self) -> None:
         """Revoke what could not be revoked before, and what processes left behind that are gone."""
-        await self._retry()
-        await self._sweep()
-
-    async def _retry(self) -> None:
-        for lease, (name, source, revocation) in [*self._unfinished.items()]:
-            if lease not in self._held:
-                await self._revoke(lease, name, source, revocation, "it could not be revoked before")
-                await self._let_go(source)
-
-    async def _sweep(self) -> None:
-        """Revoke what processes left behind that are gone."""
-        if self._ledger is None:
-            return
-        try:
-            rows = [row for row in await self._ledger.live() if self._ledger.is_orphan(row)]
-        except RecordUnavailable as error:
-            _log.warning("leases that others left could not be looked for: %s", error)
-            return
-        for row in rows:
-            source, revocation = self.sources.get(row.source), self._ledger.revocation(row)
-            if source is None or revocation is None:
-                why = "its source is not configured any more" if source is None else "another key sealed it"
-                _log.error("the lease %s of %s was left behind and cannot be revoked: %s", row.lease, row.source, why)
-                await self._over(row.lease, "lost", why)
-                continue
-            try:
-                async with asyncio.timeout(_REVOKING):
-                    await source.revoke(revocation, orphaned=True)
-            except (Unavailable, TimeoutError) as error:
-                _log.warning(
-                    "the lease %s of %s, left behind, could not be revoked yet: %s", row.lease, row.source, error
-                )
-            else:
-                await self._over(row.lease, "revoked", f"process {row.process} ended before")
+        await self._ending.again(self._held, self._let_go)
+        await self._ending.sweep()
 
 
 def _is_of(there: asyncio.Future[Held], held: Held) -> bool:

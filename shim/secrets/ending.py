@@ -1,0 +1,85 @@
+"""Ends leases at their sources: at once, again where that failed, and those that processes left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Container, Iterator
+from contextlib import suppress
+from typing import Any, Literal
+
+from shim.errors import RecordUnavailable
+from shim.model import JsonObject
+from shim.secrets.ledger import Ledger
+from shim.secrets.source import Source, Unavailable
+
+_log = logging.getLogger("shim.secrets")
+
+_REVOKING = 5.0
+
+
+class Ending:
+    """Knows what is to be revoked still. Without a ledger nothing is written."""
+
+    def __init__(self, ledger: Ledger | None, configured: Callable[[str], Source[Any] | None]) -> None:
+        """`configured` gives the source of a name."""
+        self._ledger = ledger
+        self._configured = configured
+        self._unfinished: dict[str, tuple[str, Source[Any], JsonObject]] = {}
+
+    @property
+    def sources(self) -> Iterator[Source[Any]]:
+        """Those that have something to revoke still."""
+        return (source for _, source, _ in self._unfinished.values())
+
+    async def revoke(self, lease: str, name: str, source: Source[Any], revocation: JsonObject, why: str) -> None:
+        """Have a lease revoked within 5 s, else it is tried `again`."""
+        self._unfinished[lease] = (name, source, revocation)
+        try:
+            async with asyncio.timeout(_REVOKING):
+                await source.revoke(revocation, orphaned=False)
+        except (Unavailable, TimeoutError) as error:
+            _log.warning("the lease %s of %s could not be revoked yet: %s", lease, name, error or "no answer in time")
+        else:
+            await self.over(lease, "revoked", why)
+
+    async def over(self, lease: str, what: Literal["revoked", "ended", "lost"], why: str) -> None:
+        """Nobody has to look after it any more."""
+        self._unfinished.pop(lease, None)
+        if self._ledger is not None:
+            # Else the row stays, and is looked at again: to revoke what is over does nothing.
+            with suppress(RecordUnavailable):
+                await self._ledger.over(lease, what, why)
+
+    async def again(self, held: Container[str], let_go: Callable[[Source[Any]], Awaitable[None]]) -> None:
+        """Revoke what could not be before, but for what is held; `let_go` is told of each source after that."""
+        for lease, (name, source, revocation) in [*self._unfinished.items()]:
+            if lease not in held:
+                await self.revoke(lease, name, source, revocation, "it could not be revoked before")
+                await let_go(source)
+
+    async def sweep(self) -> None:
+        """Revoke what processes left behind that are gone."""
+        if self._ledger is None:
+            return
+        try:
+            rows = [row for row in await self._ledger.live() if self._ledger.is_orphan(row)]
+        except RecordUnavailable as error:
+            _log.warning("leases that others left could not be looked for: %s", error)
+            return
+        for row in rows:
+            source, revocation = self._configured(row.source), self._ledger.revocation(row)
+            if source is None or revocation is None:
+                why = "its source is not configured any more" if source is None else "another key sealed it"
+                _log.error("the lease %s of %s was left behind and cannot be revoked: %s", row.lease, row.source, why)
+                await self.over(row.lease, "lost", why)
+                continue
+            try:
+                async with asyncio.timeout(_REVOKING):
+                    await source.revoke(revocation, orphaned=True)
+            except (Unavailable, TimeoutError) as error:
+                _log.warning(
+                    "the lease %s of %s, left behind, could not be revoked yet: %s", row.lease, row.source, error
+                )
+            else:
+                await self.over(row.lease, "revoked", f"process {row.process} ended before")
