@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shim.cli import administering, completing, given, output, secrets
+from shim.cli import administering, completing, given, output
 from shim.cli.errors import problem
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.reading import reader_if_any, say_nothing_yet
@@ -24,6 +24,8 @@ _MEMBERS = ("lease", "secret", "source", "identity", "invocation", "issued", "ex
 
 def list_(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """The secrets of the configuration, and which upstreams are handed them. No source is asked."""
+    from shim.cli import secrets
+
     found = [*secrets.listed(configuration(config, expand=False))]
     if as_json:
         output.json_array(found)
