@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from shim import templates
+from shim import jsontext, templates
 from shim.errors import SecretUnavailable, SecretWanted
 from shim.lending import Leased, Need
 from shim.model import Call, Caller, Lease
-from shim.secrets.config import UNDECLARED, Kind, SecretBlock, SourceBlock
+from shim.secrets.config import UNDECLARED, SecretBlock, SourceBlock
 from shim.secrets.giving import Giver
 from shim.secrets.held import Asked, Held
 from shim.secrets.issuing import Issuer
@@ -29,11 +29,19 @@ class _Known:
     block: SecretBlock
     keys: Block
     alike: str
+    claims: frozenset[str]
+    is_by_token: bool
 
     @classmethod
-    def of(cls, block: SecretBlock, kind: Kind) -> _Known:
-        keys = block.keys(kind)
-        return cls(block, keys, keys.model_dump_json())
+    def of(cls, block: SecretBlock, source: SourceBlock) -> _Known:
+        keys = block.keys(source.kind)
+        return cls(block, keys, keys.model_dump_json(), block.claims, block.is_by_token(source))
+
+    def of_person(self, caller: Caller) -> dict[str, str]:
+        """What tells this caller from others of the same identity, which several people may be."""
+        claims = caller.identity.claims
+        told = {f"claim {name}": jsontext.dump(claims.get(name)).decode() for name in self.claims}
+        return told | {"token": caller.credential.token or ""} if self.is_by_token else told
 
 
 class Broker:
@@ -52,7 +60,7 @@ class Broker:
     ) -> None:
         self._issuer = issuer
         blocks = {name: SourceBlock.model_construct(type=name) for name in UNDECLARED} | dict(sources or {})
-        self._secrets = {name: _Known.of(block, blocks[block.source].kind) for name, block in secrets.items()}
+        self._secrets = {name: _Known.of(block, blocks[block.source]) for name, block in secrets.items()}
         self._blocks, self._sources = blocks, issuer.sources.made(blocks)
         if in_force:
             self.put_in_force()
@@ -117,6 +125,7 @@ class Broker:
             raise Unavailable(f"the configuration has no secret {name}, and the grant binds none to that name")
         secret = known.block
         scope = secret.scope if caller is not None and call is not None else "call"
+        person = known.of_person(caller) if caller is not None and scope != "call" else {}
         return Asked(
             secret=name,
             source=secret.source,
@@ -130,6 +139,7 @@ class Broker:
             shown=templates.name_of(needs[0].reference),
             purpose=_purpose(name, caller, call if scope == "call" else None, secret.ttl),
             cause=call.id if call is not None else None,
+            person=self._issuer.fingerprint(person) if person else b"",
         )
 
 

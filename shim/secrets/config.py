@@ -17,6 +17,7 @@ from shim.secrets.source import Around, Source
 from shim.units import Block, Duration, SecretName
 
 _OF_A_CALL = re.compile(r"\{(?:tool|invocation|arguments\.[^{}]*)\}")
+_CLAIM = re.compile(r"\{claims\.([^{}]+)\}")
 _OF_A_CALLER = re.compile(r"\{(?:identity|claims\.[^{}]*|tool|invocation|arguments\.[^{}]*)\}")
 
 
@@ -208,6 +209,16 @@ class SecretBlock(
             or self.grant == "token_exchange"
             or any(_OF_A_CALLER.search(text) for _, text in _texts(self, _GENERAL))
         )
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """The claims of a caller by which it is asked for."""
+        return frozenset(name for _, text in _texts(self, _GENERAL) for name in _CLAIM.findall(text))
+
+    def is_by_token(self, source: SourceBlock) -> bool:
+        """Whether this source is asked for it by the caller's own access token."""
+        auth = getattr(source, "auth", None)
+        return self.grant == "token_exchange" or (auth is not None and auth.is_callers)
 
     def keys(self, kind: Kind) -> Block:
         """What its source is asked by, as that kind's own block. Raises pydantic's ValidationError."""

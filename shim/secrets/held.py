@@ -16,7 +16,8 @@ class Asked:
     """What one lease is asked for.
 
     `of` is the source itself, as that configuration has it. `alike` tells the `keys` of one from those of another;
-    `shown` is the name that stands in the place of its values; `cause` the invocation for which it is asked first.
+    `shown` is the name that stands in the place of its values; `cause` the invocation for which it is asked first;
+    `person` tells callers of one identity apart where it is asked for by their claims or their token.
     """
 
     secret: str
@@ -31,13 +32,14 @@ class Asked:
     shown: str
     purpose: Purpose
     cause: str | None
+    person: bytes = b""
 
     @property
     def shared(self) -> Hashable | None:
         """What calls that share one lease have in common; None: it is for one alone."""
         if self.scope == "call":
             return None
-        return self.secret, id(self.of), self.alike, self.fields, self.purpose.identity, self.run
+        return self.secret, id(self.of), self.alike, self.fields, self.purpose.identity, self.run, self.person
 
 
 @dataclass(slots=True, eq=False)
