@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from shim.errors import RecordUnavailable
 from shim.model import JsonObject
+from shim.secrets.faults import where
 from shim.secrets.ledger import Ledger
 from shim.secrets.source import Source, Unavailable
 
@@ -35,11 +36,9 @@ class Ending:
     async def revoke(self, lease: str, name: str, source: Source[Any], revocation: JsonObject, why: str) -> None:
         """Have a lease revoked within 5 s, else it is tried `again`."""
         self._unfinished[lease] = (name, source, revocation)
-        try:
-            async with asyncio.timeout(_REVOKING):
-                await source.revoke(revocation, orphaned=False)
-        except (Unavailable, TimeoutError) as error:
-            _log.warning("the lease %s of %s could not be revoked yet: %s", lease, name, error or "no answer in time")
+        failed = await _failed(source, revocation, orphaned=False)
+        if failed is not None:
+            _log.warning("the lease %s of %s could not be revoked yet: %s", lease, name, failed)
         else:
             await self.over(lease, "revoked", why)
 
@@ -74,12 +73,22 @@ class Ending:
                 _log.error("the lease %s of %s was left behind and cannot be revoked: %s", row.lease, row.source, why)
                 await self.over(row.lease, "lost", why)
                 continue
-            try:
-                async with asyncio.timeout(_REVOKING):
-                    await source.revoke(revocation, orphaned=True)
-            except (Unavailable, TimeoutError) as error:
+            failed = await _failed(source, revocation, orphaned=True)
+            if failed is not None:
                 _log.warning(
-                    "the lease %s of %s, left behind, could not be revoked yet: %s", row.lease, row.source, error
+                    "the lease %s of %s, left behind, could not be revoked yet: %s", row.lease, row.source, failed
                 )
             else:
                 await self.over(row.lease, "revoked", f"process {row.process} ended before")
+
+
+async def _failed(source: Source[Any], revocation: JsonObject, *, orphaned: bool) -> str | None:
+    """Have a source end something; why it did not."""
+    try:
+        async with asyncio.timeout(_REVOKING):
+            await source.revoke(revocation, orphaned=orphaned)
+    except (Unavailable, TimeoutError) as error:
+        return str(error) or "no answer in time"
+    except Exception as error:  # noqa: BLE001 (the boundary of a source that breaks its word, or was another once)
+        return f"its source failed: {where(error)}"
+    return None

@@ -46,6 +46,7 @@ class Lender:
     may_go_on: asyncio.Event | None = None
     refuses: str | None = None
     keeps: bool = False
+    breaks_at: str | None = None
     value: Callable[[str], str] = "value-of-{}".format
     seconds: float = 60.0
 
@@ -63,6 +64,8 @@ class Lender:
         return Issued(dict.fromkeys(fields, self.value(purpose.lease)), expires, {"of": purpose.lease})
 
     async def revoke(self, revocation: JsonObject, *, orphaned: bool) -> None:
+        if revocation["of"] == self.breaks_at:
+            raise KeyError("canary-7f3a9c51")
         if self.keeps:
             raise Unavailable("it does not take anything back now")
         self.taken_back.append((revocation["of"], orphaned))

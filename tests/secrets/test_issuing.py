@@ -176,6 +176,44 @@ async def test_what_a_dead_process_left_is_revoked_by_another(tmp_path: Path, le
         assert await store.commit(Rows()) == []
 
 
+async def test_one_that_no_source_understands_keeps_no_other_from_being_revoked(
+    tmp_path: Path, lender: Lender, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given two leases that were left behind, of which the source does not understand the first: it was another then
+    async with opened(tmp_path, "dead") as store, lending(store, key={}) as (broker, _):
+        lender.keeps = True
+        for id_ in ("i1", "i2"):
+            async with broker.leased([NEED], *calling(id_=id_)) as leases:
+                await leases.take()
+    lender.keeps = False
+    lender.breaks_at = next(iter(lender.live))
+    # when another process looks for them
+    async with opened(tmp_path, "next") as store, lending(store, key={}) as (_, issuer):
+        await issuer.tidy()
+        # then the other is revoked, and the first one stays to be looked at
+        assert list(lender.live) == [row.lease for row in await store.commit(Rows())] == [lender.breaks_at]
+    assert "KeyError" in caplog.text
+    assert "canary-7f3a9c51" not in caplog.text
+
+
+async def test_a_source_that_breaks_as_it_revokes_breaks_no_call_and_keeps_no_other(
+    tmp_path: Path, lender: Lender
+) -> None:
+    async with opened(tmp_path, "one") as store, lending(store, key={}) as (broker, issuer):
+        async with broker.leased([NEED], *calling()) as leases:
+            lender.breaks_at = (await leases.take()).values["key"].removeprefix("value-of-")
+        async with broker.leased([NEED], *calling(id_="i2")) as leases:
+            await leases.take()
+            lender.keeps = True
+        lender.keeps = False
+        await issuer.tidy()
+        assert list(lender.live) == [lender.breaks_at]
+        lender.breaks_at = None
+        await issuer.tidy()
+        assert lender.live == {}
+        assert await store.commit(Rows()) == []
+
+
 async def test_the_store_alone_does_not_give_away_what_revokes(tmp_path: Path, lender: Lender) -> None:
     async with (
         opened(tmp_path, "one") as store,
