@@ -38,10 +38,14 @@ async def withdraw(
         # What makes the sources, those that others need among them.
         broker = Broker(issuer, configuration.secrets, configuration.sources)
         try:
-            rows = [row for row in await given.all() if (row.identity, row.secret) == (identity, secret)]
-            for row in rows:
-                await given.delete(row.identity, row.source, row.secret, by=user)
-                await withdrawn(issuer.source(row.source), row)
+            rows = []
+            for row in await given.all():
+                if (row.identity, row.secret) == (identity, secret):
+                    # As it was deleted: it may have been refreshed since it was read.
+                    deleted = await given.delete(row.identity, row.source, row.secret, by=user)
+                    if deleted is not None:
+                        rows.append(deleted)
+                        await withdrawn(issuer.source(row.source), deleted)
         except Unavailable as unavailable:
             raise NotEnded(f"it is deleted, and could not be ended at its source: {unavailable}") from None
         finally:
