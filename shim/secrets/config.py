@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, StringConstraints, create_model, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from shim import templates
@@ -17,8 +17,16 @@ from shim.secrets.source import Around, Source
 from shim.units import Block, Duration, SecretName
 
 _OF_A_CALL = re.compile(r"\{(?:tool|invocation|arguments\.[^{}]*)\}")
+_LONGEST = 10 * 365 * 86400
 _CLAIM = re.compile(r"\{claims\.([^{}]+)\}")
 _OF_A_CALLER = re.compile(r"\{(?:identity|claims\.[^{}]*|tool|invocation|arguments\.[^{}]*)\}")
+
+
+def _dated(seconds: float) -> float:
+    # The end of a lease has to be a date: else a credential is issued that nobody can keep, and nobody ends.
+    if seconds > _LONGEST:
+        raise ValueError("no lease lasts longer than 3650d; leave `ttl` out where its source says when it ends")
+    return seconds
 
 
 class Nothing(Block):
@@ -164,7 +172,7 @@ class SecretBlock(
     """
 
     source: SecretName
-    ttl: Annotated[Duration, Field(gt=0)] | None = None
+    ttl: Annotated[Duration, Field(gt=0), AfterValidator(_dated)] | None = None
     scope: Scope = "call"
     public: tuple[Annotated[str, StringConstraints(pattern=f"^{templates.FIELD}$")], ...] = ()
 

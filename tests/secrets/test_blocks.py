@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from shim.secrets.config import SecretBlock, SourceBlock
 
@@ -43,3 +44,10 @@ def test_what_a_source_proves_itself_with_is_not_shown(written: dict[str, object
 )
 def test_what_is_another_for_each_caller_is_known(written: dict[str, object], is_so: bool) -> None:
     assert SecretBlock.model_validate(written).is_of_a_caller is is_so
+
+
+@pytest.mark.parametrize("ttl", ["3000000d", "0s", "-1s"])
+def test_a_lease_has_an_end_that_is_a_date(ttl: str) -> None:
+    with pytest.raises(ValidationError, match="ttl"):
+        SecretBlock.model_validate({"source": "as", "ttl": ttl})
+    assert SecretBlock.model_validate({"source": "as", "ttl": "3650d"}).ttl == 3650 * 86400
