@@ -113,9 +113,9 @@ async def reached(config: Path, who: str, transport: Transport) -> AsyncIterator
     ("era", "transport", "who"),
     [
         ("legacy", "http", "reader"),
-        ("legacy", "stdio", "writer"),
+        pytest.param("legacy", "stdio", "writer", marks=pytest.mark.soak),
         ("modern", "http", "writer"),
-        ("modern", "stdio", "reader"),
+        pytest.param("modern", "stdio", "reader", marks=pytest.mark.soak),
     ],
 )
 async def test_the_inspector(

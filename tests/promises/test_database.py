@@ -57,6 +57,7 @@ async def test_many_at_once_leave_nothing(tmp_path: Path, at: Vaults) -> None:
     assert code == 0, verified
 
 
+@pytest.mark.soak
 async def test_what_the_role_may_not_do_is_the_database_s_answer(tmp_path: Path, at: Vaults) -> None:
     async with sql_over_http(at.postgres) as url:
         config = configured(tmp_path, at, with_headers(url))
@@ -67,7 +68,7 @@ async def test_what_the_role_may_not_do_is_the_database_s_answer(tmp_path: Path,
     assert left(at) == ([], [])
 
 
-@pytest.mark.parametrize("how", ["http", "stdio"])
+@pytest.mark.parametrize("how", [pytest.param("http", marks=pytest.mark.soak), "stdio"])
 async def test_each_identity_is_who_its_own_path_says(tmp_path: Path, at: Vaults, how: str) -> None:
     for who in WHOSE:
         at.postgres.ask(f"DROP ROLE IF EXISTS {who}_desk; CREATE ROLE {who}_desk LOGIN PASSWORD 'password-of-{who}'")
