@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import anyio
 from mcp_types.methods import INPUT_REQUIRED_METHODS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -23,6 +24,7 @@ ASKING: Final = 300.0
 WAITING: Final = 50.0
 """Seconds that a call waits for what a person said they would give: less than clients usually wait for a call."""
 _LOOK: Final = 1.0
+_DOUBTING: Final = 10.0
 
 
 class Wanting:
@@ -59,7 +61,9 @@ class Wanting:
     async def look(self, refusal: Refusal, leases: Leases) -> None:
         """See why a call failed: what people gave and the upstream does not accept is asked for the next time."""
         if isinstance(refusal, NotAccepted | NotLetIn):
-            await leases.doubt()
+            # Whoever leaves meanwhile leaves a call behind whose outcome is not on the record yet.
+            with anyio.move_on_after(_DOUBTING, shield=True):
+                await leases.doubt()
 
     async def _given(self, leases: Leases, wanted: SecretWanted) -> bool:
         """Return once it was given, or it was waited for: which of them."""
