@@ -82,6 +82,7 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
         for upstream in reading.document.upstreams:
             yield from _handed(reading, ("upstreams", upstream), known, used)
         yield from _fixed(reading, known, used)
+        yield from _shared(reading, known)
     for reading in readings:
         for name, block in reading.document.secrets.items():
             path = files.secret(block, reading.source).path if block.source == "file" else None
@@ -92,6 +93,18 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
             if name not in used:
                 message = f"no upstream uses the secret {name}; write ${{secret:{name}}} where it goes, or take it out"
                 yield reading.problem(("secrets", name), message, "warning")
+
+
+def _shared(reading: AnyReading, known: _Secrets) -> Iterator[Problem]:
+    """Identities that several people may be, of whom each is asked for a credential that then serves all."""
+    given = next((name for name, block in known.blocks.items() if block.is_given), None)
+    for name, block in reading.document.identities.items():
+        if given is not None and block.jwt is not None and block.name is None and "sub" not in block.jwt:
+            message = (
+                f"everybody whose token claims this is the one identity {name}: what one of them gives of {given} "
+                "serves the calls of all; write a `name` such as staff:{claims.sub}, which makes each their own"
+            )
+            yield reading.problem(("identities", name), message, "warning")
 
 
 def _declared(reading: AnyReading) -> Iterator[Problem]:

@@ -161,6 +161,22 @@ def test_a_secret_that_nobody_uses_is_a_warning(tmp_path: Path) -> None:
     assert configuration.warnings[0].message.startswith("no upstream uses the secret spare;")
 
 
+def test_an_identity_of_several_people_that_are_asked_for_theirs_is_a_warning(tmp_path: Path) -> None:
+    text = http("'${secret:mine}'") + (
+        "  mine: {source: people, prompt: Your token}\n"
+        "secret_sources:\n  people: {type: user, key: file:k}\n"
+        "server:\n  url: https://shim.example.com/mcp\n  jwt: {issuer: 'https://idp.example.com', audience: shim}\n"
+        "identities:\n"
+        "  staff: {jwt: {groups: staff}}\n"
+        "  gil: {jwt: {sub: gil}}\n"
+        "  each: {jwt: {groups: each}, name: 'each:{claims.sub}'}\n"
+    )
+    (warning,) = loaded(tmp_path, text).warnings
+    assert "staff: what one of them gives of mine serves the calls of all" in warning.message
+    mine = "{source: people, prompt: Your token}"
+    assert loaded(tmp_path, text.replace(mine, "{source: env, name: X}")).warnings == ()
+
+
 def test_a_secret_in_use_is_no_warning_where_variables_are_not_set(tmp_path: Path) -> None:
     text = http("x") + "  spare: {source: env, name: X}\n"
     text = text.replace("X-A: x", "X-A: '${env:UNSET} ${secret:spare}'")
