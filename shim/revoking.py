@@ -14,6 +14,7 @@ from typing import Any
 from shim.config.configuration import Configuration
 from shim.errors import ShimError
 from shim.record.signing import signing_key
+from shim.secrets.config import SourceBlock
 from shim.secrets.ledger import Ledger, Sealing
 from shim.secrets.source import PATIENCE, Around, Source, Unavailable
 from shim.store.sqlite import SqliteStore
@@ -40,12 +41,20 @@ async def revoke(configuration: Configuration, lease: str, environment: Mapping[
             raise NotRevoked(f"there is no lease {lease!r}; `mcp-shim secrets leases` lists those that there are")
         if row.revoked is not None:
             return row
-        revocation = ledger.revocation(row)
+        block = configuration.sources.get(row.source)
+        if block is None:
+            raise NotRevoked(
+                f"{lease} is not revoked, and goes on to be used: its source {row.source} is not configured any more; "
+                "configure it again, or end it there by hand"
+            )
+        revocation = ledger.revocation(row, block.type)
         if revocation is None:
-            raise NotRevoked(f"what revokes {lease} was sealed by another key: put the key of the record back")
+            raise NotRevoked(
+                f"what revokes {lease} was sealed by another key, or {row.source} is of another type now: put that back"
+            )
         around = Around(environment, clock, os.urandom, lambda: f"unrecorded-{os.urandom(8).hex()}")
         try:
-            async with _source(configuration, row.source, around) as source, asyncio.timeout(PATIENCE):
+            async with _source(row.source, block, around) as source, asyncio.timeout(PATIENCE):
                 await source.revoke(revocation, orphaned=ledger.is_orphan(row))
         except (Unavailable, TimeoutError) as error:
             why = str(error) or f"its source did not answer within {PATIENCE:g} s"
@@ -55,10 +64,7 @@ async def revoke(configuration: Configuration, lease: str, environment: Mapping[
 
 
 @asynccontextmanager
-async def _source(configuration: Configuration, name: str, around: Around) -> AsyncIterator[Source[Any]]:
-    block = configuration.sources.get(name)
-    if block is None:
-        raise Unavailable(f"its source {name} is not configured any more; configure it again, or end it there by hand")
+async def _source(name: str, block: SourceBlock, around: Around) -> AsyncIterator[Source[Any]]:
     source: Source[Any] = block.kind.make(name, block.where(), around)
     try:
         yield source

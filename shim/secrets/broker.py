@@ -129,6 +129,7 @@ class Broker:
         return Asked(
             secret=name,
             source=secret.source,
+            kind=self._blocks[secret.source].type,
             of=self._sources[secret.source],
             keys=known.keys,
             alike=known.alike,

@@ -13,6 +13,7 @@ from shim.model import JsonObject
 from shim.secrets.faults import where
 from shim.secrets.ledger import Ledger
 from shim.secrets.source import Source, Unavailable
+from shim.secrets.sources import Sources
 
 _log = logging.getLogger("shim.secrets")
 
@@ -22,8 +23,7 @@ _REVOKING = 5.0
 class Ending:
     """Knows what is to be revoked still. Without a ledger nothing is written."""
 
-    def __init__(self, ledger: Ledger | None, configured: Callable[[str], Source[Any] | None]) -> None:
-        """`configured` gives the source of a name."""
+    def __init__(self, ledger: Ledger | None, configured: Sources) -> None:
         self._ledger = ledger
         self._configured = configured
         self._unfinished: dict[str, tuple[str, Source[Any], JsonObject]] = {}
@@ -67,9 +67,11 @@ class Ending:
             _log.warning("leases that others left could not be looked for: %s", error)
             return
         for row in rows:
-            source, revocation = self._configured(row.source), self._ledger.revocation(row)
+            source = self._configured.get(row.source)
+            revocation = self._ledger.revocation(row, self._configured.kind(row.source))
             if source is None or revocation is None:
-                why = "its source is not configured any more" if source is None else "another key sealed it"
+                why = "another key sealed it, or its source is of another type now"
+                why = "its source is not configured any more" if source is None else why
                 _log.error("the lease %s of %s was left behind and cannot be revoked: %s", row.lease, row.source, why)
                 await self.over(row.lease, "lost", why)
                 continue

@@ -15,13 +15,14 @@ from shim.units import Block
 class Asked:
     """What one lease is asked for.
 
-    `of` is the source itself, as that configuration has it. `alike` tells the `keys` of one from those of another;
-    `shown` is the name that stands in the place of its values; `cause` the invocation for which it is asked first;
-    `person` tells callers of one identity apart where it is asked for by their claims or their token.
+    `of` is the source itself, as that configuration has it, `kind` its type there. `alike` tells the `keys` of one from
+    those of another; `shown` is the name that stands in the place of its values; `cause` the invocation for which it is
+    asked first; `person` tells callers of one identity apart where it is asked for by their claims or their token.
     """
 
     secret: str
     source: str
+    kind: str
     of: Source[Any] = field(repr=False)
     keys: Block
     alike: str

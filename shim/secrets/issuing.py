@@ -70,7 +70,7 @@ class Issuer:
         self._key = around.random(32)
         self._held: dict[str, Held] = {}
         self._shared: dict[Hashable, asyncio.Future[Held]] = {}
-        self._ending = Ending(ledger, self.source)
+        self._ending = Ending(ledger, self.sources)
         self._compiled: dict[bytes, Patterns] = {}
         self._noticing = Noticing(ledger, self._held, self._end) if ledger is not None else None
         self._look = 0.0
@@ -243,7 +243,7 @@ class Issuer:
             async with asyncio.timeout(self._patience):
                 prepared = await source.prepare(asked.keys, purpose)
             if prepared is not None:
-                await self._asked(row, prepared)
+                await self._asked(row, asked.kind, prepared)
             async with asyncio.timeout(self._patience):
                 issued = await source.issue(asked.keys, asked.fields, purpose)
         except TimeoutError:
@@ -269,7 +269,7 @@ class Issuer:
             for name, value in issued.values.items():
                 check(value, is_public=name is not None and name in asked.public)
             row = replace(row, issued=stamp(now), expires=stamp(expires) if expires is not None else None)
-            await self._kept(row, revocation, long_lived=long_lived)
+            await self._kept(row, asked.kind, revocation, long_lived=long_lived)
         except (Unavailable, RecordUnavailable) as error:
             await self._failed(row, source, revocation if revocation is not None else prepared, str(error))
             raise Unavailable(str(error)) from None
@@ -302,16 +302,16 @@ class Issuer:
             del self._compiled[next(iter(self._compiled))]
         return patterns
 
-    async def _asked(self, row: LeaseRow, prepared: JsonObject) -> None:
+    async def _asked(self, row: LeaseRow, kind: str, prepared: JsonObject) -> None:
         if self._ledger is None:
             return
         try:
-            await self._ledger.asked(row, prepared)
+            await self._ledger.asked(row, kind, prepared)
         except RecordUnavailable as error:
             raise Unavailable(f"that it is asked for could not be recorded: {error}") from None
 
-    async def _kept(self, row: LeaseRow, revocation: JsonObject | None, *, long_lived: bool) -> None:
-        if self._ledger is not None and not await self._ledger.issued(row, revocation, long_lived=long_lived):
+    async def _kept(self, row: LeaseRow, kind: str, revocation: JsonObject | None, *, long_lived: bool) -> None:
+        if self._ledger is not None and not await self._ledger.issued(row, kind, revocation, long_lived=long_lived):
             raise Unavailable("it was revoked while it was asked for; the next call asks for another")
 
     async def _failed(self, row: LeaseRow, source: Source[Any], revocation: JsonObject | None, why: str) -> None:

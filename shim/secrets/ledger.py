@@ -42,17 +42,17 @@ class Ledger:
     sealing: Sealing
     clock: Callable[[], datetime]
 
-    async def asked(self, row: LeaseRow, revocation: JsonObject) -> None:
-        """A credential is about to be asked for, that has to be revoked."""
-        kept = replace(row, process=self.store.instance, revocation=self.sealing.seal(row.lease, revocation))
+    async def asked(self, row: LeaseRow, kind: str, revocation: JsonObject) -> None:
+        """A credential is about to be asked for, that has to be revoked; `kind` is the type of its source."""
+        kept = replace(row, process=self.store.instance, revocation=self._sealed(row, kind, revocation))
         await self.store.commit(_Keep("asked", kept, _said(kept), self.clock()))
 
-    async def issued(self, row: LeaseRow, revocation: JsonObject | None, *, long_lived: bool) -> bool:
+    async def issued(self, row: LeaseRow, kind: str, revocation: JsonObject | None, *, long_lived: bool) -> bool:
         """It was issued. Without a `revocation` there is nothing to revoke, so there is no row.
 
         False, and nothing is kept, when somebody ended it while it was asked for.
         """
-        sealed = self.sealing.seal(row.lease, revocation) if revocation is not None else None
+        sealed = self._sealed(row, kind, revocation) if revocation is not None else None
         kept = replace(row, process=self.store.instance, revocation=sealed)
         body = _said(kept) | {"issued": row.issued, "expires": row.expires}
         if long_lived:
@@ -93,9 +93,19 @@ class Ledger:
         """Whether the process that asked for it is gone."""
         return not self.store.is_alive(row.process)
 
-    def revocation(self, row: LeaseRow) -> JsonObject | None:
-        """What revokes it; None where it cannot be read any more, because the key is another."""
-        return self.sealing.open(row.lease, row.revocation) if row.revocation is not None else None
+    def revocation(self, row: LeaseRow, kind: str) -> JsonObject | None:
+        """What revokes it at a source of that type; None where another key sealed it, or it is of another type.
+
+        What is of use to one server is shown to no other, whatever has its name now.
+        """
+        said = self.sealing.open(row.lease, row.revocation) if row.revocation is not None else None
+        if said is None or said["type"] != kind:
+            return None
+        revocation: JsonObject = said["revocation"]
+        return revocation
+
+    def _sealed(self, row: LeaseRow, kind: str, revocation: JsonObject) -> bytes:
+        return self.sealing.seal(row.lease, {"type": kind, "revocation": revocation})
 
 
 def _said(row: LeaseRow) -> JsonObject:

@@ -50,6 +50,11 @@ class Sources:
         """The one that is configured under a name."""
         return self._now.get(name)
 
+    def kind(self, name: str) -> str:
+        """Its type; empty where there is none."""
+        block = self._blocks.get(name)
+        return block.type if block is not None else ""
+
     @contextmanager
     def asking(self, source: Source[Any]) -> Iterator[None]:
         """Something is asked of it while the block lasts."""

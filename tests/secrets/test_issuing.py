@@ -176,6 +176,25 @@ async def test_what_a_dead_process_left_is_revoked_by_another(tmp_path: Path, le
         assert await store.commit(Rows()) == []
 
 
+async def test_what_revokes_at_one_server_is_shown_to_no_other_that_has_its_name_now(
+    tmp_path: Path, lender: Lender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given a lease that was left behind, and its source's name as that of another type
+    async with opened(tmp_path, "dead") as store, lending(store, key={}) as (broker, _):
+        lender.keeps = True
+        async with broker.leased([NEED], *calling()) as leases:
+            await leases.take()
+    other = Lender()
+    monkeypatch.setattr(config, "KINDS", {**known(lender), "other": known(other)["lender"]})
+    # when another process looks after it
+    async with opened(tmp_path, "next") as store, lending(store, {"desk": {"type": "other"}}, key={}) as (_, issuer):
+        await issuer.tidy()
+    # then that one was asked for nothing, and the record says that it is lost
+    assert other.taken_back == []
+    assert ("lease.lost", "i1") in events(tmp_path)
+    assert "its source is of another type now" in caplog.text
+
+
 async def test_one_that_no_source_understands_keeps_no_other_from_being_revoked(
     tmp_path: Path, lender: Lender, caplog: pytest.LogCaptureFixture
 ) -> None:
