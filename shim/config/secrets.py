@@ -75,8 +75,10 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
         frozenset(logical for one in readings for grant in one.document.grants for logical in grant.bind),
     )
     used: set[str] = set()
+    keys: dict[str, str] = {}
     for reading in readings:
         yield from _declared(reading)
+        yield from _keys(reading, keys)
         yield from _sealed(reading, known)
         yield from _bound(reading, known, used)
         for upstream in reading.document.upstreams:
@@ -126,6 +128,15 @@ def _declared(reading: AnyReading) -> Iterator[Problem]:
                 and (wrong := files.exposed(file))
             ):
                 yield reading.problem((*path, *where), wrong)
+
+
+def _keys(reading: AnyReading, keys: dict[str, str]) -> Iterator[Problem]:
+    """Sources that share a key: missing, it would be made anew for one while what the other has is sealed with it."""
+    for name, block in reading.document.secret_sources.items():
+        key = getattr(files.source(block, reading.source), "key", None)
+        if isinstance(key, str) and key.startswith("file:") and keys.setdefault(key, name) != name:
+            message = f"{keys[key]} has this key; name another file, which is made when it is first needed"
+            yield reading.problem(("secret_sources", name, "key"), message)
 
 
 def _sealed(reading: AnyReading, known: _Secrets) -> Iterator[Problem]:

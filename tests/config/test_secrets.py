@@ -325,6 +325,8 @@ def test_what_people_give_is_sealed_with_a_key_beside_the_configuration(tmp_path
         ("prompt: A token of the tracker, ", "", 18, "`prompt` is missing"),
         ("https://example.com/tokens", "http://example.com", 18, "`url` is where people get it"),
         ('    key: "keyring:"\n', "", 13, "come together"),
+        ('key: "keyring:"', "key: ./people.key", 16, "file:PATH"),
+        ('key: "keyring:"', "key: file:people.key", 16, "people has this key; name another file"),
         ("authorize?prompt=consent", "authorize#x", 13, "without user and fragment"),
         ("https://idp.example.com/authorize", "http://idp.example.com/authorize", 13, "use https"),
         ("    authorization_url: https://idp.example.com/authorize?prompt=consent\n", "", 10, "come together"),

@@ -74,7 +74,7 @@ secret_sources:
     issuer: {server.url}
     client_id: {issuer.CLIENT}
     client_secret: "${{env:CLIENT_PASSWORD}}"
-    key: file:seal
+    key: file:other-seal
 secrets:
   key: {{source: file, path: key}}
   forge: {{source: people, prompt: A token of the forge, url: "https://forge.test/tokens"}}
