@@ -26,7 +26,7 @@ HOSTILE = {
     "quota": (answer(429, {"errors": [CANARY]}), "its quota is reached"),
     "elsewhere": (answer(307, b"", f"location: http://127.0.0.1:1/?token={CANARY}"), "redirects are not followed"),
 }
-REAL = {"denied": "answered 403", "sealed": "sealed"}
+REAL = {"denied": "answered 403", "quota": "its quota is reached", "sealed": "sealed"}
 """What a real OpenBao does, and what the record says of it."""
 
 
@@ -116,6 +116,12 @@ def bao() -> Iterator[Bao]:
 async def test_what_a_real_one_refuses_is_a_reason(tmp_path: Path, bao: Bao) -> None:
     async with faulty(tmp_path, dict.fromkeys(REAL, bao.address), {"denied": "secret/data/other"}) as at:
         await refused(at, "denied")
+        quota = {"path": "secret", "rate": 0.000001, "interval": "24h"}
+        assert bao.send("PUT", "sys/quotas/rate-limit/none", quota).status_code == 204
+        # It counts by address, so what is left of it can be used up here.
+        assert any(bao.send("GET", "secret/data/x").status_code == 429 for _ in range(10))
+        await refused(at, "quota")
+        bao.send("DELETE", "sys/quotas/rate-limit/none")
         bao.seal()
         await refused(at, "sealed")
         await look(at, REAL)
