@@ -32,10 +32,9 @@ async def revoke(configuration: Configuration, lease: str, environment: Mapping[
     no call that is recorded after this. Raises NotRevoked, and RecordUnavailable.
     """
     path = Path(configuration.store.path)
-    clock = lambda: datetime.now(UTC)  # noqa: E731
     async with SqliteStore.open(path, secrets.token_hex(8)) as store:
         sealing = Sealing(signing_key(configuration.record, path).private_bytes_raw(), os.urandom)
-        ledger = Ledger(store, sealing, clock)
+        ledger = Ledger(store, sealing, lambda: datetime.now(UTC))
         row = await ledger.find(lease)
         if row is None:
             raise NotRevoked(f"there is no lease {lease!r}; `mcp-shim secrets leases` lists those that there are")
@@ -52,7 +51,7 @@ async def revoke(configuration: Configuration, lease: str, environment: Mapping[
             raise NotRevoked(
                 f"what revokes {lease} was sealed by another key, or {row.source} is of another type now: put that back"
             )
-        around = Around(environment, clock, os.urandom, lambda: f"unrecorded-{os.urandom(8).hex()}")
+        around = Around(environment, ledger.clock, os.urandom, lambda: f"unrecorded-{os.urandom(8).hex()}")
         try:
             async with _source(row.source, block, around) as source, asyncio.timeout(PATIENCE):
                 await source.revoke(revocation, orphaned=ledger.is_orphan(row))
