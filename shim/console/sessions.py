@@ -11,20 +11,19 @@ import binascii
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shim.model import Credential
+from shim.sealed import Sealer
 
 SECONDS: Final = 15 * 60
 """How long somebody stays signed in at most."""
 
-_NONCE: Final = 12
+_ABOUT: Final = b"person"
 _LONGEST: Final = 3000
 _ID: Final = 200
 """Characters of a credential's id that are kept: all of a token's. A JWT is told by the first few."""
@@ -48,10 +47,8 @@ class Sessions:
     """
 
     def __init__(self, key: bytes, random: Callable[[int], bytes], clock: Callable[[], float]) -> None:
-        derive = HKDF(algorithm=hashes.SHA256(), length=64, salt=None, info=b"mcp-shim console")
-        derived = derive.derive(key)
-        self._cipher = AESGCM(derived[:32])
-        self._forms = derived[32:]
+        self._sealer = Sealer(key, "mcp-shim console", random)
+        self._forms = HKDF(hashes.SHA256(), length=32, salt=None, info=b"mcp-shim forms").derive(key)
         self._random = random
         self._clock = clock
 
@@ -60,9 +57,8 @@ class Sessions:
         until = self._clock() + SECONDS
         if credential.ends is not None:
             until = min(until, credential.ends.timestamp())
-        said = [credential.id[:_ID], credential.identity.name, until, self._random(16).hex()]
-        nonce = self._random(_NONCE)
-        sealed = nonce + self._cipher.encrypt(nonce, json.dumps(said).encode(), b"person")
+        person = Person(credential.id[:_ID], credential.identity.name, until, self._random(16).hex())
+        sealed = self._sealer.seal(_ABOUT, asdict(person))
         return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def read(self, kept: str) -> Person | None:
@@ -71,10 +67,12 @@ class Sessions:
             return None
         try:
             sealed = base64.b64decode(kept + "=" * (-len(kept) % 4), altchars=b"-_", validate=True)
-            said = json.loads(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], b"person"))
-        except (binascii.Error, InvalidTag, ValueError):
+        except (binascii.Error, ValueError):
             return None
-        person = Person(*said)
+        said = self._sealer.open(_ABOUT, sealed)
+        if said is None:
+            return None
+        person = Person(**said)
         return person if self._clock() < person.until else None
 
     def mark(self, person: Person, ticket: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shim.model import JsonObject
-from shim.secrets.sealed import Sealer
+from shim.sealed import Sealer
 from shim.store.chain import stamp
 from shim.store.sqlite import SqliteStore
 from shim.store.tx import LeaseRow, Tx

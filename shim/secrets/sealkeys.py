@@ -14,10 +14,10 @@ from pydantic import AfterValidator
 from shim import jsontext
 from shim.errors import InvalidText, RecordUnavailable
 from shim.model import JsonObject
+from shim.sealed import Sealer
 from shim.secrets.aside import Aside
 from shim.secrets.file import read
 from shim.secrets.keyring import keep, look_up
-from shim.secrets.sealed import Sealer
 from shim.secrets.source import KEY, Around, Unavailable
 from shim.secrets.vault import Vault
 from shim.store.files import open_private, private_folder, sync, sync_folder

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from shim.model import JsonObject
-from shim.secrets.sealed import Sealer
+from shim.sealed import Sealer
 
 LIFE: Final = 600.0
 """Seconds for which a ticket is good, and those for which somebody may be at an authorization server."""
