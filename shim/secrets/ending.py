@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container, Iterator
+import math
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Literal
 
 from shim.errors import RecordUnavailable
 from shim.model import JsonObject
 from shim.secrets.faults import where
 from shim.secrets.ledger import Ledger
-from shim.secrets.source import Source, Unavailable
+from shim.secrets.source import PATIENCE, Source, Unavailable
 from shim.secrets.sources import Sources
+from shim.store.tx import LeaseRow
 
 _log = logging.getLogger("shim.secrets")
 
@@ -57,15 +60,28 @@ class Ending:
                 await self.revoke(lease, name, source, revocation, "it could not be revoked before")
                 await let_go(source)
 
-    async def sweep(self) -> None:
-        """Revoke what processes left behind that are gone."""
+    async def sweep(self, now: datetime) -> float:
+        """Revoke what processes left behind that are gone: for each together, once no source can be at work any more on
+        what it asked for last. The seconds until that is so for another.
+        """
         if self._ledger is None:
-            return
+            return math.inf
         try:
             rows = [row for row in await self._ledger.live() if self._ledger.is_orphan(row)]
         except RecordUnavailable as error:
             _log.warning("leases that others left could not be looked for: %s", error)
-            return
+            return math.inf
+        last: dict[str, datetime] = {}
+        for row in rows:
+            asked = datetime.fromisoformat(row.issued)
+            last[row.process] = max(asked, last.get(row.process, asked))
+        # What a clock of another machine has wrong does not count: nothing waits longer than this.
+        waits = {process: PATIENCE - abs((now - asked).total_seconds()) for process, asked in last.items()}
+        await self._swept([row for row in rows if waits[row.process] <= 0])
+        return min((seconds for seconds in waits.values() if seconds > 0), default=math.inf)
+
+    async def _swept(self, rows: Iterable[LeaseRow]) -> None:
+        assert self._ledger is not None
         for row in rows:
             source = self._configured.get(row.source)
             revocation = self._ledger.revocation(row, self._configured.kind(row.source))

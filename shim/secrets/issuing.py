@@ -37,6 +37,8 @@ _log = logging.getLogger("shim.secrets")
 
 _SWEEP = 15.0
 _STOPPING = 10.0
+_LATE = 100.0
+"""Seconds for an answer that revokes something: nobody waits for it any more, and what comes is ended."""
 _COMPILED = 256
 _SHARED = 900.0
 """Seconds that a lease of a run or an identity lasts where neither the secret nor its source says."""
@@ -96,9 +98,22 @@ class Issuer:
         return LineScrubber(handed, lambda: self.alive.since(None))
 
     async def have(self, asked: Asked) -> Held:
-        """A lease: the shared one that is there, or one that is issued now. Raises Unavailable."""
+        """A lease: the shared one that is there, or one that is issued now. Raises Unavailable.
+
+        What comes too late for this is ended when it comes, or, where it is shared, there for the next.
+        """
+        if self._group is None:
+            return await self._issue(asked)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._have(asked)
+        except TimeoutError:
+            raise Unavailable(f"its source ({asked.source}) did not answer within {self._patience:g} s") from None
+
+    async def _have(self, asked: Asked) -> Held:
         key = asked.shared
-        if key is None or self._group is None:
+        assert self._group is not None
+        if key is None:
             return await self._apart(self._issue(asked))
         if key in self._shared and self._noticing is not None:
             await self._noticing.ask()
@@ -170,8 +185,7 @@ class Issuer:
 
     async def _apart(self, work: Coroutine[Any, Any, Held]) -> Held:
         """Run in a task of its own, so that who leaves meanwhile leaves a whole lease, which is ended at once."""
-        if self._group is None:
-            return await work
+        assert self._group is not None
         answer: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
 
         async def run() -> None:
@@ -244,7 +258,8 @@ class Issuer:
                 prepared = await source.prepare(asked.keys, purpose)
             if prepared is not None:
                 await self._asked(row, asked.kind, prepared)
-            async with asyncio.timeout(self._patience):
+            waits = self._patience if prepared is None or self._group is None else _LATE
+            async with asyncio.timeout(waits):
                 issued = await source.issue(asked.keys, asked.fields, purpose)
         except TimeoutError:
             why = f"its source ({asked.source}) did not answer within {self._patience:g} s"
@@ -340,27 +355,29 @@ class Issuer:
     async def _keep(self) -> None:
         """End leases in time; and look, from time to time, after what could not be ended, and after orphans."""
         time = asyncio.get_running_loop().time
-        swept = float("-inf")
+        due = float("-inf")
         while True:
             self._sooner.clear()
             try:
                 for held in [one for one in self._held.values() if one.ends is not None and one.ends <= time()]:
                     await self._end(held, "its time is over")
-                if time() - swept >= _SWEEP:
-                    swept = time()
-                    await self.tidy()
+                if time() >= due:
+                    due = time() + _SWEEP
+                    due = min(due, time() + await self.tidy())
             except Exception as error:  # noqa: BLE001 (the boundary of a background task)
                 _log.error("looking after leases failed, and is tried again: %s", where(error))
-            self._look = min((one.ends for one in self._held.values() if one.ends is not None), default=swept + _SWEEP)
-            self._look = min(self._look, swept + _SWEEP)
+            self._look = min((one.ends for one in self._held.values() if one.ends is not None), default=due)
+            self._look = min(self._look, due)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._look):
                     await self._sooner.wait()
 
-    async def tidy(self) -> None:
-        """Revoke what could not be revoked before, and what processes left behind that are gone."""
+    async def tidy(self) -> float:
+        """Revoke what could not be revoked before, and what processes left behind that are gone; the seconds until
+        something more of that can be (infinite where nothing is known of).
+        """
         await self._ending.again(self._held, self._let_go)
-        await self._ending.sweep()
+        return await self._ending.sweep(self._around.clock())
 
 
 def _is_of(there: asyncio.Future[Held], held: Held) -> bool:

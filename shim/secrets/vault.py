@@ -197,7 +197,8 @@ class Vault:
         path, params = _path(secret, purpose), _filled(secret.params, purpose)
         method = "GET" if params is None else "POST"
         try:
-            return await self._api.send(method, path, own.token, cast("JsonObject | None", params), secret.wrap)
+            content = cast("JsonObject | None", params)
+            return await self._api.make(method, path, own.token, content, secret.wrap, lasts=not is_kept(secret))
         except Refused as refused:
             if refused.status == 403 and not self._is_callers:
                 await self._tokens.doubt(own)

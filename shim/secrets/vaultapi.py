@@ -17,11 +17,16 @@ import httpx2
 from shim import jsontext
 from shim.errors import InvalidText
 from shim.model import JsonObject
+from shim.secrets.lasting import lasting
 from shim.secrets.source import Unavailable
 
 SECONDS: Final = 8.0
 """For one request: less than the broker waits, so that what came is not lost."""
+LASTING: Final = 95.0
+"""For one that makes something: Vault itself ends it before, after 90 s where `max_request_duration` is not set."""
 _MOST: Final = 1024 * 1024
+_ONCE: Final = httpx2.Limits(max_keepalive_connections=0)
+_AGAIN: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _NOTHING_DONE: Final = frozenset({500, 503})
 """Of the answers from 500 on, those that Vault gives itself after nothing was done, or after it took it back."""
@@ -52,19 +57,26 @@ class VaultApi:
         self._namespace = namespace
         self._ca = ca
         self._seconds = seconds
-        self._client: httpx2.AsyncClient | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._clients: dict[bool, httpx2.AsyncClient] = {}
 
-    async def send(
-        self, method: str, path: str, token: str | None, content: JsonObject | None = None, wrap: float | None = None
-    ) -> JsonObject:
+    async def send(self, method: str, path: str, token: str | None, content: JsonObject | None = None) -> JsonObject:
         """The answer; empty where it has no body. `path` is as the API has it, not encoded yet.
 
-        Raises Refused where nothing was made, and Unavailable where that is not known. With `wrap` seconds the answer
-        is wrapped on its way.
+        Raises Refused where nothing was made, and Unavailable where that is not known.
+        """
+        return await self._send(method, path, token, content, {})
+
+    async def make(
+        self, method: str, path: str, token: str, content: JsonObject | None, wrap: float | None, *, lasts: bool
+    ) -> JsonObject:
+        """As `send`. With `wrap` seconds the answer is wrapped on its way. With `lasts` Vault goes on to the end of it
+        whatever becomes of this process, and the answer is awaited for as long as there can be one.
         """
         if wrap is None:
-            return await self._send(method, path, token, content, {})
-        wrapped = await self._send(method, path, token, content, {"x-vault-wrap-ttl": f"{math.ceil(wrap)}s"})
+            return await self._send(method, path, token, content, {}, lasts=lasts)
+        more = {"x-vault-wrap-ttl": f"{math.ceil(wrap)}s"}
+        wrapped = await self._send(method, path, token, content, more, lasts=lasts)
         info = wrapped.get("wrap_info")
         if not isinstance(info, dict) or not isinstance(info.get("token"), str) or info.get("creation_path") != path:
             raise Unavailable(f"{self._who} did not wrap its answer to {path} as it was told to")
@@ -93,16 +105,22 @@ class VaultApi:
         return True
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        while self._clients:
+            await self._clients.popitem()[1].aclose()
 
     @property
     def _who(self) -> str:
         return f"Vault ({self._address})"
 
     async def _send(
-        self, method: str, path: str, token: str | None, content: JsonObject | None, more: dict[str, str]
+        self,
+        method: str,
+        path: str,
+        token: str | None,
+        content: JsonObject | None,
+        more: dict[str, str],
+        *,
+        lasts: bool = False,
     ) -> JsonObject:
         headers = {"accept": "application/json", "accept-encoding": "identity", "x-vault-request": "true", **more}
         if token is not None:
@@ -111,7 +129,7 @@ class VaultApi:
             headers["x-vault-token"] = token
         if self._namespace is not None:
             headers["x-vault-namespace"] = self._namespace
-        status, body = await self._answer(method, path, headers, content)
+        status, body = await self._answer(method, path, headers, content, lasts=lasts)
         if status not in (200, 204):
             advice = _ADVICE.get(status, "see that `address` is Vault's")
             if token is None and status in (400, 403):
@@ -126,14 +144,20 @@ class VaultApi:
         return content
 
     async def _answer(
-        self, method: str, path: str, headers: dict[str, str], content: JsonObject | None
+        self, method: str, path: str, headers: dict[str, str], content: JsonObject | None, *, lasts: bool
     ) -> tuple[int, bytes]:
         kind: type[Unavailable]
+        seconds = LASTING if lasts else self._seconds
+        extensions = {"trace": lasting()} if lasts else {}
+        # A connection that does not come about is told from an answer that does not: nothing was sent.
+        timeout = httpx2.Timeout(seconds, connect=self._seconds / 2, pool=self._seconds / 2)
         try:
             url = f"{self._address}/v1/{quote(path, safe='/')}"
             async with (
-                asyncio.timeout(self._seconds),
-                self._ready().stream(method, url, headers=headers, json=content) as response,
+                asyncio.timeout(seconds),
+                self._ready(lasts=lasts).stream(
+                    method, url, headers=headers, json=content, timeout=timeout, extensions=extensions
+                ) as response,
             ):
                 body = bytearray()
                 async for piece in response.aiter_raw():
@@ -147,21 +171,22 @@ class VaultApi:
         except (httpx2.InvalidURL, UnicodeError):
             kind, why = Refused, "has no such path"
         except (TimeoutError, httpx2.TimeoutException):
-            kind, why = Unavailable, f"did not answer within {self._seconds:g} s"
+            kind, why = Unavailable, f"did not answer within {seconds:g} s"
         except (httpx2.HTTPError, OSError) as error:
             kind, why = Unavailable, f"broke off ({type(error).__name__}); see that it runs"
         raise kind(f"{self._who} {why}")
 
-    def _ready(self) -> httpx2.AsyncClient:
-        if self._client is None:
+    def _ready(self, *, lasts: bool) -> httpx2.AsyncClient:
+        if self._tls is None:
             try:
-                tls = ssl.create_default_context(cafile=self._ca)
+                self._tls = ssl.create_default_context(cafile=self._ca)
             except OSError as error:
                 raise Refused(f"the authorities in {self._ca} cannot be read ({type(error).__name__})") from None
-            # A connection that does not come about is told from an answer that does not: nothing was sent.
-            timeout = httpx2.Timeout(self._seconds, connect=self._seconds / 2, pool=self._seconds / 2)
-            self._client = httpx2.AsyncClient(verify=tls, trust_env=False, follow_redirects=False, timeout=timeout)
-        return self._client
+        if lasts not in self._clients:
+            self._clients[lasts] = httpx2.AsyncClient(
+                verify=self._tls, trust_env=False, follow_redirects=False, limits=_ONCE if lasts else _AGAIN
+            )
+        return self._clients[lasts]
 
 
 def _object(body: bytes) -> JsonObject | None:

@@ -137,8 +137,9 @@ async def until(at: Vaults, fits: Callable[[list[str], list[str]], bool], within
         await asyncio.sleep(0.1)
 
 
-async def no_leases(at: Vaults, *, within: float) -> tuple[list[str], list[str]]:
-    return await until(at, lambda _, leases: not leases, within)
+async def nothing(at: Vaults, *, within: float) -> tuple[list[str], list[str]]:
+    """The same, once there are none of either."""
+    return await until(at, lambda roles, leases: not roles and not leases, within)
 
 
 async def exported(config: Path, *more: str) -> list[JsonObject]:

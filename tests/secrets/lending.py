@@ -23,7 +23,7 @@ from shim.secrets.broker import Broker
 from shim.secrets.config import KINDS, Kind, SecretBlock, SourceBlock
 from shim.secrets.issuing import Issuer
 from shim.secrets.ledger import Ledger, Sealing
-from shim.secrets.source import Around, Issued, Purpose, Unavailable
+from shim.secrets.source import PATIENCE, Around, Issued, Purpose, Unavailable
 from shim.store.sqlite import SqliteStore
 from shim.units import Block
 
@@ -85,12 +85,17 @@ def known(lender: Lender) -> dict[str, Kind]:
 
 @asynccontextmanager
 async def lending(
-    store: SqliteStore, sources: Mapping[str, object] = DESK, **secrets: object
+    store: SqliteStore, sources: Mapping[str, object] = DESK, patience: float = PATIENCE, **secrets: object
 ) -> AsyncIterator[tuple[Broker, Issuer]]:
-    """A broker whose secrets come from the source `desk`, of type `lender`, which the caller put among the kinds."""
+    """A broker whose secrets come from the source `desk`, of type `lender`, which the caller put among the kinds.
+
+    For a store of the instance `dead` it is a minute earlier.
+    """
     ids = itertools.count(1)
-    around = Around({}, lambda: datetime.now(UTC), os.urandom, lambda: f"{store.instance}-{next(ids)}")
-    issuer = Issuer(around, ledger=Ledger(store, Sealing(b"k" * 32, os.urandom), around.clock))
+    ago = timedelta(minutes=1 if store.instance == "dead" else 0)
+    around = Around({}, lambda: datetime.now(UTC) - ago, os.urandom, lambda: f"{store.instance}-{next(ids)}")
+    ledger = Ledger(store, Sealing(b"k" * 32, os.urandom), around.clock)
+    issuer = Issuer(around, ledger=ledger, patience=patience)
     blocks = {name: SecretBlock.model_validate({"source": "desk"} | dict(more)) for name, more in secrets.items()}  # type: ignore[call-overload]
     broker = Broker(issuer, blocks, {name: SourceBlock.model_validate(block) for name, block in sources.items()})
     async with issuer.running():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,13 @@ from shim import jsontext
 from shim.errors import SecretUnavailable
 from shim.lending import Need
 from shim.secrets import config
+from shim.secrets.ending import Ending
+from shim.secrets.ledger import Ledger, Sealing
+from shim.secrets.source import Around
+from shim.secrets.sources import Sources
 from shim.store.reader import Reader
 from shim.store.tx import LeaseRow, Tx
-from tests.secrets.lending import NEED, Lender, calling, known, lending, opened
+from tests.secrets.lending import DESK, NEED, Lender, calling, known, lending, opened
 
 
 @pytest.fixture
@@ -176,6 +182,32 @@ async def test_what_a_dead_process_left_is_revoked_by_another(tmp_path: Path, le
         assert await store.commit(Rows()) == []
 
 
+async def test_what_a_process_left_is_not_ended_while_its_source_may_be_at_work_for_it(
+    tmp_path: Path, lender: Lender
+) -> None:
+    # given a process that ended in the middle of asking, and another lease of it
+    async with opened(tmp_path, "dead") as store, lending(store, key={}) as (broker, _):
+        lender.keeps = True
+        async with broker.leased([NEED], *calling()) as leases:
+            await leases.take()
+    lender.keeps = False
+    (asked,) = (purpose.lease for purpose in lender.live.values())
+    async with opened(tmp_path, "next") as store:
+        (row,) = await store.commit(Rows())
+        at = datetime.fromisoformat(row.issued)
+        ledger = Ledger(store, Sealing(b"k" * 32, os.urandom), lambda: at)
+        sources = Sources(Around({}, lambda: at, os.urandom, lambda: "id"))
+        blocks = {name: config.SourceBlock.model_validate(block) for name, block in DESK.items()}
+        sources.put_in_force(blocks, sources.made(blocks))
+        ending = Ending(ledger, sources)
+        # when it is looked for before the longest time that an answer takes is over, then it stays
+        assert await ending.sweep(at + timedelta(seconds=4)) == 6.0
+        assert list(lender.live) == [asked]
+        # and is ended after that
+        assert await ending.sweep(at + timedelta(seconds=10)) == math.inf
+        assert lender.live == {}
+
+
 async def test_what_revokes_at_one_server_is_shown_to_no_other_that_has_its_name_now(
     tmp_path: Path, lender: Lender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -244,6 +276,19 @@ async def test_the_store_alone_does_not_give_away_what_revokes(tmp_path: Path, l
         assert row.revocation is not None
         assert row.lease.encode() not in row.revocation
         assert datetime.fromisoformat(row.issued) <= datetime.now(UTC)
+
+
+async def test_an_answer_that_comes_too_late_is_ended_when_it_comes(tmp_path: Path, lender: Lender) -> None:
+    lender.may_go_on = asyncio.Event()
+    async with opened(tmp_path, "one") as store, lending(store, patience=0.05, key={}) as (broker, _):
+        async with broker.leased([NEED], *calling()) as leases:
+            with pytest.raises(SecretUnavailable):
+                await leases.take()
+        assert (len(lender.live), lender.taken_back) == (1, [])
+        lender.may_go_on.set()
+        await until(lambda: not lender.live)
+        await until(lambda: ("lease.revoked", "i1") in events(tmp_path))
+        assert await store.commit(Rows()) == []
 
 
 async def test_every_lease_that_is_alive_is_scrubbed_whoever_has_it(tmp_path: Path, lender: Lender) -> None:
