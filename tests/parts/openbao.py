@@ -110,6 +110,11 @@ class Restartable:
     _argv: tuple[str, ...]
 
     def stop(self) -> None:
+        """As a service manager does it: it may end what it is at."""
+        self.bao.process.terminate()
+        self.bao.process.wait()
+
+    def kill(self) -> None:
         """At once, and without a word to its clients."""
         self.bao.process.kill()
         self.bao.process.wait()
@@ -154,7 +159,7 @@ cluster_addr = "http://127.0.0.1:{port + 1}"
         server.bao.write("sys/mounts/secret", type="kv", options={"version": "2"})
         yield server
     finally:
-        server.stop()
+        server.kill()
 
 
 def _kept(argv: tuple[str, ...], address: str) -> subprocess.Popen[str]:
