@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from html.entities import html5
+from typing import TypeAlias
 
 ERRORS = "surrogatepass"
 """JSON can hold half a surrogate pair, which is no UTF-8."""
@@ -15,6 +16,9 @@ ERRORS = "surrogatepass"
 _SHORT = {'"': b'"', "'": b"'", "\b": b"b", "\f": b"f", "\n": b"n", "\r": b"r", "\t": b"t"}
 _MEANT = {letter[0]: character.encode() for character, letter in _SHORT.items()}
 _PLAIN = re.compile(r"[\t\n\r -~]*")
+
+Meaning: TypeAlias = Callable[[bytes], bytes | None]
+"""What an escape stands for; None: it is none."""
 
 _HIDDEN = bytes.maketrans(b"\\%&", b"\xff\xfe\xfd")
 _SHOWN = ((b"\xff", b"\\"), (b"\xfe", b"%"), (b"\xfd", b"&"))
@@ -75,8 +79,11 @@ class Decoder:
     MOST = 5
     """Layers that are undone, one around the other."""
 
-    def __init__(self, short: bytes, *, wide: bool) -> None:
-        """`short`: the letters that stand after a backslash; `wide`: values hold more than printable ASCII."""
+    def __init__(self, short: bytes, *, wide: bool, lowered: bool = False) -> None:
+        """`short`: the letters that stand after a backslash; `wide`: values hold more than printable ASCII.
+
+        `lowered`: it is for text in lower case, and what it gives is that too.
+        """
         octet = b"[0-9a-fA-F]{2}" if wide else b"(?:[2-7][0-9a-fA-F]|0[9adAD])"
         pair = b"[uU][dD][89abAB][0-9a-fA-F]{2}\\\\[uU][dD][c-fC-F][0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}"
         unit = (pair if wide else b"[uU]00%s" % octet) + b"|[xX]%s" % octet
@@ -84,10 +91,13 @@ class Decoder:
         self._short = [(b"\\" + bytes((letter,)), _MEANT.get(letter, b"/")) for letter in short]
         number = b"#0*+[0-9]{1,7}+;?|#[xX]0*+[0-9a-fA-F]{1,6}+;?|[A-Za-z][A-Za-z0-9]{1,31}+;"
         names = {name.encode(): meant.encode() for name, meant in html5.items() if _counts(name, meant, wide=wide)}
+        if lowered:
+            names = {name.lower(): meant for name, meant in names.items()} | names
+        of = _lowering if lowered else _as_is
         self._kinds = (
-            _Kind(b"%25", octet + (b"|[uU][0-9a-fA-F]{4}" if wide else b"|[uU]00" + octet), _percent),
-            _Kind(b"\\\\", b"[%s]|%s" % (letters, unit), _json),
-            _Kind(b"&amp;", number, lambda escape: _html(escape, names)),
+            _Kind(b"%25", octet + (b"|[uU][0-9a-fA-F]{4}" if wide else b"|[uU]00" + octet), of(_percent)),
+            _Kind(b"\\\\", b"[%s]|%s" % (letters, unit), of(_json)),
+            _Kind(b"&amp;", number, of(lambda escape: _html(escape, names))),
         )
 
     def alone(self, text: bytes) -> Iterator[tuple[Layer, ...]]:
@@ -138,12 +148,24 @@ class Decoder:
             yield text
 
 
+def _as_is(meaning: Meaning) -> Meaning:
+    return meaning
+
+
+def _lowering(meaning: Meaning) -> Meaning:
+    def lower(escape: bytes) -> bytes | None:
+        meant = meaning(escape)
+        return None if meant is None else meant.lower()
+
+    return lower
+
+
 class _Kind:
     """One way of escaping. `itself`: its mark, escaped; `rest`: what may follow the mark in any other escape."""
 
     __slots__ = ("_itself", "_meaning", "_pattern", "_some", "mark")
 
-    def __init__(self, itself: bytes, rest: bytes, meaning: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, itself: bytes, rest: bytes, meaning: Meaning) -> None:
         self.mark = itself[:1]
         self._itself = itself
         self._meaning = meaning
@@ -176,7 +198,7 @@ class _Meanings(dict[bytes, bytes]):
 
     __slots__ = ("_meaning",)
 
-    def __init__(self, meaning: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, meaning: Meaning) -> None:
         self._meaning = meaning
 
     def __missing__(self, escape: bytes) -> bytes:
@@ -190,6 +212,12 @@ class _Meanings(dict[bytes, bytes]):
 @cache
 def _decoder(short: bytes, wide: bool) -> Decoder:
     return Decoder(short, wide=wide)
+
+
+@cache
+def lowered() -> Decoder:
+    """One for text in lower case, which undoes the escapes of printable ASCII, but for quotes."""
+    return Decoder(b"/", wide=False, lowered=True)
 
 
 def letters(values: str) -> frozenset[int]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from shim.secrets.escapes import ERRORS, decoder, is_wide, letters
+from shim.secrets.hints import KINDS, kind_of
 
 _SHORTEST = 8
 _LINE = 16
@@ -14,6 +17,11 @@ _LINE = 16
 _WINDOW = 12
 _SAFE = bytes.maketrans(b"+/", b"-_")
 _SPACE = b"\t\n\r "
+
+
+_GOOD, _LEAST = 6, 4
+"""Characters that a shorter piece should have, and must have: the fewer, the oftener it stands in a text by chance."""
+_RUNS = tuple(re.compile(b"[%s]{%d,}" % (re.escape(only.encode()), _LEAST)) for only in KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +44,25 @@ class Form:
         """Short pieces, in lower case, of which a text that holds this form has one.
 
         That is so even where lines are broken after 24 characters or more, or once within a shorter form. They are
-        from its middle: many values begin or end as all of their kind do.
+        from its middle: many values begin or end as all of their kind do. And of characters that are seldom escaped,
+        if it has them: see `hints`.
         """
         text = self.text.lower()
         if len(text) < _LINE and not (self.before or self.after or self.any_case):
-            return (text,)
-        width = min(_WINDOW, len(text) // 2)
-        start = (len(text) - 2 * width) // 2
-        return text[start : start + width], text[start + width : start + 2 * width]
+            usual: tuple[bytes, ...] = (text,)
+            of = _longest
+        else:
+            width = min(_WINDOW, len(text) // 2)
+            start = (len(text) - 2 * width) // 2
+            usual = text[start : start + width], text[start + width : start + 2 * width]
+            of = _pair
+        if all(kind_of(piece) == 0 for piece in usual):
+            return usual
+        for least in (min(_GOOD, len(usual[0])), _LEAST):
+            for runs in _RUNS:
+                if found := of(text, [run.span() for run in runs.finditer(text)], least):
+                    return found
+        return usual
 
 
 def forms(value: str) -> Iterator[Form]:
@@ -57,6 +76,25 @@ def forms(value: str) -> Iterator[Form]:
         core = base64.b64encode(bytes(offset) + raw)[(0, 2, 3)[offset] : bits // 6]
         for text_ in {core, core.translate(_SAFE)}:
             yield Form(text_, before=offset > 0, after=bits % 6 > 0)
+
+
+def _longest(text: bytes, runs: list[tuple[int, int]], least: int) -> tuple[bytes, ...]:
+    start, end = max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
+    return (text[start:end],) if end - start >= least else ()
+
+
+def _pair(text: bytes, runs: list[tuple[int, int]], least: int) -> tuple[bytes, ...]:
+    """Two pieces as long as may be, one after the other in one run or in neighbouring ones, near to the middle."""
+    found: list[tuple[int, int, int, int]] = []
+    for start, end in runs:
+        width = min(_WINDOW, (end - start) // 2)
+        middle = min(max(len(text) // 2, start + width), end - width)
+        found.append((width, -abs(middle - len(text) // 2), middle, middle))
+    for (start, end), (further, last) in pairwise(runs):
+        width = min(end - start, last - further, (2 * _WINDOW - (further - end)) // 2)
+        found.append((width, -abs(end - len(text) // 2), end, further))
+    width, _, first, second = max(found, default=(0, 0, 0, 0))
+    return (text[first - width : first], text[second : second + width]) if width >= least else ()
 
 
 def _texts(value: str) -> set[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import TypeAlias
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 from shim import templates
-from shim.secrets.escapes import Decoder, Layer, decoder, is_wide, letters
+from shim.secrets.escapes import Decoder, Layer, decoder, is_wide, letters, lowered
 from shim.secrets.forms import Form, forms
+from shim.secrets.hints import KINDS, hints, kind_of, scan
 
 Span: TypeAlias = tuple[int, int, str]
 """Where something was found, in bytes, and what stands in its place."""
@@ -29,6 +32,8 @@ _MARKS = (b"%", b"\\", b"&")
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _BREAK = re.compile(rb"(?:[\r\n]|\\[rn])(?:[\r\n\t ]|\\[rn])*+")
 _SPACE = b"\t\n\r "
+_PART = 1 << 12
+_LOWER = bytes(range(256)).lower()
 
 
 class Patterns:
@@ -46,6 +51,11 @@ class Patterns:
     @cached_property
     def windows(self) -> frozenset[bytes]:
         return frozenset(window for form, _ in self.forms for window in form.windows())
+
+    @cached_property
+    def kind(self) -> int:
+        """See `hints.kind_of`."""
+        return max(map(kind_of, self.windows), default=0)
 
     @cached_property
     def letters(self) -> frozenset[int]:
@@ -126,6 +136,8 @@ class Search:
             frozenset().union(*(patterns.letters for patterns in members)),
             wide=any(patterns.is_wide for patterns in members),
         )
+        kind = max((patterns.kind for patterns in members), default=0)
+        self._characters = KINDS[kind] if kind < len(KINDS) else None
         self.quoted = any(patterns.quoted for patterns in members)
         self._marked = any(patterns.marked for patterns in members)
 
@@ -138,15 +150,79 @@ class Search:
 
     def any(self, text: bytes) -> bool:
         """Whether there is one at all."""
+        return self.any_over((text,))
+
+    def any_over(self, texts: Sequence[bytes]) -> bool:
+        """Whether there is one in any of these texts, or over neighbouring ones."""
+        joined, apart = b"".join(texts), b"\0".join(texts)
+        lower = joined.lower()
+        places = None if self._has_piece(lower) else self._places(lower)
+        if places is not None:
+            # Where two meet, they may make an escape.
+            means = self._means(lower, places) or (len(texts) > 1 and places and self._may_mean(apart, len(apart)))
+            if not means:
+                return False
+        return self.surely(joined) or (len(texts) > 1 and self.surely(apart))
+
+    def may_be_in(self, document: bytes) -> bool:
+        """Whether there may be one in a JSON document, over neighbouring strings too: False is certain.
+
+        Without quotes and commas, which no piece has but where all is looked at, neighbours are one text. What that
+        means must be told from the parts of the document as they are.
+        """
+        if self._characters is None:
+            return True
+        parts = [document[start : start + _PART].translate(_LOWER, b'",') for start in range(0, len(document), _PART)]
+        lower = b"".join(parts)
+        places = None if self._has_piece(lower) else self._places(lower)
+        if not places:
+            return places is None
+        ends = [*accumulate(map(len, parts))]
+        which = {
+            part
+            for start, end in places
+            for part in range(bisect_right(ends, start), min(bisect_right(ends, end - 1), len(parts) - 1) + 1)
+        }
+        some = b"".join(
+            (b"" if part - 1 in which else b"\n") + document[part * _PART : (part + 1) * _PART]
+            for part in sorted(which)
+        )
+        texts = (some.replace(b'","', b""), some)
+        return any(self._may_mean(text, len(document), written=True) for text in texts)
+
+    def _has_piece(self, lower: bytes) -> bool:
+        return any(True for group in self._groups for _ in scan(group.automaton, lower))
+
+    def _places(self, lower: bytes, size: int = 0) -> list[tuple[int, int]] | None:
+        """Where escapes may be those of a value; None: it may be anywhere."""
+        if self._characters is None:
+            return None if any(mark in lower for mark in _MARKS) else []
+        return hints(self._characters).places(lower, max(size, len(lower)))
+
+    def _may_mean(self, text: bytes, size: int, *, written: bool = False) -> bool:
+        lower = text.lower()
+        places = self._places(lower, size)
+        return places is None or self._means(lower, places, written=written)
+
+    def _means(self, lower: bytes, places: list[tuple[int, int]], *, written: bool = False) -> bool:
+        """Whether what is escaped in these places may be a value's; of a document that is `written`, after its own."""
+        text = b"\n".join(lower[start:end] for start, end in places)
+        if written:
+            text = text.replace(b"\\\\", b"\0").replace(b"\\", b" ").replace(b"\0", b"\\")
+        return any(map(self._has_piece, (text, *self._undone(text, lowered()))))
+
+    def surely(self, text: bytes) -> bool:
+        """`any`, for a text in which one may be."""
         if self._within(text):
             return True
-        near = _near(text)
-        if any(map(self._within, self._decoder.plainer(near))):
-            return True
-        lines = _mixed(near) if self._marked else b""
-        return any(
-            self._within(view) for layers in self._decoder.alone(lines) for view in self._views(layers[-1].decoded)
-        )
+        return any(map(self._within, self._undone(_near(text), self._decoder)))
+
+    def _undone(self, text: bytes, decoder: Decoder) -> Iterator[bytes]:
+        """It with its escapes undone, in all ways."""
+        yield from decoder.plainer(text)
+        for layers in decoder.alone(_mixed(text) if self._marked else b""):
+            whole = layers[-1].decoded
+            yield from (whole, *decoder.plainer(whole))
 
     def spans(self, text: bytes) -> list[Span]:
         """Where the values are, in order, what overlaps in one."""

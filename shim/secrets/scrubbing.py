@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shim.model import Json, JsonObject
 from shim.secrets.escapes import ERRORS
@@ -19,6 +20,8 @@ _LONG = 256
 _LARGE = 1 << 16
 _FEW = 5000
 """Members of a large document that are looked at one by one: no more than it takes to write the whole."""
+_BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
+"""Thirteen times as fast as the standard library, for what is well-formed."""
 _STANDARD = str.maketrans("-_", "+/")
 
 
@@ -49,8 +52,9 @@ class Scrubber:
         search = self._now()
         if not search:
             return result
-        texts, rest = _apart(result)
-        if any(map(search.any, texts)) or any(map(search.any, _blobs(result))) or _is_in(search, rest):
+        parts = _Parts()
+        rest = parts.without(result)
+        if search.any_over(parts.texts) or any(map(search.any, parts.data)) or _is_in(search, rest):
             changed: JsonObject = self._value(search, result)
             return changed
         return result
@@ -174,19 +178,20 @@ def _written(value: Json) -> bytes:
 def _is_in(search: Search, value: Json) -> bool:
     """Whether there is something in its strings, keys and numbers, or over neighbouring strings."""
     document = _written(value)
+    if not search.may_be_in(document):
+        return False
     if len(document) > _LARGE and document.count(b"\\") > len(document) // 1000:
         texts: list[str] = []
         value = _lifted(value, texts, iter(range(_FEW)))
-        whole = ("".join(texts), "\0".join(texts)) if texts else ()
-        if any(search.any(text.encode("utf-8", ERRORS)) for text in whole):
+        if search.any_over([text.encode("utf-8", ERRORS) for text in texts]):
             return True
         document = _written(value)
     joined = document.replace(b'","', b"")
-    if search.any(search.unescaped(joined)):
+    if search.surely(search.unescaped(joined)):
         return True
     # Joining takes away nothing but quotes and commas, which a value may hold, and may put an escape together.
     alone = search.quoted or any(mark in document for mark in (b"%", b"\\", b"&"))
-    return alone and len(joined) < len(document) and search.any(search.unescaped(document))
+    return alone and len(joined) < len(document) and search.surely(search.unescaped(document))
 
 
 def _lifted(value: Json, texts: list[str], budget: Iterator[int]) -> Json:
@@ -224,60 +229,57 @@ def _with_said(item: Json, text: str) -> Json:
     return {**item, "text": text}
 
 
-def _blocks(result: JsonObject) -> Iterator[JsonObject]:
-    for name in _BLOCKS:
-        items = result.get(name)
-        for item in items if isinstance(items, list) else ():
-            if isinstance(item, dict):
-                yield item
-                for inner in (item.get("resource"), item.get("content")):
-                    if isinstance(inner, dict):
-                        yield inner
+class _Parts:
+    """What is searched as it is: as a part of a document it would be full of escapes, or long for nothing."""
 
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+        """Of blocks, in order."""
+        self.data: list[bytes] = []
+        """What is in base64, as it is and as it means."""
 
-def _apart(result: JsonObject) -> tuple[list[bytes], JsonObject]:
-    """The texts of blocks, each by itself and one after the other; and the result without those that are long.
+    def without(self, result: JsonObject) -> JsonObject:
+        """The result without the long ones of them."""
+        rest = dict(result)
+        for name in _BLOCKS:
+            items = result.get(name)
+            if isinstance(items, list):
+                rest[name] = [self._block(item) if isinstance(item, dict) else item for item in items]
+        return rest
 
-    A long text is searched as it is: as a part of a document it would be full of escapes.
-    """
-    texts = [text for block in _blocks(result) if isinstance(text := block.get("text"), str)]
-    if not texts:
-        return [], result
-    rest = {
-        name: [_without(item) for item in member] if name in _BLOCKS and isinstance(member, list) else member
-        for name, member in result.items()
-    }
-    if len(texts) == 1:
-        return [texts[0].encode("utf-8", ERRORS)] if len(texts[0]) >= _LONG else [], rest
-    long = "\0".join(text for text in texts if len(text) >= _LONG)
-    return [whole.encode("utf-8", ERRORS) for whole in ("".join(texts), long) if whole], rest
-
-
-def _without(item: Json) -> Json:
-    if not isinstance(item, dict):
-        return item
-    without = {
-        name: _without(member) if name in ("resource", "content") and isinstance(member, dict) else member
-        for name, member in item.items()
-    }
-    text = item.get("text")
-    if isinstance(text, str) and len(text) >= _LONG:
-        del without["text"]
-    return without
-
-
-def _blobs(result: JsonObject) -> Iterator[bytes]:
-    for block in _blocks(result):
-        for key in ("data", "blob"):
-            blob = _decoded(block, key)
-            if blob is not None:
-                yield blob
+    def _block(self, block: JsonObject) -> JsonObject:
+        rest = block
+        for name, member in block.items():
+            if isinstance(member, str):
+                if name == "text":
+                    self.texts.append(member.encode("utf-8", ERRORS))
+                elif name not in ("data", "blob") or (data := _decoded(block, name)) is None:
+                    continue
+                else:
+                    self.data += (data, member.encode())
+                if len(member) < _LONG:
+                    continue
+                now = None
+            elif isinstance(member, dict) and name in ("resource", "content"):
+                now = self._block(member)
+                if now is member:
+                    continue
+            else:
+                continue
+            if rest is block:
+                rest = dict(block)
+            rest[name] = now
+        return rest
 
 
 def _decoded(block: JsonObject, key: str) -> bytes | None:
     data = block.get(key)
     if not isinstance(data, str) or not (key == "blob" or (key == "data" and "mimeType" in block)):
         return None
+    try:
+        return _BASE64.validate_strings(data)
+    except ValidationError:  # its alphabets are mixed, or there is something between its characters
+        pass
     try:
         return base64.b64decode(data.translate(_STANDARD) + "==")
     except (binascii.Error, ValueError):
