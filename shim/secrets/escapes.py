@@ -24,6 +24,10 @@ _HIDDEN = bytes.maketrans(b"\\%&", b"\xff\xfe\xfd")
 _SHOWN = ((b"\xff", b"\\"), (b"\xfe", b"%"), (b"\xfd", b"&"))
 """What is in no UTF-8 stands for the mark of an escape that was just undone, so that it begins no other."""
 
+MARKS = (b"%", b"\\", b"&")
+_DENSE = 100_000
+"""Marks beyond which a text with a value is replaced whole: to tell where it is would take seconds."""
+
 _OFTEN = 1 << 12
 
 
@@ -115,6 +119,13 @@ class Decoder:
                     break
                 layers += (Layer.of(whole, found),)
                 yield layers
+
+    def ways(self, text: bytes, *, mixed: bool) -> Iterator[bytes]:
+        """The text with its escapes undone; if `mixed`, also kind by kind in the lines that have several kinds."""
+        yield from self.plainer(text)
+        for layers in self.alone(_mixed(text) if mixed else b""):
+            whole = layers[-1].decoded
+            yield from (whole, *self.plainer(whole))
 
     def layers(self, text: bytes) -> Iterator[Layer]:
         """The text with its outermost escapes undone, then those of that, and so on."""
@@ -220,6 +231,11 @@ def lowered() -> Decoder:
     return Decoder(b"/", wide=False, lowered=True)
 
 
+def is_dense(text: bytes) -> bool:
+    """Whether it has so many marks of escapes that a value in it is not told from the rest."""
+    return len(text) > _DENSE and sum(map(text.count, MARKS)) > _DENSE
+
+
 def letters(values: str) -> frozenset[int]:
     """The letters of the short escapes of what these values hold."""
     return frozenset(letter[0] for character, letter in _SHORT.items() if character in values)
@@ -233,6 +249,13 @@ def is_wide(values: str) -> bool:
 def decoder(short: frozenset[int], *, wide: bool) -> Decoder:
     """One that undoes the escapes of such values. `/` may stand in base64, which JSON may escape."""
     return _decoder(bytes(sorted(short | {0x2F})), wide)
+
+
+def _mixed(text: bytes) -> bytes:
+    """The lines that have escapes of several kinds, as far as marks tell; nothing of a dense text."""
+    if sum(mark in text for mark in MARKS) < 2 or is_dense(text):
+        return b""
+    return b"\n".join(line for line in text.split(b"\n") if sum(mark in line for mark in MARKS) > 1)
 
 
 def _counts(name: str, meant: str, *, wide: bool) -> bool:

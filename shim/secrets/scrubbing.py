@@ -13,7 +13,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shim.model import Json, JsonObject
 from shim.secrets.escapes import ERRORS
-from shim.secrets.patterns import Group, Search, Span
+from shim.secrets.patterns import Group
+from shim.secrets.search import Search, Span
 
 _BLOCKS = ("content", "contents", "messages")
 _LONG = 256
@@ -178,7 +179,7 @@ def _written(value: Json) -> bytes:
 def _is_in(search: Search, value: Json) -> bool:
     """Whether there is something in its strings, keys and numbers, or over neighbouring strings."""
     document = _written(value)
-    if not search.may_be_in(document):
+    if not search.glance.document(document):
         return False
     if len(document) > _LARGE and document.count(b"\\") > len(document) // 1000:
         texts: list[str] = []

@@ -111,6 +111,20 @@ def test_binary_data_that_holds_a_value_is_replaced_whole() -> None:
     assert base64.b64decode(left["content"][0]["data"]) == MARK.encode()
 
 
+def test_a_long_text_is_searched_however_its_block_is_wrapped() -> None:
+    said = {"type": "resource", "resource": {"uri": "a:b", "text": "x" * 300 + "hunter2-hunter2"}}
+    for block in (said, {"role": "user", "content": said}):
+        for name in ("content", "contents", "messages"):
+            left = scrubber("hunter2-hunter2").result({name: [{"type": "text", "text": "It is here"}, block]})
+            assert "hunter2" not in json.dumps(left)
+
+
+def test_data_with_line_breaks_is_decoded_too() -> None:
+    data = base64.encodebytes(bytes(100) + b"hunter2%2Dhunter2" + bytes(9)).decode()
+    left = scrubber("hunter2-hunter2").result({"contents": [{"uri": "a:b", "blob": data}]})
+    assert base64.b64decode(left["contents"][0]["blob"]) == MARK.encode()
+
+
 def test_keys_stay_apart_and_a_number_is_found() -> None:
     left = scrubber("1234567890").json({"1234567890": 1, "MTIzNDU2Nzg5MA==": 1234567890})
     assert left == {MARK: 1, f"{MARK} 2": MARK}
