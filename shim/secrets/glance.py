@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from shim.secrets.escapes import MARKS, lowered
-from shim.secrets.hints import KINDS, hints, scan
+from shim.secrets.hints import KINDS, hints
 from shim.secrets.patterns import Group
 
 _PART = 1 << 12
@@ -60,7 +60,7 @@ class Glance:
         return any(self._may_mean(text, len(document), written=True) for text in texts)
 
     def _has_piece(self, lower: bytes) -> bool:
-        return any(True for group in self._groups for _ in scan(group.automaton, lower))
+        return any(group.may_be_in(lower) for group in self._groups)
 
     def _places(self, lower: bytes, size: int = 0) -> list[tuple[int, int]] | None:
         """Where escapes may be those of a value; None: it may be anywhere."""

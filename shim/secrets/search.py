@@ -96,7 +96,7 @@ class Search:
     def _within(self, text: bytes) -> list[Patterns]:
         """The leases of which a value is in a text, its line breaks apart."""
         lower = text.lower()
-        near = [group for group in self._groups if group.automaton.find_matches_as_indexes(lower)]
+        near = [group for group in self._groups if group.may_be_in(lower)]
         if not near:
             return []
         members = [patterns for group in near for patterns in group.members]
