@@ -12,6 +12,7 @@ import string
 from collections.abc import Iterator
 from functools import cache
 from html.entities import html5
+from itertools import chain
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
@@ -24,6 +25,7 @@ KINDS = (SELDOM, OFTEN)
 
 _STEP = 1 << 16
 _LONGEST = 32
+_ROOM = 60
 _AROUND, _MOST = 128, 2500
 """Bytes for each such escape in a text from which it is no use to look around each of them."""
 _BEFORE, _AFTER = 40, 64
@@ -43,15 +45,17 @@ class Hints:
         percent = {b"%%%02x" % code for code in codes} | {b"%3b", b"%u00", b"%5cu0", b"%5cx", b"%26%23"}
         percent |= {b"%25" + bytes((digit,)) for digit in b"234567u"} | {b"%26" + tail for tail in tails}
         units = [*codes, 0x23, 0x25, 0x3B, 0x5C]
-        backslash = {b"\\u00%02x" % code for code in units} | {b"\\x%02x" % code for code in units}
-        backslash |= {b"\\x26", *(b"\\u0026" + tail for tail in (*tails, b"%23"))}
-        backslash |= {b"\\/"} if "/" in characters else set()
+        # Nobody escapes the rest of rows 4 to 7 so: they are taken whole.
+        octets = {b"%d" % row for row in range(4, 8)} | {b"%02x" % code for code in units if code < 0x40}
+        long = {b"\\u00" + octet for octet in octets} | {b"\\u0026" + tail for tail in (*tails, b"%23")}
+        short = {b"\\x" + octet for octet in (*octets, b"26")} | ({b"\\/"} if "/" in characters else set())
         ampersand = {b"&#%s%d" % (zero, code) for code in (*units, 0x26) for zero in (b"", b"0")}
         ampersand |= {b"&#x%x" % code for code in (*units, 0x26)} | {b"&#00", b"&#x0", b"&%23"}
         ampersand |= {b"&" + name for name in names - {b"amp;"}} | {b"&amp;" + tail for tail in (*tails, b"%23")}
-        self._escapes = tuple(
-            (mark, _automaton(sorted(found)))
-            for mark, found in ((b"%", percent), (b"\\", backslash), (b"&", ampersand))
+        self._escapes = (
+            (b"%", (_by_mark(sorted(percent)),)),
+            (b"\\", (*_by_vectors(sorted(long)), *_by_vectors(sorted(short)))),
+            (b"&", (_by_mark(sorted(ampersand)),)),
         )
 
     def places(self, lower: bytes, size: int) -> list[tuple[int, int]] | None:
@@ -61,10 +65,10 @@ class Hints:
         """
         most = min(size // _AROUND, _MOST)
         found: list[tuple[int, int]] = []
-        for mark, automaton in self._escapes:
+        for mark, automata in self._escapes:
             if mark not in lower:
                 continue
-            for start, end in scan(automaton, lower):
+            for start, end in chain.from_iterable(scan(automaton, lower) for automaton in automata):
                 if mark != b"&" or not _goes_on(lower, start, end):
                     found.append((start, end))
                     if len(found) > most:
@@ -107,8 +111,22 @@ def scan(automaton: BytesAhoCorasick, text: bytes) -> Iterator[tuple[int, int]]:
             yield first + start, first + end
 
 
-def _automaton(found: list[bytes]) -> BytesAhoCorasick:
+def _by_mark(found: list[bytes]) -> BytesAhoCorasick:
+    """All begin with the same byte, which is looked for first: next to nothing where there are few of them."""
     return BytesAhoCorasick(found, matchkind=MatchKind.LeftmostFirst, implementation=Implementation.DFA)
+
+
+def _by_vectors(found: list[bytes]) -> Iterator[BytesAhoCorasick]:
+    """The same time, a little, for every text: JSON may be full of this mark.
+
+    It is done so for so many that begin with four different bytes, of which three are in no UTF-8. The four bytes at
+    the beginning of each are looked at, or as many as the shortest has.
+    """
+    others = [bytes((octet,)) * 5 for octet in (0xFC, 0xFD, 0xFE)]
+    for first in range(0, len(found), _ROOM):
+        some = [*found[first : first + _ROOM], *others]
+        kind = Implementation.NoncontiguousNFA
+        yield BytesAhoCorasick(some, matchkind=MatchKind.LeftmostFirst, implementation=kind)
 
 
 _NUMBER = re.compile(rb"&#(?:x[0-9a-f]+|[0-9]+)")
