@@ -30,7 +30,7 @@ unit: $(READY)
 	$(BIN)/pytest -m 'not soak' --numprocesses auto --maxprocesses 4 --dist loadfile
 
 soak: $(READY)
-	$(BIN)/pytest -m soak -s
+	TESTS_START_COLD=1 $(BIN)/pytest -m soak -s
 
 conformance: $(READY)
 	$(BIN)/python -m tests.conformance

@@ -12,6 +12,7 @@ import pytest
 
 from shim.cli import sample
 from shim.model import JsonObject
+from tests.parts import warm
 from tests.promises.running import SHIM, environment
 
 SAYS = """
@@ -64,10 +65,7 @@ class Desk:
         )
 
     async def shim(self, *arguments: str, **more: str) -> tuple[int, str, str]:
-        process = await self.start(*arguments, **more)
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
+        return await warm.run((SHIM, *arguments), {**environment(self.home), **more}, folder=self.folder)
 
     def files(self) -> set[str]:
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from shim.clients.server import ClientName
 from shim.model import JsonObject
 from tests.cli.conftest import edit
 from tests.clients.samples import SAMPLES, Sample
+from tests.parts import warm
 from tests.promises.running import SHIM, environment, run, serving
 
 LOOK = ["git__git_log", "git__git_status", "time__convert_time", "time__get_current_time"]
@@ -30,20 +30,8 @@ async def connect(config: Path, *words: str) -> tuple[int, str, str]:
     """The verb, from a project beside the configuration; HOME is the configuration's folder."""
     project = config.parent / "project"
     project.mkdir(exist_ok=True)
-    process = await asyncio.create_subprocess_exec(
-        SHIM,
-        "connect",
-        *words,
-        "--config",
-        str(config),
-        cwd=project,
-        env=environment(config.parent),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    argv = (SHIM, "connect", *words, "--config", str(config))
+    return await warm.run(argv, environment(config.parent), folder=project)
 
 
 def entry(config: Path, client: ClientName) -> JsonObject:

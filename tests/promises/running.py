@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.parts import warm
+
 BIN = Path(sys.executable).parent
 SHIM = str(BIN / "mcp-shim")
 START = 30.0
@@ -53,16 +55,15 @@ class Running:
     """A `mcp-shim serve` that listens."""
 
     url: str
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | warm.Forked
     errors: list[str]
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
 
 
-async def _read_errors(process: asyncio.subprocess.Process, errors: list[str], found: asyncio.Future[str]) -> None:
-    assert process.stderr is not None
-    while line := await process.stderr.readline():
+async def _read_errors(stderr: asyncio.StreamReader, errors: list[str], found: asyncio.Future[str]) -> None:
+    while line := await stderr.readline():
         text = line.decode(errors="replace")
         errors.append(text)
         match = _LISTENING.search(text)
@@ -75,21 +76,17 @@ async def _read_errors(process: asyncio.subprocess.Process, errors: list[str], f
 @asynccontextmanager
 async def serving(config: Path, *more: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
     """Start `mcp-shim serve` on a free port and stop it at the end. `env` is added to its environment."""
-    process = await asyncio.create_subprocess_exec(
-        SHIM,
-        "serve",
-        "--config",
-        str(config),
-        "--listen",
-        "127.0.0.1:0",
-        *more,
-        stderr=asyncio.subprocess.PIPE,
-        env={**environment(config.parent), **(env or {})},
-    )
+    argv = (SHIM, "serve", "--config", str(config), "--listen", "127.0.0.1:0", *more)
+    environ = {**environment(config.parent), **(env or {})}
+    writing, stderr = await warm.pipe()
+    try:
+        process = await warm.start(argv, environ, None, None, writing)
+    finally:
+        os.close(writing)
     errors: list[str] = []
     found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_read_errors(process, errors, found))
+        group.create_task(_read_errors(stderr, errors, found))
         try:
             url = await asyncio.wait_for(asyncio.shield(found), START)
             yield Running(url, process, errors)
@@ -109,16 +106,6 @@ async def run(
 
     `more` is added to its environment.
     """
-    process = await asyncio.create_subprocess_exec(
-        SHIM,
-        *arguments,
-        "--config",
-        str(config),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**environment(config.parent), **(more or {})},
-    )
-    out, err = await process.communicate(stdin or b"")
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    argv = (SHIM, *arguments, "--config", str(config))
+    environ = {**environment(config.parent), **(more or {})}
+    return await warm.run(argv, environ, stdin or b"")
