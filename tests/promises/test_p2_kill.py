@@ -11,10 +11,12 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import httpx2
 import pytest
@@ -23,6 +25,8 @@ from shim.model import JsonObject
 from tests.parts.odd import ROOT, odd_argv, read_ledger
 from tests.promises.running import SHIM, START, environment, identity, run, serving, token, write_config
 from tests.promises.wire import http
+
+Kind = Literal["starting", "cold", "warm"]
 
 CALLERS = 8
 LOAD = 0.6
@@ -110,11 +114,10 @@ async def exported(config: Path) -> list[JsonObject]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-async def kill_many_times(folder: Path, kills: int, seed: int) -> None:
+async def kill_many_times(folder: Path, kinds: Sequence[Kind], chance: random.Random) -> None:
     ledger = folder / "ledger"
-    config, seen, chance = two_upstreams(folder, ledger), Seen(), random.Random(seed)
-    for _ in range(kills):
-        kind = chance.choices(("starting", "cold", "warm"), (1, 1, 4))[0]
+    config, seen = two_upstreams(folder, ledger), Seen()
+    for kind in kinds:
         if kind == "starting":
             await kill_while_starting(config, chance.uniform(0, STARTING))
         else:
@@ -125,7 +128,7 @@ async def kill_many_times(folder: Path, kills: int, seed: int) -> None:
     executed = [entry["arguments"]["id"] for entry in read_ledger(ledger)]
     status = {row["arguments"]["id"]: row["status"] for row in rows}
     print(
-        f"{kills} kills: {len(seen.sent)} calls sent, {len(seen.answered)} answered, {len(executed)} executed; "
+        f"{len(kinds)} kills: {len(seen.sent)} calls sent, {len(seen.answered)} answered, {len(executed)} executed; "
         f"on the record: {dict(Counter(status.values()))}"
     )
     assert len(rows) == len(status), "one call, one invocation"
@@ -136,12 +139,13 @@ async def kill_many_times(folder: Path, kills: int, seed: int) -> None:
     assert seen.answered, "the load reached the upstreams"
 
 
-async def test_five_kills_leave_nothing_off_the_record(tmp_path: Path) -> None:
-    await kill_many_times(tmp_path, 5, seed=20260728)
+async def test_a_kill_of_each_kind_leaves_nothing_off_the_record(tmp_path: Path) -> None:
+    await kill_many_times(tmp_path, ("warm", "starting", "cold"), random.Random(20260728))
 
 
 @pytest.mark.soak
 async def test_two_hundred_kills_leave_nothing_off_the_record(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"\nseed {seed}")
-    await kill_many_times(tmp_path, 200, seed=seed)
+    chance = random.Random(seed)
+    await kill_many_times(tmp_path, chance.choices(("starting", "cold", "warm"), (1, 1, 4), k=200), chance)

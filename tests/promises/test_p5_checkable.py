@@ -8,8 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from shim.model import JsonObject
 from tests.promises.running import run, serving, token
 from tests.promises.wire import http
@@ -46,17 +44,21 @@ ATTACKS: dict[str, Callable[[sqlite3.Connection], object]] = {
 }
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-async def test_an_attack_on_the_store_is_found(attack: str, git_config: Path, repository: Path) -> None:
+async def test_an_attack_on_the_store_is_found(git_config: Path, repository: Path, tmp_path: Path) -> None:
     await recorded(git_config, repository)
     code, found = await verify(git_config)
     assert (code, found["ok"], found["broken_at"]) == (0, True, None)
-    with sqlite3.connect(git_config.parent / "var" / "shim.db") as store:
-        ATTACKS[attack](store)
-    store.close()
-    code, found = await verify(git_config)
-    assert (code, found["ok"]) == (1, False)
-    assert found["what"]
+    for number, (attack, act) in enumerate(ATTACKS.items()):
+        attacked = tmp_path / f"attacked-{number}"
+        attacked.mkdir()
+        config = Path(shutil.copy(git_config, attacked))
+        shutil.copytree(git_config.parent / "var", attacked / "var")
+        with sqlite3.connect(attacked / "var" / "shim.db") as store:
+            act(store)
+        store.close()
+        code, found = await verify(config)
+        assert (code, found["ok"]) == (1, False), attack
+        assert found["what"], attack
 
 
 async def test_a_key_that_was_lost_is_not_made_anew(git_config: Path, repository: Path) -> None:

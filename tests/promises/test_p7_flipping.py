@@ -63,7 +63,7 @@ async def says(shim: Running, words: str, times: int) -> None:
     await until(lambda: len(said(shim, words)) >= times)
 
 
-@pytest.mark.parametrize("flips", [20, pytest.param(400, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("flips", [10, pytest.param(400, marks=pytest.mark.soak)])
 async def test_every_decision_is_that_of_one_configuration(flips: int, setting: Setting) -> None:
     both = texts(setting)
     setting.save(both[0])
