@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from shim import jsontext
 from shim.errors import InvalidText
 from shim.model import JsonObject
@@ -20,6 +15,10 @@ class Sealer:
     """Seals objects, each bound to what it is about. `use` tells keys apart that are derived from one `key`."""
 
     def __init__(self, key: bytes, use: str, random: Callable[[int], bytes]) -> None:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
         derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=use.encode())
         self._cipher = AESGCM(derive.derive(key))
         self._random = random
@@ -30,6 +29,8 @@ class Sealer:
 
     def open(self, about: bytes, sealed: bytes) -> JsonObject | None:
         """What was sealed about this; None where another key sealed it, or nobody did."""
+        from cryptography.exceptions import InvalidTag
+
         try:
             return jsontext.parse_object(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], about))
         except (InvalidTag, InvalidText, ValueError):

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Final
-
-import httpx2
+from typing import TYPE_CHECKING, Final
 
 from shim import jsontext
 from shim.errors import InvalidText
 from shim.model import JsonObject
 from shim.secrets.source import Unavailable
+
+if TYPE_CHECKING:
+    import httpx2
 
 SECONDS: Final = 8.0
 """For one request: less than the broker waits, so that what came is not lost."""
@@ -64,6 +65,8 @@ class GitHubApi:
             await client.aclose()
 
     async def _send(self, method: str, path: str, bearer: str, content: JsonObject | None) -> tuple[int, bytes]:
+        import httpx2
+
         if self._client is None:
             tls = ssl.create_default_context()
             self._client = httpx2.AsyncClient(verify=tls, trust_env=False, follow_redirects=False, timeout=SECONDS)

@@ -11,8 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
-import httpx2
-
 from shim import jsontext
 from shim.errors import InvalidText
 from shim.model import JsonObject
@@ -21,6 +19,7 @@ from shim.secrets.file import read
 from shim.secrets.source import Around, Unavailable
 
 if TYPE_CHECKING:
+    import httpx2
     from jwt.algorithms import AllowedPrivateKeys
 
 SECONDS: Final = 5.0
@@ -128,6 +127,8 @@ class OAuthClient:
             await client.aclose()
 
     async def _send(self, url: str, form: Mapping[str, str], seconds: float) -> tuple[int, bytes]:
+        import httpx2
+
         if self._client is None:
             self._client = httpx2.AsyncClient(
                 verify=ssl.create_default_context(),

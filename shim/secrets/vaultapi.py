@@ -9,10 +9,8 @@ import asyncio
 import math
 import re
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
-
-import httpx2
 
 from shim import jsontext
 from shim.errors import InvalidText
@@ -20,13 +18,14 @@ from shim.model import JsonObject
 from shim.secrets.lasting import lasting
 from shim.secrets.source import Unavailable
 
+if TYPE_CHECKING:
+    import httpx2
+
 SECONDS: Final = 8.0
 """For one request: less than the broker waits, so that what came is not lost."""
 LASTING: Final = 95.0
 """For one that makes something: Vault itself ends it before, after 90 s where `max_request_duration` is not set."""
 _MOST: Final = 1024 * 1024
-_ONCE: Final = httpx2.Limits(max_keepalive_connections=0)
-_AGAIN: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _NOTHING_DONE: Final = frozenset({500, 503})
 """Of the answers from 500 on, those that Vault gives itself after nothing was done, or after it took it back."""
@@ -146,6 +145,8 @@ class VaultApi:
     async def _answer(
         self, method: str, path: str, headers: dict[str, str], content: JsonObject | None, *, lasts: bool
     ) -> tuple[int, bytes]:
+        import httpx2
+
         kind: type[Unavailable]
         seconds = LASTING if lasts else self._seconds
         extensions = {"trace": lasting()} if lasts else {}
@@ -177,14 +178,17 @@ class VaultApi:
         raise kind(f"{self._who} {why}")
 
     def _ready(self, *, lasts: bool) -> httpx2.AsyncClient:
+        import httpx2
+
         if self._tls is None:
             try:
                 self._tls = ssl.create_default_context(cafile=self._ca)
             except OSError as error:
                 raise Refused(f"the authorities in {self._ca} cannot be read ({type(error).__name__})") from None
         if lasts not in self._clients:
+            kept = httpx2.Limits(max_connections=None if lasts else 100, max_keepalive_connections=0 if lasts else 20)
             self._clients[lasts] = httpx2.AsyncClient(
-                verify=self._tls, trust_env=False, follow_redirects=False, limits=_ONCE if lasts else _AGAIN
+                verify=self._tls, trust_env=False, follow_redirects=False, limits=kept
             )
         return self._clients[lasts]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from shim.model import Reason, Status
 from tests.docs.console import blocks, section
 from tests.docs.given import KEY, assistant, installation
 from tests.docs.world import BIN, World, environment, follow
+from tests.parts import warm
 from tests.parts.install import ROOT
 
 DOCS = ROOT / "docs"
@@ -50,20 +52,26 @@ def newcomer(tmp_path: Path) -> World:
     return World(home, variables)
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> World:
+@pytest.fixture(scope="module")
+def called(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The configuration that comes with the project and its sample repository, with calls on the record."""
-    folder = tmp_path / "mcp-shim"
+    folder = tmp_path_factory.mktemp("called") / "mcp-shim"
     installation(folder)
     (folder / "broken.yaml").write_text(BROKEN)
-    world = World(folder, environment(tmp_path / "home"))
+    world = World(folder, environment(folder.parent / "home"))
     for tool, arguments, code in (
         ("git/git_log", {"repo_path": "var/sample", "max_count": 1}, 0),
         ("git/git_reset", {"repo_path": "var/sample"}, 1),
     ):
         done, told = world.run(f"mcp-shim call --identity me {tool} '{json.dumps(arguments)}'")
         assert done == code, told
-    return world
+    return folder
+
+
+@pytest.fixture
+def operator(called: Path, tmp_path: Path) -> World:
+    """A shell where such an installation is, for one test."""
+    return World(Path(shutil.copytree(called, tmp_path / "mcp-shim")), environment(tmp_path / "home"))
 
 
 def test_getting_started(newcomer: World) -> None:
@@ -82,17 +90,20 @@ def test_for_the_operator(name: str, operator: World) -> None:
 
 @pytest.mark.parametrize("client", list(CLIENTS))
 @pytest.mark.parametrize("identity", ["me", "agent"])
-def test_what_is_shown_for_a_client_is_what_connect_prints(client: ClientName, identity: str, tmp_path: Path) -> None:
+async def test_what_is_shown_for_a_client_is_what_connect_prints(
+    client: ClientName, identity: str, tmp_path: Path
+) -> None:
     # Given the configuration at the place that the page speaks of
-    world = World(tmp_path, environment(tmp_path / "home"))
+    variables = environment(tmp_path / "home")
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "shim.yaml").write_text(TWO_IDENTITIES)
     page = section((DOCS / "getting-started.md").read_text(), CLIENTS[client].title)
 
     # When it is asked for the client's entry
-    code, printed = world.run(f"mcp-shim connect {client} --identity {identity} 2> said")
+    argv = (str(BIN / "mcp-shim"), "connect", client, "--identity", identity)
+    code, printed, said = await warm.run(argv, variables, folder=tmp_path)
     if code == 2:
-        assert "cannot send a token" in (tmp_path / "said").read_text()
+        assert "cannot send a token" in said
         assert "token" in page
         return
 
@@ -101,12 +112,12 @@ def test_what_is_shown_for_a_client_is_what_connect_prints(client: ClientName, i
     shown = printed.replace(str(BIN), "/home/you/.venv/bin").replace(str(tmp_path), "/home/you/shim")
     syntax = "toml" if CLIENTS[client].syntax == "toml" else "json"
     assert shown in blocks(page, syntax), f"docs/getting-started.md, {CLIENTS[client].title}, should show:\n{shown}"
-    place = re.search(r"put this into (\S+),", (tmp_path / "said").read_text())
+    place = re.search(r"put this into (\S+),", said)
     assert place is not None
-    assert place[1].replace(world.variables["HOME"], "~") in page
+    assert place[1].replace(variables["HOME"], "~") in page
 
 
-def test_what_is_shown_of_grants_is_accepted(operator: World) -> None:
+async def test_what_is_shown_of_grants_is_accepted(operator: World) -> None:
     # Given each piece on the page, put into the configuration that the page is about
     base = yaml.safe_load((operator.folder / "config" / "shim.yaml").read_text())
     pieces = blocks((DOCS / "allowlist.md").read_text(), "yaml")
@@ -115,9 +126,9 @@ def test_what_is_shown_of_grants_is_accepted(operator: World) -> None:
         config = operator.folder / "config" / "piece.yaml"
         config.write_text(yaml.safe_dump({**base, **yaml.safe_load(piece)}))
         # Then the tools' own schemas bear it out.
-        code, told = operator.run("mcp-shim check --config config/piece.yaml")
-        assert code == 0, f"{piece}\n{told}"
-        assert "warning" not in told, f"{piece}\n{told}"
+        code, told, more = await warm.run((str(BIN / "mcp-shim"), "check", "--config", str(config)), operator.variables)
+        assert code == 0, f"{piece}\n{told}{more}"
+        assert "warning" not in told + more, f"{piece}\n{told}{more}"
 
 
 def test_every_reason_and_status_that_this_version_gives_is_explained() -> None:

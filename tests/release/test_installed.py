@@ -102,6 +102,8 @@ def test_each_sample_is_a_configuration_to_begin_with(fresh: Installed, name: st
     assert all("is long-lived" in problem["message"] for problem in json.loads(checked)["problems"])
 
 
+# Each of its steps is run from the checkout in every run of the tests.
+@pytest.mark.soak
 def test_the_tour_runs(fresh: Installed) -> None:
     assert "and it is found" in fresh.run("mcp-shim", "demo", "--fast").stdout
 
