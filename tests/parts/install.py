@@ -102,20 +102,19 @@ def run(command: Sequence[str | Path], advice: str, *, more: Mapping[str, str] |
         raise MissingPart(f"{advice} ({words[-1] if words else f'exit code {done.returncode}'})")
 
 
-def venv(name: str, pins: Path) -> Path:
-    """A virtual environment of its own with exactly the packages of a pip freeze; the folder. Raises MissingPart."""
+def venv(name: str, pins: Path, *, compiled: bool = True) -> Path:
+    """A virtual environment of its own with exactly the packages of a pip freeze; the folder. Raises MissingPart.
+
+    `compiled`: whether all of them are compiled at once, and not each module when it is first imported.
+    """
 
     def build(folder: Path) -> None:
         advice = f"cannot install {pins.name} from the package index: check the network or pip's configuration"
-        run([sys.executable, "-m", "venv", folder], f"python -m venv does not work: install it for {sys.executable}")
-        pip: list[str | Path] = [
-            folder / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        run([*pip, "--no-deps", "--requirement", pins], advice)
+        # This interpreter's own pip installs there: another for each takes longer than what it installs.
+        without = f"python -m venv does not work: install it for {sys.executable}"
+        run([sys.executable, "-m", "venv", "--without-pip", folder], without)
+        pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", *([] if compiled else ["--no-compile"])]
+        run([*pip, *options, "--requirement", pins], advice)
 
     return installed(name, [pins], build)

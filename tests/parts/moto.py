@@ -16,7 +16,7 @@ START = 60.0
 @asynccontextmanager
 async def moto() -> AsyncIterator[str]:
     """The server's URL, until the block ends."""
-    program = venv("moto", LOCKS / "moto.txt") / "bin" / "moto_server"
+    program = venv("moto", LOCKS / "moto.txt", compiled=False) / "bin" / "moto_server"
     process = await asyncio.create_subprocess_exec(
         program, "--host", "127.0.0.1", "--port", "0", stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
     )

@@ -8,12 +8,13 @@ directory and files. That it imports what it needs, and starts from nothing, is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import io
 import multiprocessing
 import os
 import pkgutil
-import select
+import runpy
 import signal
 import sys
 import time
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 from unittest.mock import patch
 
 import shim
@@ -60,7 +61,7 @@ def _text(number: int, mode: str, errors: str, *, line_buffering: bool = False) 
 
 
 def _become(argv: Sequence[str], environment: Mapping[str, str], folder: str, *files: int) -> None:
-    """In the new process: what a new interpreter would find, and then the command."""
+    """In the new process: what a new interpreter would find, and then the command, or `python -m` a module."""
     gc.freeze()
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -72,8 +73,12 @@ def _become(argv: Sequence[str], environment: Mapping[str, str], folder: str, *f
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    sys.argv = list(argv)
-    sys.path[0] = str(Path(argv[0]).parent)
+    if argv[0] == sys.executable:
+        [_, _, module, *words] = argv
+        sys.argv, sys.path[0] = [module, *words], folder
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return
+    sys.argv, sys.path[0] = list(argv), str(Path(argv[0]).parent)
     from shim.cli.main import main
 
     main()
@@ -84,6 +89,9 @@ class Forked:
     """Such a process, with what tests use of `asyncio.subprocess.Process`."""
 
     pid: int
+    stdin: asyncio.StreamWriter | None
+    stdout: asyncio.StreamReader | None
+    stderr: asyncio.StreamReader | None
     _ended: asyncio.Future[int] = field(repr=False)
 
     @property
@@ -92,6 +100,20 @@ class Forked:
 
     async def wait(self) -> int:
         return await asyncio.shield(self._ended)
+
+    async def communicate(self, content: bytes = b"") -> tuple[bytes, bytes]:
+        async def read(stream: asyncio.StreamReader | None) -> bytes:
+            return b"" if stream is None else await stream.read()
+
+        out, err, _, _ = await asyncio.gather(read(self.stdout), read(self.stderr), self._feed(content), self.wait())
+        return out, err
+
+    async def _feed(self, content: bytes) -> None:
+        if self.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.stdin.write(content)
+                await self.stdin.drain()
+            self.stdin.close()
 
     def send_signal(self, number: int) -> None:
         if not self._ended.done():
@@ -104,22 +126,49 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+Process: TypeAlias = asyncio.subprocess.Process | Forked
+
+
 async def start(
     argv: Sequence[str],
     environment: Mapping[str, str],
-    stdin: int | None,
-    stdout: int | None,
-    stderr: int,
     *,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | None = None,
     folder: Path | None = None,
-) -> asyncio.subprocess.Process | Forked:
-    """The command with these open files, which stay the caller's as well, in a folder; None: this process's own."""
+    limit: int = 2**16,
+) -> Process:
+    """As `asyncio.create_subprocess_exec`; of the files, each is None or PIPE."""
     if COLD or any(name.startswith(_INTERPRETERS) for name in environment):
         return await asyncio.create_subprocess_exec(
-            *argv, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder
+            *argv, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, limit=limit
         )
-    files = (0 if stdin is None else stdin, 1 if stdout is None else stdout, stderr)
-    arguments = (tuple(argv), dict(environment), str(folder or Path.cwd()), *map(_File, files))
+    loop = asyncio.get_running_loop()
+    writer: asyncio.StreamWriter | None = None
+    readers: dict[int, asyncio.StreamReader] = {}
+    files = [0, 1, 2]
+    with contextlib.ExitStack() as theirs:
+        if stdin is not None:
+            files[0], ours = os.pipe()
+            theirs.callback(os.close, files[0])
+            protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
+            transport, _ = await loop.connect_write_pipe(lambda: protocol, os.fdopen(ours, "wb"))
+            writer = asyncio.StreamWriter(transport, protocol, None, loop)
+        for number in (number for number, wanted in ((1, stdout), (2, stderr)) if wanted is not None):
+            ours, files[number] = os.pipe()
+            theirs.callback(os.close, files[number])
+            readers[number] = reader = asyncio.StreamReader(limit=limit)
+            reading = asyncio.StreamReaderProtocol(reader)
+            await loop.connect_read_pipe(lambda reading=reading: reading, os.fdopen(ours, "rb"))  # type: ignore[misc]
+        pid, ended = _fork(argv, environment, folder or Path.cwd(), files)
+    return Forked(pid, writer, readers.get(1), readers.get(2), ended)
+
+
+def _fork(
+    argv: Sequence[str], environment: Mapping[str, str], folder: Path, files: Sequence[int]
+) -> tuple[int, asyncio.Future[int]]:
+    arguments = (tuple(argv), dict(environment), str(folder), *map(_File, files))
     process = _server.Process(target=_become, args=arguments, daemon=True)
     # Or each would import what this process was started with.
     with patch.dict(sys.modules, {"__main__": ModuleType("__main__")}):
@@ -137,33 +186,17 @@ async def start(
             assert code is not None
             ended.set_result(code)
 
+    pid = process.pid
     loop.add_reader(process.sentinel, end)
-    return Forked(process.pid, ended)
-
-
-async def pipe() -> tuple[int, asyncio.StreamReader]:
-    """The end to write to, for another process, and what is read from it; the caller closes the end."""
-    ours, theirs = os.pipe()
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb"))
-    return theirs, reader
+    return pid, ended
 
 
 async def run(
     argv: Sequence[str], environment: Mapping[str, str], stdin: bytes = b"", *, folder: Path | None = None
 ) -> tuple[int, str, str]:
     """The command to its end: its exit code, what it wrote to standard output and to standard error."""
-    # More would wait for a reader.
-    assert len(stdin) <= select.PIPE_BUF
-    reading, feeding = os.pipe()
-    os.write(feeding, stdin)
-    os.close(feeding)
-    (stdout, out), (stderr, err) = await pipe(), await pipe()
-    try:
-        process = await start(argv, environment, reading, stdout, stderr, folder=folder)
-    finally:
-        for file in (reading, stdout, stderr):
-            os.close(file)
-    said, complained, code = await asyncio.gather(out.read(), err.read(), process.wait())
-    return code, said.decode(), complained.decode()
+    pipe = asyncio.subprocess.PIPE
+    process = await start(argv, environment, stdin=pipe, stdout=pipe, stderr=pipe, folder=folder)
+    out, err = await process.communicate(stdin)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()

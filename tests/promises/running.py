@@ -55,15 +55,16 @@ class Running:
     """A `mcp-shim serve` that listens."""
 
     url: str
-    process: asyncio.subprocess.Process | warm.Forked
+    process: warm.Process
     errors: list[str]
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
 
 
-async def _read_errors(stderr: asyncio.StreamReader, errors: list[str], found: asyncio.Future[str]) -> None:
-    while line := await stderr.readline():
+async def _read_errors(process: warm.Process, errors: list[str], found: asyncio.Future[str]) -> None:
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
         text = line.decode(errors="replace")
         errors.append(text)
         match = _LISTENING.search(text)
@@ -78,15 +79,11 @@ async def serving(config: Path, *more: str, env: Mapping[str, str] | None = None
     """Start `mcp-shim serve` on a free port and stop it at the end. `env` is added to its environment."""
     argv = (SHIM, "serve", "--config", str(config), "--listen", "127.0.0.1:0", *more)
     environ = {**environment(config.parent), **(env or {})}
-    writing, stderr = await warm.pipe()
-    try:
-        process = await warm.start(argv, environ, None, None, writing)
-    finally:
-        os.close(writing)
+    process = await warm.start(argv, environ, stderr=asyncio.subprocess.PIPE)
     errors: list[str] = []
     found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_read_errors(stderr, errors, found))
+        group.create_task(_read_errors(process, errors, found))
         try:
             url = await asyncio.wait_for(asyncio.shield(found), START)
             yield Running(url, process, errors)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import httpx2
 from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 
 from shim.model import Json, JsonObject
+from tests.parts import warm
 
 Era = Literal["legacy", "modern"]
 MODERN = "2026-07-28"
@@ -69,7 +71,7 @@ class StdioPeer:
     """A server started as a child process."""
 
     era: Era
-    process: asyncio.subprocess.Process
+    process: warm.Process
     ids: count[int] = field(default_factory=lambda: count(1))
     heard: list[JsonObject] = field(default_factory=list)
 
@@ -101,14 +103,12 @@ async def stdio(
     argv: Sequence[str], era: Era, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> AsyncIterator[StdioPeer]:
     """A peer on a server started with `argv`; it is ended by closing its input, or killed after a while."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=dict(env) if env is not None else None,
-        cwd=cwd,
-        limit=64 * 2**20,
-    )
+    pipe, limit = asyncio.subprocess.PIPE, 64 * 2**20
+    process: warm.Process
+    if Path(argv[0]).name == "mcp-shim":
+        process = await warm.start(argv, env or os.environ, stdin=pipe, stdout=pipe, folder=cwd, limit=limit)
+    else:
+        process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, env=env, cwd=cwd, limit=limit)
     peer = StdioPeer(era, process)
     try:
         if era == "legacy":

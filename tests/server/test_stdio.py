@@ -15,6 +15,7 @@ from mcp.client.stdio import stdio_client
 
 from shim.model import Json, JsonObject
 from shim.server.face import capabilities
+from tests.parts import warm
 from tests.server.running import LEGACY, PATIENCE, call, request
 from tests.server.stdio_server import MAX_LINE
 
@@ -30,7 +31,7 @@ HELLO: JsonObject = {
 class Pipes:
     """The process, line by line."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: warm.Process) -> None:
         self.process = process
         self.errors = ""
 
@@ -60,16 +61,8 @@ class Pipes:
 
 @asynccontextmanager
 async def started(identity: str = "alice") -> AsyncIterator[Pipes]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.server.stdio_server",
-        identity,
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    argv, pipe = (sys.executable, "-m", "tests.server.stdio_server", identity), asyncio.subprocess.PIPE
+    process = await warm.start(argv, {}, stdin=pipe, stdout=pipe, stderr=pipe, folder=ROOT)
     try:
         yield Pipes(process)
     finally:
