@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.promises.running import SHIM, environment
 
+STEPS = ("Unknown tool: git__git_commit", "condition-false", "unbroken", "BROKEN at event")
 
+
+# The page of the project has it among its commands, and it is held to this there.
+@pytest.mark.soak
 async def test_the_tour(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(SHIM, "demo", "--fast"),
@@ -18,9 +24,9 @@ async def test_the_tour(tmp_path: Path) -> None:
     out, err = await process.communicate()
     told = out.decode()
     assert process.returncode == 0, told + err.decode()
-    for what in ("Unknown tool: git__git_commit", "condition-false", "unbroken", "BROKEN at event"):
+    for what in STEPS:
         assert what in told
-    assert _left(tmp_path) == []
+    assert left(tmp_path) == []
 
 
 async def test_without_its_servers_it_says_how_to_get_them(tmp_path: Path) -> None:
@@ -35,5 +41,6 @@ async def test_without_its_servers_it_says_how_to_get_them(tmp_path: Path) -> No
     assert err.decode() == "mcp-shim: the demo needs git: install git\n"
 
 
-def _left(folder: Path) -> list[str]:
+def left(folder: Path) -> list[str]:
+    """What a tour has not taken away again."""
     return [path.name for path in folder.iterdir() if path.name.startswith("mcp-shim-demo-")]

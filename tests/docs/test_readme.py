@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from shim.config.loader import load
-from tests.docs.console import blocks, section
+from tests.cli.test_demo import STEPS, left
+from tests.docs.console import Command, blocks, section
 from tests.docs.given import assistant, checkout
 from tests.docs.world import World, follow
 from tests.parts.install import ROOT
@@ -43,7 +44,19 @@ def test_every_other_command_prints_what_the_page_says(copy: World) -> None:
     assert listening is not None
     there = listening[0]
     rest = README.replace(section(README, FIVE).strip(), re.sub(r"[^\n]", "", section(README, FIVE).strip()))
-    follow("README.md", rest, copy, printed=lambda text: text.replace("127.0.0.1:8765", there))
+    temporary = copy.folder.parent / "temporary"
+    temporary.mkdir()
+    copy.variables["TMPDIR"] = str(temporary)
+    tours = []
+
+    def toured(command: Command, told: str) -> None:
+        if command.text == "mcp-shim demo":
+            tours.append(command)
+            assert [step for step in STEPS if step not in told] == []
+            assert left(temporary) == []
+
+    follow("README.md", rest, copy, printed=lambda text: text.replace("127.0.0.1:8765", there), between=toured)
+    assert len(tours) == 1
 
 
 def test_what_make_run_says_to_paste_is_what_it_serves(copy: World) -> None:
