@@ -94,6 +94,6 @@ def install(wheel: Path, target: Path) -> Installed:
     folder.mkdir()
     subprocess.run([sys.executable, "-m", "venv", target / "venv"], check=True, timeout=LIMIT)
     made = Installed(target / "venv" / "bin", home, folder)
-    pip = (str(made.bin / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index")
+    pip = (str(made.bin / "python"), "-m", "pip", "install", "--no-compile", "--quiet", "--no-index")
     made.run(*pip, "--find-links", str(houses), f"{wheel}[demo]")
     return made
