@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -28,7 +29,6 @@ TEMPTING = ["plain", "now; touch pwned", "$(touch pwned)", "`touch pwned`", "* ~
 
 # What bash does when Tab is pressed, without a terminal: sets these variables, calls the function, reads COMPREPLY.
 _TAB = """\
-eval "$(mcp-shim --show-completion bash)"
 COMP_WORDS=("$@")
 COMP_CWORD=$(($# - 1))
 "$(complete -p mcp-shim | sed 's/.*-F \\([^ ]*\\).*/\\1/')" mcp-shim
@@ -56,8 +56,15 @@ def _run(folder: Path, *command: str, stdin: str = "") -> subprocess.CompletedPr
     )
 
 
+@functools.cache
+def _shown() -> str:
+    shown = [SHIM, "--show-completion", "bash"]
+    env = {**environment(Path.home()), "SHELL": "/bin/bash"}
+    return subprocess.run(shown, env=env, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+
+
 def _tab(folder: Path, *words: str) -> list[str]:
-    done = _run(folder, "bash", "--norc", "-s", "--", "mcp-shim", *words, stdin=_TAB)
+    done = _run(folder, "bash", "--norc", "-s", "--", "mcp-shim", *words, stdin=_shown() + _TAB)
     assert done.stderr == ""
     return done.stdout.split()
 
