@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
 
+from tests.parts import warm
 from tests.parts.fixtures import node
 from tests.parts.peers import Node
 from tests.promises.running import BIN, SHIM
@@ -54,16 +54,8 @@ class Desk:
         }
 
     async def shim(self, *arguments: str, code: int = 0) -> tuple[str, str]:
-        process = await asyncio.create_subprocess_exec(
-            SHIM,
-            *arguments,
-            cwd=self.project,
-            env=self.environment(),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = (stream.decode() for stream in await process.communicate())
-        assert process.returncode == code, out + err
+        ended, out, err = await warm.run((SHIM, *arguments), self.environment(), folder=self.project)
+        assert ended == code, out + err
         return out, err
 
     def allow(self, *tools: str) -> None:
