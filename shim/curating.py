@@ -1,22 +1,21 @@
-"""`tools:` of the configuration: what the operator puts into calls of tools, by pattern; and those tools as clients
-see them.
+"""`tools:` of the configuration: what the operator says of tools, by pattern; and those tools as clients see them.
 
-Patterns count in file order: each adds to those before it, and of one argument twice the last value holds.
+Patterns count in file order: each adds to those before it, and of what is said twice the last holds.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shim import inputs, jsontext
-from shim.model import META_PREFIX, Fixed, Json, Offered, Tool
+from shim.model import META_PREFIX, Fixed, Json, JsonObject, Offered, Tool
 from shim.policy.globs import Glob
-from shim.units import Block
+from shim.units import Block, Duration
 
 _RESERVED = frozenset({"progressToken", "traceparent", "tracestate", "baggage"})
 _META_KEY = re.compile(
@@ -40,32 +39,82 @@ def _meta_key(key: str) -> str:
 
 ArgumentName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 MetaKey = Annotated[str, AfterValidator(_meta_key)]
+ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
 class ToolBlock(Block):
-    """What the operator puts into calls of the tools that a pattern matches.
+    """What the operator says of the tools that a pattern matches.
 
-    `fixed`: arguments that callers neither see nor send; `meta`: members of the request's `_meta`. Texts within may
-    hold `${secret:NAME}` (here as `shim.templates` has it).
+    `rename`: their name on the wire, behind the upstream's prefix. `description`: in the place of theirs. `hide`:
+    arguments that callers neither see nor send. `fixed`: arguments that are hidden and always sent; `default`: those
+    that are sent where callers leave them out; `meta`: members of the request's `_meta`. Texts within `fixed` and
+    `meta` may hold `${secret:NAME}` (here as `shim.templates` has it). `timeout`: seconds, in the place of the
+    upstream's.
     """
 
+    rename: ToolName | None = None
+    description: Annotated[str, StringConstraints(min_length=1, max_length=16_384)] | None = None
+    hide: tuple[ArgumentName, ...] = ()
     fixed: dict[ArgumentName, Json] = Field(default_factory=dict, repr=False)
+    default: dict[ArgumentName, Json] = Field(default_factory=dict)
     meta: dict[MetaKey, Json] = Field(default_factory=dict, repr=False)
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_value(self) -> ToolBlock:
+        for name in self.default:
+            if name in self.fixed:
+                raise ValueError(
+                    f"`default` gives {name[:80]!r} a value that never counts: it is `fixed`; take one out"
+                )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """An argument that a pattern fixes and no tool that it matches has. `tools`: how many it matches."""
+    """An argument that a pattern is about and no tool that it matches has. `tools`: how many it matches.
+
+    `what`: `fixes`, `hides` or `defaults`.
+    """
 
     pattern: str
     argument: str
     tools: int
+    what: str = "fixes"
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
-    fixed: Mapping[str, Json] = field(repr=False)
-    meta: Mapping[str, Json] = field(repr=False)
+class Renamed:
+    """What a tool is called on the wire behind its upstream's prefix, and the pattern that says so."""
+
+    pattern: str
+    name: str
+
+
+@dataclass(slots=True)
+class _Said:
+    """All that is said of one tool, each pattern on top of those before it."""
+
+    fixed: dict[str, Json] = field(default_factory=dict)
+    default: dict[str, Json] = field(default_factory=dict)
+    meta: dict[str, Json] = field(default_factory=dict)
+    hide: set[str] = field(default_factory=set)
+    rename: Renamed | None = None
+    description: str | None = None
+    timeout: float | None = None
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        return frozenset(self.fixed) | self.hide
+
+    def add(self, pattern: str, block: ToolBlock) -> None:
+        self.fixed |= block.fixed
+        self.default |= block.default
+        self.meta |= block.meta
+        self.hide.update(block.hide)
+        self.rename = Renamed(pattern, block.rename) if block.rename is not None else self.rename
+        self.description = block.description if block.description is not None else self.description
+        self.timeout = block.timeout if block.timeout is not None else self.timeout
 
 
 class Curation:
@@ -74,43 +123,67 @@ class Curation:
     def __init__(self, blocks: Mapping[str, ToolBlock] | None = None) -> None:
         self._blocks = [(pattern, Glob(pattern), block) for pattern, block in (blocks or {}).items()]
 
-    def fixes(self, ref: str) -> frozenset[str]:
+    def hides(self, ref: str) -> frozenset[str]:
         """The arguments that no caller may send to what is named `upstream/tool`, whether or not there is one."""
-        return frozenset(self._values(ref).fixed)
+        said = self._said(ref)
+        return said.hidden if said is not None else frozenset()
+
+    def renamed(self, ref: str) -> Renamed | None:
+        """What is said of the name of what policy calls so."""
+        said = self._said(ref)
+        return said.rename if said is not None else None
 
     def of(self, tool: Tool) -> Tool:
-        """The tool as clients see it, with what goes into its calls. Itself where there is nothing.
+        """The tool as clients see it, with what goes into its calls; called on the wire as it is. Itself where there
+        is nothing.
 
-        A fixed argument goes into calls of tools that have it, or that take others than those they name. Raises
+        A value goes into calls of tools that have the argument, or that take others than those they name. Raises
         CannotHide.
         """
-        values = self._values(tool.ref)
-        if not values.fixed and not values.meta:
+        said = self._said(tool.ref)
+        if said is None:
             return tool
+        own = replace(tool, timeout=said.timeout)
         schema = tool.definition.get("inputSchema")
-        takes, hidden = inputs.declared(schema), frozenset(values.fixed)
-        sent = {name: value for name, value in values.fixed.items() if takes is None or name in takes}
-        fixed = Fixed(sent, values.meta, hidden, None if takes is None else takes - hidden, tool)
-        shown = inputs.without(schema, frozenset(sent)) if sent and isinstance(schema, dict) else schema
-        if shown is schema:
-            return Tool(tool.upstream, tool.name, tool.wire, tool.definition, tool.digest, fixed)
-        definition = {**tool.definition, "inputSchema": shown}
-        return Tool(tool.upstream, tool.name, tool.wire, definition, jsontext.digest(definition), fixed)
+        takes, hidden = inputs.declared(schema), said.hidden
+        # What is hidden and has a value is sent whatever callers do.
+        given = {**{name: value for name, value in said.default.items() if name in hidden}, **said.fixed}
+        sent, defaults = (
+            {name: value for name, value in each.items() if takes is None or name in takes}
+            for each in (given, {name: value for name, value in said.default.items() if name not in hidden})
+        )
+        fixed = Fixed(sent, said.meta, hidden, None if takes is None else takes - hidden, own, defaults)
+        definition = _shown(tool.definition, said, frozenset(sent), defaults)
+        digest = tool.digest if definition == tool.definition else jsontext.digest(definition)
+        return replace(own, definition=definition, digest=digest, fixed=fixed)
 
     def idle(self, offered: tuple[Offered, ...]) -> Iterator[Idle]:
-        """What is fixed and goes into no call of what is known now. A pattern that matches nothing may wait for it."""
+        """What is said of arguments that nothing has of what is known now. A pattern that matches nothing may wait."""
         tools = [one for one in offered if isinstance(one, Tool) and one.fixed is not None]
+        takes = {one.ref: inputs.declared(one.fixed.own.definition.get("inputSchema")) for one in tools if one.fixed}
         for pattern, glob, block in self._blocks:
-            matching = [one for one in tools if glob.matches(one.ref)]
-            for name in block.fixed:
-                if matching and not any(one.fixed is not None and name in one.fixed.arguments for one in matching):
-                    yield Idle(pattern, name, len(matching))
+            matching = [takes[one.ref] for one in tools if glob.matches(one.ref)]
+            for what, names in (("fixes", block.fixed), ("hides", block.hide), ("defaults", block.default)):
+                for name in names:
+                    if matching and not any(each is None or name in each for each in matching):
+                        yield Idle(pattern, name, len(matching), what)
 
-    def _values(self, ref: str) -> _Values:
-        fixed: dict[str, Json] = {}
-        meta: dict[str, Json] = {}
-        for _, glob, block in self._blocks:
+    def _said(self, ref: str) -> _Said | None:
+        said = None
+        for pattern, glob, block in self._blocks:
             if glob.matches(ref):
-                fixed |= block.fixed
-                meta |= block.meta
-        return _Values(fixed, meta)
+                said = said or _Said()
+                said.add(pattern, block)
+        return said
+
+
+def _shown(definition: JsonObject, said: _Said, sent: frozenset[str], defaults: Mapping[str, Json]) -> JsonObject:
+    """A definition as clients see it. Raises CannotHide."""
+    shown, schema = definition, definition.get("inputSchema")
+    if isinstance(schema, dict):
+        seen = inputs.without(schema, sent) if sent else schema
+        never = said.hidden - sent
+        seen = inputs.never(seen, never) if never else seen
+        seen = inputs.optional(seen, defaults) if defaults else seen
+        shown = {**shown, "inputSchema": seen}
+    return shown if said.description is None else {**shown, "description": said.description}

@@ -37,11 +37,12 @@ def filled(call: Call, target: Offered, params: JsonObject, leased: Leased) -> t
     if fixed is None:
         return target, params
     sent = dict(params)
-    if fixed.arguments and call.method == _CALL:
-        sent["arguments"] = {**(params.get("arguments") or {}), **_filled(fixed.arguments, leased.values)}
+    if (fixed.arguments or fixed.defaults) and call.method == _CALL:
+        theirs = params.get("arguments") or {}
+        sent["arguments"] = {**fixed.defaults, **theirs, **_filled(fixed.arguments, leased.values)}
     if fixed.meta:
-        theirs = params.get("_meta")
-        sent["_meta"] = {**(theirs if isinstance(theirs, dict) else {}), **_filled(fixed.meta, leased.values)}
+        members = params.get("_meta")
+        sent["_meta"] = {**(members if isinstance(members, dict) else {}), **_filled(fixed.meta, leased.values)}
     return fixed.own, sent
 
 

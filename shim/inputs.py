@@ -8,7 +8,7 @@ Source: JSON Schema 2020-12, core (10, "Applying Subschemas") and validation (6.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -85,7 +85,32 @@ def without(schema: JsonObject, names: frozenset[str]) -> JsonObject:
     What a condition makes of an argument that is there is worked out; what it makes of its value cannot be. Raises
     CannotHide.
     """
-    shown = _Hiding(schema, names).applied(schema, exact=False, depth=0)
+    return _shown(_Hiding(schema, names), schema)
+
+
+def never(schema: JsonObject, names: frozenset[str]) -> JsonObject:
+    """The schema for those who send none of these arguments, which are never there. Raises CannotHide."""
+    return _shown(_Leaving(schema, names), schema)
+
+
+def optional(schema: JsonObject, defaults: Mapping[str, Json]) -> JsonObject:
+    """The schema for those who may leave these arguments out, and what they then are.
+
+    What other parts than the schema itself demand is still demanded: none is then left out that has to be there.
+    """
+    shown = dict(schema)
+    if isinstance(required := schema.get("required"), list):
+        shown["required"] = [name for name in required if not (isinstance(name, str) and name in defaults)]
+    if isinstance(properties := schema.get("properties"), dict):
+        shown["properties"] = {
+            name: {**one, "default": defaults[name]} if name in defaults and isinstance(one, dict) else one
+            for name, one in properties.items()
+        }
+    return shown
+
+
+def _shown(hiding: _Hiding, schema: JsonObject) -> JsonObject:
+    shown = hiding.applied(schema, exact=False, depth=0)
     for reference in _references(shown):
         if _resolved(schema, reference) != _resolved(shown, reference):
             raise CannotHide("its input schema refers to the part that names it from elsewhere, too")
@@ -191,6 +216,37 @@ class _Hiding:
 
     def _object(self, value: Json) -> Json:
         return {key: one for key, one in value.items() if key not in self._names} if isinstance(value, dict) else value
+
+
+class _Leaving(_Hiding):
+    """Of what is never there: a schema that demands it says no, and what depends on it does not count."""
+
+    def applied(self, schema: JsonObject, *, exact: bool, depth: int) -> JsonObject:
+        required = schema.get("required")
+        if isinstance(required, list) and any(name in self._names for name in required if isinstance(name, str)):
+            if not exact:
+                raise CannotHide("it has to be there; give it a value under `fixed` or `default`")
+            return {"not": {}}
+        return super().applied(schema, exact=exact, depth=depth)
+
+    def _keyword(self, made: _Made, key: str, value: Json, *, exact: bool, depth: int) -> None:
+        match key:
+            case "properties" if isinstance(value, dict):
+                made.schema[key] = self._object(value)
+            case "minProperties" | "maxProperties":
+                pass
+            case _:
+                super()._keyword(made, key, value, exact=exact, depth=depth)
+
+    def _dependent(self, made: _Made, key: str, value: JsonObject, *, exact: bool, depth: int) -> None:
+        kept: JsonObject = {}
+        for name, needed in value.items():
+            if name in self._names:
+                continue
+            if isinstance(needed, list) and len(self._listed(needed)) != len(needed):
+                raise CannotHide(f"its input schema demands it wherever {name[:80]!r} is")
+            kept[name] = needed if isinstance(needed, list) else self._inner(needed, "then", exact=exact, depth=depth)
+        made.schema[key] = kept
 
 
 def _named(value: Json) -> Iterator[set[str]]:

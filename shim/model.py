@@ -152,12 +152,13 @@ class Offered:
 class Tool(Offered):
     """Something that an agent can have done. `fixed`: what the operator puts into its calls, where there is anything.
 
-    `definition` is then what clients see of it.
+    `definition` is then what clients see of it. `timeout`: seconds that its calls have, where not its upstream's.
     """
 
     kind = "tool"
 
     fixed: Fixed | None = None
+    timeout: float | None = None
 
     @property
     def ref(self) -> str:
@@ -171,6 +172,7 @@ class Fixed:
 
     Texts within `arguments` and `meta` hold places of secrets (`shim.templates`). `hidden` are the arguments that no
     caller may send, `takes` those that one may (None: any other); `own` is the tool as its upstream has it.
+    `defaults` are the arguments that are sent where a caller leaves them out.
     """
 
     arguments: Mapping[str, Json] = field(repr=False)
@@ -178,6 +180,7 @@ class Fixed:
     hidden: frozenset[str]
     takes: frozenset[str] | None
     own: Tool
+    defaults: Mapping[str, Json] = field(default_factory=dict)
 
     def admits(self, arguments: Mapping[str, Json]) -> bool:
         """Whether a caller may send these. What is hidden is refused as what the tool does not have is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -100,12 +101,42 @@ def _curated(offer: Offer, prefix: str, curation: Curation, left_out: list[LeftO
     kept = _kept(upstream, offer.tools, _TOOLS, Tool, left_out)
     # Over all that was said: members that only the shim may set say what a definition does not show.
     digests = {name: jsontext.digest(raw) for raw in reversed(offer.tools) if isinstance(name := raw.get("name"), str)}
-    for name, definition in kept.items():
-        wire = wire_name(prefix, upstream, name)
+    names, taken = _names(kept, prefix, upstream, curation, left_out)
+    for name, wire in names.items():
+        if (other := taken.get(wire, name)) != name:
+            why = f"its wire name {wire} is that of {upstream}/{other}, which is renamed so"
+            left_out.append(LeftOut(upstream, name[:_SHOWN], why))
+            continue
         try:
-            yield curation.of(Tool(upstream, name, wire, definition, digests[name]))
+            yield curation.of(Tool(upstream, name, wire, kept[name], digests[name]))
         except CannotHide as error:
-            left_out.append(LeftOut(upstream, name[:_SHOWN], f"an argument that is `fixed` cannot be hidden: {error}"))
+            left_out.append(LeftOut(upstream, name[:_SHOWN], f"an argument of it cannot be hidden: {error}"))
+
+
+def _names(
+    kept: Iterable[str], prefix: str, upstream: str, curation: Curation, left_out: list[LeftOut]
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """What each tool is called on the wire; and by wire name the tool that the operator calls so.
+
+    Those that one pattern renames at once are left out: a second that appears must not take the name of the first.
+    """
+    renamed = {name: one for name in kept if (one := curation.renamed(f"{upstream}/{name}")) is not None}
+    many = {pattern: count for pattern, count in Counter(one.pattern for one in renamed.values()).items() if count > 1}
+    wires: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for name in kept:
+        one = renamed.get(name)
+        if one is None:
+            wires[name] = wire_name(prefix, upstream, name)
+        elif one.pattern in many:
+            why = f"`{one.pattern}` renames {many[one.pattern]} tools to {one.name}; write a pattern for one of them"
+            left_out.append(LeftOut(upstream, name[:_SHOWN], why))
+        elif (other := taken.setdefault(prefix + one.name, name)) != name:
+            why = f"its wire name {prefix + one.name} is that of {upstream}/{other}, which is renamed so, too"
+            left_out.append(LeftOut(upstream, name[:_SHOWN], why))
+        else:
+            wires[name] = prefix + one.name
+    return wires, taken
 
 
 def _kept(

@@ -227,7 +227,7 @@ def _explain(
 
 def _admitting(loaded: Configuration) -> Admits:
     """Which arguments a caller may send, where some are `fixed`: by what was read last, or by the names alone."""
-    if not any(block.fixed for block in loaded.tools.values()):
+    if not any(block.fixed or block.hide for block in loaded.tools.values()):
         return lambda _tool, _args: True
     from shim.curating import Curation
     from shim.model import Tool
@@ -242,7 +242,7 @@ def _admitting(loaded: Configuration) -> Admits:
         one = known.get(ref)
         if isinstance(one, Tool):
             return one.fixed is None or one.fixed.admits(args)
-        return curation.fixes(ref).isdisjoint(args)
+        return curation.hides(ref).isdisjoint(args)
 
     return admits
 

@@ -24,6 +24,12 @@ from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.upstream.config import UpstreamBlock
 
+_IDLE: Mapping[str, str] = {
+    "fixes": "it is sent to none, and refused of callers",
+    "hides": "there is nothing to hide, and it is refused of callers",
+    "defaults": "it is sent to none",
+}
+
 
 class Finding(Protocol):
     """What policy finds in one grant: where in its block, at which character of a condition, and what."""
@@ -105,14 +111,14 @@ class Configuration:
         return result
 
     def idle(self, found: Iterable[Idle]) -> list[Problem]:
-        """What is fixed for nothing, with its file and line."""
+        """What is said of arguments that no tool has, with its file and line."""
         result = []
         for one in found:
             place = self.tool_places[one.pattern]
             none = (
                 "the tool has no such argument" if one.tools == 1 else f"none of {one.tools} tools has such an argument"
             )
-            message = f"`{one.pattern}` fixes {one.argument!r}, and {none}: it is sent to none, and refused of callers"
+            message = f"`{one.pattern}` {one.what} {one.argument!r}, and {none}: {_IDLE[one.what]}"
             result.append(Problem(place.file, place.line, "warning", printable(message)))
         return result
 

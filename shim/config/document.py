@@ -67,7 +67,7 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
         | {"installation", "repositories", "permissions", "run", "json", "prompt", "url"}
     )
     - SecretBlock.model_fields.keys(),
-    ("tools", "*"): frozenset({"labels", "rename", "description", "hide", "timeout"}),
+    ("tools", "*"): frozenset({"labels"}),
     ("identities", "*"): frozenset({"limits"}),
     ("grants", "*"): frozenset({"approval", "limits", "timeout", "max_result", "enforce"}),
 }
@@ -77,13 +77,15 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
 VALUES_IN = ("fixed", "meta")
 """Where any JSON may stand, with secrets in its texts: in the values of these mappings of a pattern on tools."""
 
-_JSON_IN = tuple(("tools", "*", section) for section in VALUES_IN) + tuple(("upstreams", "*", *key) for key in JSON_IN)
+_JSON_IN = tuple(("tools", "*", section) for section in (*VALUES_IN, "default")) + tuple(
+    ("upstreams", "*", *key) for key in JSON_IN
+)
 
 
 def may_hold_secret(path: Path) -> bool:
     """Whether `${secret:NAME}` may stand in the value at a path."""
     if path[0] == "tools":
-        return is_json(path)
+        return len(path) >= 4 and path[2] in VALUES_IN
     return len(path) >= 4 and path[0] == "upstreams" and path[2] in SECRETS_IN
 
 

@@ -22,6 +22,7 @@ _EXPECTED = {
 _PATTERNS: dict[str, str] = {
     "^[a-z0-9](?:_?[a-z0-9-])*_?$": "an upstream's name has lower-case letters, digits, `-` and single `_`",
     "^[A-Za-z_][A-Za-z0-9_]*$": "a variable's name has letters, digits and `_`",
+    "^[A-Za-z0-9_.-]{1,64}$": "a tool's name has letters, digits, `_`, `-` and `.`, and at most 64 characters",
     "^[A-Za-z0-9_-]*$": "a prefix has letters, digits, `_` and `-`",
     f"^{templates.NAME}$": "a secret's name has letters, digits, `_` and `-`, and at most 64 characters",
     f"^{templates.FIELD}$": "a field is the name of a member of a JSON object, without spaces and braces",

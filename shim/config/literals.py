@@ -9,6 +9,7 @@ from typing import Final
 from shim import yamltext
 from shim.config import curated, placeholders
 from shim.config.checks import AnyReading
+from shim.config.document import VALUES_IN
 from shim.model import Problem
 from shim.yamltext import Path
 
@@ -71,7 +72,7 @@ def _literals(reading: AnyReading) -> Iterator[Path]:
         yield from _of(reading, (*at, "env"), written.get("env") or (), _VARIABLES)
         yield from _proofs(reading, at, written)
 
-    for where in curated.texts(reading):
+    for where in curated.texts(reading, (*VALUES_IN, "default")):
         name = next(step for step in reversed(where) if isinstance(step, str))
         if _ARGUMENTS.fullmatch(name) and _is_literal(reading, where):
             yield where

@@ -117,6 +117,7 @@ def _checked(main: Reading[Main], readings: Sequence[AnyReading], tokens: Path, 
         yield from literals.problems(reading)
         yield from checks.grants(reading, names)
         yield from curated.problems(reading, names)
+    yield from curated.renames(readings)
     yield from access.problems(main, readings)
     yield from secrets.problems(readings, names.secrets)
     yield from secrets.given(main.document.server, readings)

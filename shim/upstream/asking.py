@@ -6,7 +6,7 @@ from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from shim.extensions import EVERY_APP, NAMED, UPDATE, of_client
-from shim.model import Call, JsonObject, Listener, Offered
+from shim.model import Call, JsonObject, Listener, Offered, Tool
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.exchange import LEVELS, Ask
 from shim.upstream.handing import Handed
@@ -45,7 +45,7 @@ def callers(
     return Ask(
         call.method,
         sent,
-        block.timeout,
+        _timeout(target, block),
         block.max_result,
         listener,
         progress="progressToken" in meta,
@@ -60,6 +60,11 @@ def own(method: str, params: JsonObject, dialect: Dialect, timeout: float, limit
     """A request that the shim makes for itself. `params` without `_meta`."""
     meta = dialect.meta(None, {"extensions": EVERY_APP})
     return Ask(method, {**params, "_meta": meta} if meta else params, timeout, limit)
+
+
+def _timeout(target: Offered, block: UpstreamBlock) -> float:
+    """What the operator says of the tool holds before what is said of its upstream, be it less or more."""
+    return target.timeout if isinstance(target, Tool) and target.timeout is not None else block.timeout
 
 
 def _ours(key: str) -> bool:

@@ -105,10 +105,7 @@ NOT_YET = [
     ("store: postgresql://user@host/db\n", 6),
     ("record:\n  retain: 400d\n", 7),
     ("  you: {limits: {rate: 1/min}}\n", 6),
-    *(
-        (f"tools:\n  git/*:\n    {line}\n", 8)
-        for line in ("labels: [external]", "rename: x", "description: x", "hide: [a]", "timeout: 10s")
-    ),
+    ("tools:\n  git/*:\n    labels: [external]\n", 8),
     ("enforce: true\n", 6),
     *(
         (f"grants:\n- name: a\n  {line}\n", 8)

@@ -51,9 +51,32 @@ def test_a_secret_may_stand_in_any_text_of_a_value(tmp_path: Path) -> None:
     assert templates.references(block[1]) == ("key",)
 
 
+def said(*lines: str) -> str:
+    return f"{GOOD}tools:\n" + "".join(f"  {line}\n" for line in lines)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        (said("git/a: {rename: a/b}"), "7: 'a/b' does not fit: a tool's name has letters, digits"),
+        (said("git/a: {rename: ''}"), "7: '' does not fit: a tool's name has letters, digits"),
+        (said("git/a: {rename: 'a b'}"), "7: 'a b' does not fit: a tool's name has letters, digits"),
+        (said("git/a: {rename: ünter}"), "7: 'ünter' does not fit: a tool's name has letters, digits"),
+        (said(f"git/a: {{rename: {'a' * 65}}}"), "7: "),
+        (said(f"git/a: {{rename: {'a' * 60}}}"), f"7: git__{'a' * 60} is longer than 64 characters, with the upstream"),
+        (said("'*/a': {rename: b}"), "7: `rename` is for one tool, and `*/a` is about any upstream; name one"),
+        (
+            said("git/a: {rename: c}", "git/b*: {rename: c}"),
+            "8: git__c is what tools are renamed to at {folder}/shim.yaml:7 already; choose another name",
+        ),
+        (said("git/a: {description: ''}"), "7: `description` "),
+        (said("git/a: {timeout: 0s}"), "7: `timeout` "),
+        (said("git/a: {timeout: soon}"), "7: 'soon' is not a duration"),
+        (said("git/a: {hide: {a: 1}}"), "7: `hide`: a list is expected here"),
+        (said("git/a: {default: {a: '${secret:key}'}}"), "7: a secret is handed to an upstream in its"),
+        (said("git/a: {description: '${secret:key}'}"), "7: a secret is handed to an upstream in its"),
+        (said("git/a: {default: {a: 1}, fixed: {a: 2}}"), "7: `default` gives 'a' a value that never counts"),
+        (said("git/a: {labels: [external]}"), "7: not supported by this version: `labels`"),
         (fixed("'${secret:kex}'"), "9: no secret is named 'kex'; did you mean 'key'?"),
         (fixed("{b: [1, '${secret:key.x}']}"), "9: a secret of source env has no fields; write ${secret:key}"),
         (f"{GOOD}tools:\n  gti/*: {{fixed: {{a: 1}}}}\n", "7: no upstream is named 'gti'; did you mean 'git'?"),
@@ -69,7 +92,7 @@ def test_a_secret_may_stand_in_any_text_of_a_value(tmp_path: Path) -> None:
 def test_a_fault_is_named_with_its_line(tmp_path: Path, text: str, fault: str) -> None:
     found = [one for one in faults(tmp_path, text) if "no upstream uses" not in one]
     assert len(found) == 1, found
-    assert found[0].startswith(fault)
+    assert found[0].startswith(fault.replace("{folder}", str(tmp_path)))
 
 
 def test_a_secret_that_is_written_out_where_others_can_read_it_is_refused(tmp_path: Path) -> None:
@@ -78,6 +101,18 @@ def test_a_secret_that_is_written_out_where_others_can_read_it_is_refused(tmp_pa
     found = faults(tmp_path, text, mode=0o644)
     assert [one.partition(" is a secret")[0] for one in found] == ["8: api_key", "9: com.x/token"]
     assert not any("abc" in one for one in found)
+
+
+def test_what_is_said_of_a_tool_is_read_by_type_and_defaults_as_any_json(tmp_path: Path) -> None:
+    text = said("git/a*: {rename: 12, description: No., hide: [a, 1], default: {b: 7, c: '7'}, timeout: 90s}")
+    block = loaded(tmp_path, text).tools["git/a*"]
+    assert (block.rename, block.description, block.hide, block.timeout) == ("12", "No.", ("a", "1"), 90.0)
+    assert block.default == {"b": 7, "c": "7"}
+
+
+def test_a_default_that_is_a_secret_is_refused_where_others_can_read_it(tmp_path: Path) -> None:
+    text = said("git/a: {default: {password: abc}}")
+    assert faults(tmp_path, text, mode=0o644)[0].startswith("7: password is a secret")
 
 
 def test_a_pattern_twice_names_both_places(tmp_path: Path) -> None:

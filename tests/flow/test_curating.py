@@ -84,7 +84,7 @@ def test_a_tool_that_would_still_name_the_argument_is_left_out_and_reported() ->
     now = contents({"up/*": {"fixed": {"key": 1}}}, bad, tool("good", "key")).now
     assert [each.name for each in now.tools] == ["good"]
     assert [(out.name, out.why) for out in now.left_out] == [
-        ("bad", "an argument that is `fixed` cannot be hidden: its input schema names it in `propertyNames`")
+        ("bad", "an argument of it cannot be hidden: its input schema names it in `propertyNames`")
     ]
 
 
@@ -96,6 +96,120 @@ def test_what_is_fixed_for_no_tool_is_said_of_patterns_that_match_some() -> None
     }
     catalog = contents(blocks, tool("a", "x"), tool("b"))
     assert list(catalog.curation.idle(catalog.now.offered)) == [Idle("up/a", "none", 1), Idle("up/*", "y", 2)]
+
+
+def test_a_tool_is_called_and_described_as_the_operator_says_and_keeps_its_real_name() -> None:
+    seen = one({"up/a*": {"rename": "read.one", "description": "Reads."}}, {**tool("ab", "x"), "description": "Old."})
+    assert (seen.wire, seen.name, seen.ref) == ("up__read.one", "ab", "up/ab")
+    assert seen.definition["description"] == "Reads."
+    assert seen.digest == jsontext.digest(seen.definition)
+    assert seen.fixed is not None
+    assert seen.fixed.own.definition["description"] == "Old."
+    assert seen.fixed.admits({"anything": 1})
+
+
+def test_of_what_two_patterns_say_the_later_holds() -> None:
+    blocks: dict[str, JsonObject] = {
+        "up/*": {"description": "all", "timeout": 9.0, "hide": ["x"]},
+        "up/t": {"rename": "first", "timeout": 3.0, "hide": ["y"]},
+        "up/?": {"rename": "second"},
+    }
+    seen = one(blocks, tool("t", "x", "y", "z"))
+    assert (seen.wire, seen.definition["description"], seen.timeout) == ("up__second", "all", 3.0)
+    assert seen.fixed is not None
+    assert seen.fixed.own.timeout == 3.0
+    assert list(seen.definition["inputSchema"]["properties"]) == ["z"]
+
+
+def left_out(catalog: Catalog) -> dict[str, str]:
+    return {out.name: out.why for out in catalog.now.left_out}
+
+
+def test_no_tool_gets_a_name_that_is_meant_for_another() -> None:
+    # A pattern that renames two renames none: the second may have come for the name of the first.
+    both = contents({"up/send_*": {"rename": "send"}}, tool("send_all"), tool("send_one"), tool("read"))
+    assert list(both.now.by_wire) == ["up__read"]
+    why = "`up/send_*` renames 2 tools to send; write a pattern for one of them"
+    assert left_out(both) == {"send_all": why, "send_one": why}
+    # An upstream's own name gives way to one that the operator gave, wherever it stands in the order.
+    for other in ("a", "z"):
+        now = contents({"up/m": {"rename": other}}, tool("m"), tool(other))
+        assert {wire: each.name for wire, each in now.now.by_wire.items()} == {f"up__{other}": "m"}
+        assert left_out(now) == {other: f"its wire name up__{other} is that of up/m, which is renamed so"}
+    # A later pattern that says else makes it one again, and two tools may change their names.
+    swapped = contents({"up/*": {"rename": "b"}, "up/b": {"rename": "a"}}, tool("a"), tool("b"))
+    assert {wire: each.name for wire, each in swapped.now.by_wire.items()} == {"up__b": "a", "up__a": "b"}
+
+
+def test_the_name_of_another_upstream_configured_first_is_kept() -> None:
+    offers = {
+        name: Offer(name, "modern", "2026-07-28", {}, {}, None, (definition,))
+        for name, definition in (("one", tool("t")), ("two", tool("x")))
+    }
+    catalog = Catalog([("one", ""), ("two", "")], offers, Curation({"two/x": ToolBlock(rename="t")}))
+    assert {wire: each.ref for wire, each in catalog.now.by_wire.items()} == {"t": "one/t"}
+    assert left_out(catalog) == {"x": "its wire name t is already taken by one/t"}
+
+
+@pytest.mark.parametrize(
+    ("block", "shown", "sent"),
+    [
+        # Hidden without a value: never sent. With one: always.
+        ({"hide": ["key"]}, tool("t", "text"), {}),
+        ({"hide": ["key"], "default": {"key": 1}}, tool("t", "text"), {"key": 1}),
+        ({"hide": ["key"], "fixed": {"key": 2}, "default": {"text": 1}}, tool("t", "text"), {"key": 2}),
+        ({"hide": ["key", "text"]}, tool("t"), {}),
+    ],
+)
+def test_a_hidden_argument_is_not_shown_and_refused_of_callers(
+    block: JsonObject, shown: JsonObject, sent: JsonObject
+) -> None:
+    seen = one({"up/t": block}, tool("t", "key", "text"))
+    assert seen.definition == shown
+    assert seen.fixed is not None
+    assert seen.fixed.arguments == sent
+    assert [seen.fixed.admits({name: 1}) for name in ("key", "none")] == [False, False]
+
+
+def test_an_argument_that_has_to_be_there_cannot_be_hidden_without_a_value() -> None:
+    required = tool("t", "key", required=["key"])
+    now = contents({"up/t": {"hide": ["key"]}}, required)
+    assert now.now.tools == ()
+    assert left_out(now) == {
+        "t": "an argument of it cannot be hidden: it has to be there; give it a value under `fixed` or `default`"
+    }
+    seen = one({"up/t": {"hide": ["key"], "default": {"key": 1}}}, required)
+    assert seen.definition == tool("t", required=[])
+
+
+def test_an_argument_with_a_default_need_not_be_sent_and_says_what_it_is_then() -> None:
+    definition = tool("t", "any", required=["a", "b"])
+    definition["inputSchema"]["properties"] |= {"a": {"type": "integer"}, "b": {"type": "string", "default": "old"}}
+    seen = one({"up/t": {"default": {"a": 5, "b": "new", "any": None, "none": 1}}}, definition)
+    schema = seen.definition["inputSchema"]
+    assert schema["required"] == []
+    assert schema["properties"] == {
+        "any": True,
+        "a": {"type": "integer", "default": 5},
+        "b": {"type": "string", "default": "new"},
+    }
+    assert seen.fixed is not None
+    assert seen.fixed.defaults == {"a": 5, "b": "new", "any": None}
+    assert seen.fixed.admits({"a": 7})
+    assert definition["inputSchema"]["required"] == ["a", "b"]
+
+
+def test_a_default_for_what_is_fixed_never_counts_and_is_refused() -> None:
+    with pytest.raises(ValueError, match="`default` gives 'a' a value that never counts"):
+        ToolBlock(default={"a": 1}, fixed={"a": 2})
+
+
+def test_what_is_hidden_or_given_for_no_tool_is_said() -> None:
+    catalog = contents({"up/*": {"hide": ["x", "none"], "default": {"y": 1, "no": 2}}}, tool("a", "x"), tool("b", "y"))
+    assert list(catalog.curation.idle(catalog.now.offered)) == [
+        Idle("up/*", "none", 2, "hides"),
+        Idle("up/*", "no", 2, "defaults"),
+    ]
 
 
 @pytest.mark.parametrize(

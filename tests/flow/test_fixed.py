@@ -10,7 +10,7 @@ from shim import fixed, templates
 from shim.curating import Curation, ToolBlock
 from shim.errors import SecretUnavailable
 from shim.lending import Leased, Need
-from shim.model import Call, Caller, Credential, Identity, JsonObject, Tool
+from shim.model import Call, Caller, Credential, Identity, Json, JsonObject, Tool
 
 CALLER = Caller(Credential(Identity("ann"), "local"), "cli", "2026-07-28")
 KEY, USER = templates.place("key"), templates.place("desk.user")
@@ -20,7 +20,7 @@ def call(method: str = "tools/call", bind: tuple[tuple[str, str], ...] = ()) -> 
     return Call("i", CALLER, "r", method, "up/t", "up", {}, datetime.now(UTC), "p", bind=bind)
 
 
-def tool(**block: JsonObject) -> Tool:
+def tool(**block: Json) -> Tool:
     definition: JsonObject = {"name": "t", "inputSchema": {"type": "object", "properties": {"a": True, "own": True}}}
     return Curation({"up/t": ToolBlock(**block)}).of(Tool("up", "t", "up__t", definition, "d"))
 
@@ -52,6 +52,24 @@ def test_each_place_is_filled_once_and_what_the_caller_sent_stays() -> None:
 def test_a_call_without_arguments_gets_them(arguments: JsonObject) -> None:
     _, sent = fixed.filled(call(), tool(fixed={"a": 1}), {"name": "t", **arguments}, leased())
     assert sent == {"name": "t", "arguments": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "sent"),
+    [
+        ({}, {"a": 1, "b": {"c": 2}, "f": 3}),
+        ({"a": None}, {"a": None, "b": {"c": 2}, "f": 3}),
+        ({"b": {}}, {"a": 1, "b": {}, "f": 3}),
+    ],
+)
+def test_a_default_is_sent_where_the_caller_leaves_the_argument_out(theirs: JsonObject, sent: JsonObject) -> None:
+    one = Curation({"up/t": ToolBlock(default={"a": 1, "b": {"c": 2}}, fixed={"f": 3})}).of(
+        Tool("up", "t", "up__t", {"name": "t", "inputSchema": {"type": "object"}}, "d")
+    )
+    _, params = fixed.filled(call(), one, {"name": "t", "arguments": theirs}, leased())
+    assert params["arguments"] == sent
+    _, params = fixed.filled(call("tasks/get"), one, {"taskId": "1"}, leased())
+    assert params == {"taskId": "1"}
 
 
 def test_what_is_asked_of_a_task_gets_the_members_of_meta_alone() -> None:
