@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar, get_args
 
 from shim.config.source import Source
+from shim.paths import absolute, resolved
 from shim.record.config import RecordBlock
 from shim.secrets.config import SecretBlock, SourceBlock
-from shim.secrets.source import KEY, PATH
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
-from shim.units import Block
+from shim.upstream import places
 from shim.upstream.config import UpstreamBlock
-
-B = TypeVar("B", bound=Block)
-
-_FILE = "file:"
-
-
-def resolved(folder: Path, text: str) -> str:
-    """A path as an absolute one, relative to the folder of the file that names it.
-
-    `..` stays: where the folder is a link, only the system knows what is above it.
-    """
-    return str(folder / text)
 
 
 def server(block: ServerBlock, source: Source) -> ServerBlock:
@@ -48,23 +34,8 @@ def record(block: RecordBlock, source: Source) -> RecordBlock:
 
 
 def upstream(block: UpstreamBlock, source: Source, folder: Path) -> UpstreamBlock:
-    """The block with absolute paths; `folder` is the configuration's, where a program runs unless `cwd` says else.
-
-    A program that is named with a slash is a path like any other; without one it is looked up in PATH when it starts.
-    """
-    changes: dict[str, object] = {}
-    if block.command is not None:
-        changes["cwd"] = resolved(source.folder, block.cwd) if block.cwd is not None else str(folder)
-        if "/" in block.command[0]:
-            changes["command"] = (resolved(source.folder, block.command[0]), *block.command[1:])
-    if block.tls is not None:
-        paths = {
-            key: resolved(source.folder, value)
-            for key in ("ca", "cert", "key")
-            if (value := getattr(block.tls, key)) is not None
-        }
-        changes["tls"] = block.tls.model_copy(update=paths)
-    return block.model_copy(update=changes)
+    """The block with absolute paths; `folder` is the configuration's."""
+    return places.absolute(block, source.folder, folder)
 
 
 def secret(block: SecretBlock, source: Source) -> SecretBlock:
@@ -76,39 +47,7 @@ def secret(block: SecretBlock, source: Source) -> SecretBlock:
 
 def source(block: SourceBlock, source: Source) -> SourceBlock:
     """The block with absolute paths, wherever its fields are marked to be paths."""
-    return _absolute(block, source.folder)
-
-
-def paths(block: Block, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every path in a block, and where it stands."""
-    for name in type(block).model_fields:
-        value = getattr(block, name)
-        if isinstance(value, Block):
-            yield from paths(value, (*where, name))
-        elif isinstance(value, str) and _is_marked(block, name, PATH):
-            yield (*where, name), value
-        elif isinstance(value, str) and _is_marked(block, name, KEY) and value.startswith(_FILE):
-            yield (*where, name), value.removeprefix(_FILE)
-
-
-def _absolute(block: B, folder: Path) -> B:
-    changes: dict[str, object] = {}
-    for name in block.model_fields_set:
-        value = getattr(block, name)
-        if isinstance(value, Block):
-            changes[name] = _absolute(value, folder)
-        elif isinstance(value, str) and _is_marked(block, name, PATH):
-            changes[name] = resolved(folder, value)
-        elif isinstance(value, str) and _is_marked(block, name, KEY) and value.startswith(_FILE):
-            changes[name] = _FILE + resolved(folder, value.removeprefix(_FILE))
-    return block.model_copy(update=changes)
-
-
-def _is_marked(block: Block, name: str, mark: str) -> bool:
-    field = type(block).model_fields[name]
-    return mark in field.metadata or any(
-        mark in getattr(choice, "__metadata__", ()) for choice in get_args(field.annotation)
-    )
+    return absolute(block, source.folder)
 
 
 def missing(path: str) -> str | None:

@@ -13,6 +13,7 @@ from shim.config.checks import AnyReading
 from shim.config.faults import first_of, key_of, suggestion
 from shim.config.listening import is_known
 from shim.model import Problem
+from shim.paths import paths
 from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock, SourceBlock
 from shim.secrets.sealkeys import vault_of
 from shim.server.config import ServerBlock
@@ -121,7 +122,7 @@ def _declared(reading: AnyReading) -> Iterator[Problem]:
             where, message = first_of(block.kind.where or Block, error)
             if not reading.is_unset((*path, *where)):
                 yield reading.problem((*path, *where), message)
-        for where, file in files.paths(files.source(block, reading.source)):
+        for where, file in paths(files.source(block, reading.source)):
             if (
                 not reading.is_unset((*path, *where))
                 and where[-1] not in ("ca", "cert")

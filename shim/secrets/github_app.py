@@ -10,12 +10,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator
 
 from shim.model import Json, JsonObject
+from shim.paths import PATH
 from shim.secrets.arguments import ANY, filled_of_call
 from shim.secrets.aside import Aside
 from shim.secrets.file import read
 from shim.secrets.filling import filled
 from shim.secrets.githubapi import GitHubApi
-from shim.secrets.source import PATH, Around, Issued, Purpose, Unavailable
+from shim.secrets.source import Around, Issued, Purpose, Unavailable
 from shim.units import Block
 from shim.urls import is_safe
 

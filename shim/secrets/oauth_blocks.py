@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from shim.paths import PATH
 from shim.secrets.oauth_answer import TOKEN
 from shim.secrets.sealkeys import KeyText
-from shim.secrets.source import PATH
 from shim.units import Block
 from shim.urls import is_safe
 

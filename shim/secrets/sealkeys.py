@@ -14,11 +14,12 @@ from pydantic import AfterValidator
 from shim import jsontext
 from shim.errors import InvalidText, RecordUnavailable
 from shim.model import JsonObject
+from shim.paths import KEY
 from shim.sealed import Sealer
 from shim.secrets.aside import Aside
 from shim.secrets.file import read
 from shim.secrets.keyring import keep, look_up
-from shim.secrets.source import KEY, Around, Unavailable
+from shim.secrets.source import Around, Unavailable
 from shim.secrets.vault import Vault
 from shim.store.files import open_private, private_folder, sync, sync_folder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from shim.model import Json, JsonObject
 from shim.secrets.given import Given
@@ -18,13 +18,6 @@ MAX_BYTES = 64 * 1024
 
 PATIENCE = 10.0
 """Seconds that a source has to answer, however many fields are asked for."""
-
-PATH: Final = "path"
-"""Marks a text of a block that is a path: `Annotated[str, PATH]`. It is absolute once the configuration is read."""
-
-KEY: Final = "key"
-"""Marks a text of a block that says where a key is, `file:PATH` or else: that path is absolute once the configuration
-is read."""
 
 
 class Unavailable(Exception):

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from shim import templates
 from shim.model import Json, JsonObject
+from shim.paths import PATH
 from shim.secrets.filling import PLACE, filled, segment
-from shim.secrets.source import PATH, Around, Issued, Purpose, Unavailable
+from shim.secrets.source import Around, Issued, Purpose, Unavailable
 from shim.secrets.vaultapi import Refused, VaultApi
 from shim.secrets.vaultauth import Auth, Login, Own, duration
 from shim.secrets.vaulttokens import Tokens

@@ -13,9 +13,10 @@ from typing import Annotated, Final
 from pydantic import Field, StringConstraints, model_validator
 
 from shim.model import Json, JsonObject
+from shim.paths import PATH
 from shim.secrets.aside import Aside
 from shim.secrets.file import read
-from shim.secrets.source import MAX_BYTES, PATH, Unavailable
+from shim.secrets.source import MAX_BYTES, Unavailable
 from shim.secrets.vaultapi import Refused, VaultApi
 from shim.units import Block
 

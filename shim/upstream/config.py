@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
+from shim.paths import PATH
 from shim.units import Block, Duration, SecretName, Size
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
@@ -28,11 +29,11 @@ class PoolBlock(Block):
 
 
 class TlsBlock(Block):
-    """Paths: the authorities that are believed, and the certificate with which the shim proves itself."""
+    """The authorities that are believed, and the certificate with which the shim proves itself."""
 
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+    ca: Annotated[str, PATH] | None = None
+    cert: Annotated[str, PATH] | None = None
+    key: Annotated[str, PATH] | None = None
 
 
 KEYS: Mapping[str, frozenset[str]] = {
@@ -57,7 +58,7 @@ class UpstreamBlock(Block):
 
     command: tuple[str, ...] | None = None
     env: dict[EnvName, str] = Field(default_factory=dict)
-    cwd: str | None = None
+    cwd: Annotated[str, PATH] | None = None
     url: str | None = None
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     tls: TlsBlock | None = None
