@@ -114,6 +114,10 @@ class Catalog:
         """Whether an upstream is one of those whose offers this catalog holds."""
         return upstream in self._prefixes
 
+    def prefix(self, upstream: str) -> str:
+        """What an upstream's tools have before their names on the wire; nothing where there is no such upstream."""
+        return self._prefixes.get(upstream, "")
+
     def read(self, offer: Offer) -> Reading:
         """What of an offer can be shown. Changes nothing, so it may run in a thread where the offer is large."""
         return read_offer(offer, self._prefixes[offer.upstream], self.curation)

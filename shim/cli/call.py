@@ -20,6 +20,7 @@ from shim.model import Answer, Caller, Client, Json, JsonObject, Question, Respo
 
 if TYPE_CHECKING:
     from shim.app import App
+    from shim.catalog import Catalog
     from shim.config.configuration import Configuration
 
 _PROTOCOL = "2026-07-28"
@@ -92,15 +93,13 @@ async def _call(loaded: Configuration, identity: str, ref: str, args: JsonObject
     proof = credential(loaded, authenticator(loaded), identity)
     async with open_app(loaded, only=_concerned(loaded, kind, named)) as app:
         caller = Caller(proof, "cli", _PROTOCOL, Client("mcp-shim", __version__))
-        if kind == "resource" or ref not in app.catalog.now.by_ref:
+        if kind == "resource" or knowing.meant(app.catalog, ref) not in app.catalog.now.by_ref:
             await app.upstreams.settled()
         if kind == "resource":
             params: JsonObject = {"uri": named.partition("/")[2]}
             _check_owner(app, caller, named)
         else:
-            known = app.catalog.now.by_ref.get(ref)
-            # What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
-            params = {"name": known.wire if known is not None else _wire(loaded, named), "arguments": args}
+            params = {"name": _wire(app.catalog, ref, named), "arguments": args}
         answer = await app.gateway.call(caller, METHODS[method], params, _Aloud())
         if not _is_fine(answer):
             _say_why(answer, app.upstreams.status().values())
@@ -142,12 +141,21 @@ def _concerned(loaded: Configuration, kind: str, named: str) -> frozenset[str] |
     return knowing.contending(loaded, {upstream}) if slash else None
 
 
-def _wire(loaded: Configuration, tool: str) -> str:
+def _wire(catalog: Catalog, ref: str, named: str) -> str:
+    """The name under which a client would use it.
+
+    What nobody offers goes through as well: that it was asked for, and refused, belongs on the record.
+    """
     from shim.naming import wire_name
 
-    upstream, _, name = tool.partition("/")
-    prefix = dict(knowing.prefixes(loaded)).get(upstream)
-    return tool if prefix is None or not name else wire_name(prefix, upstream, name)
+    known = catalog.now.by_ref.get(knowing.meant(catalog, ref))
+    if known is not None:
+        return known.wire
+    upstream, _, name = named.partition("/")
+    wire = wire_name(catalog.prefix(upstream), upstream, name) if catalog.has(upstream) and name else named
+    # One that was left out must not become the one of its upstream that has its name now.
+    holder = catalog.now.by_wire.get(wire)
+    return named if holder is not None and holder.upstream == upstream else wire
 
 
 def _content(result: JsonObject) -> list[Json]:

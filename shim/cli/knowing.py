@@ -80,3 +80,14 @@ def catalog(configuration: Configuration, offers: Mapping[str, Offer]) -> Catalo
     from shim.curating import Curation
 
     return Catalog(prefixes(configuration), offers, Curation(configuration.tools))
+
+
+def meant(catalog: Catalog, text: str) -> str:
+    """What policy calls what a person named: by its real name before all, else as clients see it, with its upstream
+    before a slash or by its name on the wire. The text itself where nobody has such a name."""
+    known = catalog.now
+    if text in known.by_ref or any(out.ref == text for out in known.left_out):
+        return text
+    upstream, _, name = text.rpartition("/")
+    tool = known.by_wire.get(catalog.prefix(upstream) + name if upstream else name)
+    return tool.ref if tool is not None and upstream in ("", tool.upstream) else text

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from shim import jsontext
 from shim.cli import completing, knowing, logs, output
+from shim.cli.admitting import Admitting
 from shim.cli.errors import PROBLEM, Stop, problem, usage
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration, store_path
 from shim.cli.text import visible
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from shim.catalog import Catalog
     from shim.config.configuration import Configuration
     from shim.policy.engine import Policy
-
-Admits: TypeAlias = Callable[[str, JsonObject], bool]
-"""Whether a caller may send these arguments to what is named so."""
 
 _DIGEST = re.compile(r"[0-9A-Fa-f]{8,64}")
 
@@ -59,9 +57,10 @@ def tools(
     loaded = configuration(config)
     who = [knowing.identity(loaded, identity)] if identity is not None else knowing.identities(loaded)
     policy = Policy(loaded.grants)
-    asked = loaded.upstreams if tool is None else {upstream_of(tool)}
+    asked = {upstream_of(tool)} if tool is not None and "/" in tool else loaded.upstreams
     seen = {name for name in loaded.upstreams if name in asked and _may_see(who, policy, name)}
-    rows = _rows(who, policy, _catalog(loaded, seen), tool)
+    catalog = _catalog(loaded, seen)
+    rows = _rows(who, policy, catalog, knowing.meant(catalog, tool) if tool is not None else None)
     if as_json:
         output.json_array(rows)
         return
@@ -155,15 +154,15 @@ def explain(
     loaded = configuration(config, expand=False)
     if digest is not None:
         loaded = _recalled(loaded, digest)
-    policy, admits = Policy(loaded.grants), _admitting(loaded)
+    policy, admitting = Policy(loaded.grants), Admitting(loaded)
     if batch is not None:
         if scope:
             raise usage('--scope is for one call; a line of --batch has them as "scopes"')
-        if not _explain_batch(loaded, policy, admits, batch):
+        if not _explain_batch(loaded, policy, admitting, batch):
             raise typer.Exit(PROBLEM)
         return
     who = knowing.identity(loaded, identity or "")
-    found = _explain(policy, admits, who, tool or "", arguments(args, "--args"), scope or ())
+    found = _explain(policy, admitting, who, tool or "", arguments(args, "--args"), scope or ())
     if as_json:
         output.json_object(found)
         return
@@ -210,65 +209,44 @@ def arguments(text: str, what: str) -> JsonObject:
 
 
 def _explain(
-    policy: Policy, admits: Admits, identity: Identity, tool: str, args: JsonObject, scopes: Iterable[str]
+    policy: Policy, admitting: Admitting, identity: Identity, tool: str, args: JsonObject, scopes: Iterable[str]
 ) -> JsonObject:
     from shim.policy.conditions import Facts
     from shim.policy.patterns import split
 
+    tool = admitting.meant(tool)
     kind, body = split(tool)
     if kind in ("resource", "template") and "uri" not in args:
         args = {**args, "uri": body.partition("/")[2]}
     # A fresh run, no client, now: what is asked is what policy says, not what a session has come to.
     found = policy.explain(identity, tool, Facts(args, "", None, datetime.now(UTC), frozenset(scopes))).to_json()
-    if found["decision"] != "deny" and not admits(tool, args):
+    if found["decision"] != "deny" and not admitting.admits(tool, args):
         return {**found, "decision": "deny", "reason": Reason.INVALID_ARGUMENTS.value}
     return found
 
 
-def _admitting(loaded: Configuration) -> Admits:
-    """Which arguments a caller may send, where some are `fixed`: by what was read last, or by the names alone."""
-    if not any(block.fixed or block.hide for block in loaded.tools.values()):
-        return lambda _tool, _args: True
-    from shim.curating import Curation
-    from shim.model import Tool
-
-    curation = Curation(loaded.tools)
-    try:
-        known = knowing.catalog(loaded, knowing.remembered(loaded)).now.by_ref
-    except RecordUnavailable:
-        known = {}
-
-    def admits(ref: str, args: JsonObject) -> bool:
-        one = known.get(ref)
-        if isinstance(one, Tool):
-            return one.fixed is None or one.fixed.admits(args)
-        return curation.hides(ref).isdisjoint(args)
-
-    return admits
-
-
-def _explain_batch(loaded: Configuration, policy: Policy, admits: Admits, batch: Path) -> bool:
+def _explain_batch(loaded: Configuration, policy: Policy, admitting: Admitting, batch: Path) -> bool:
     if str(batch) == "-":
-        return _explain_lines(loaded, policy, admits, sys.stdin.buffer)
+        return _explain_lines(loaded, policy, admitting, sys.stdin.buffer)
     try:
         with batch.open("rb") as lines:
-            return _explain_lines(loaded, policy, admits, lines)
+            return _explain_lines(loaded, policy, admitting, lines)
     except OSError as error:
         raise usage(f"--batch {batch}: {error.strerror}") from None
 
 
-def _explain_lines(loaded: Configuration, policy: Policy, admits: Admits, lines: BinaryIO) -> bool:
+def _explain_lines(loaded: Configuration, policy: Policy, admitting: Admitting, lines: BinaryIO) -> bool:
     fine = True
     for line in lines:
         try:
-            output.json_object(_explain_line(loaded, policy, admits, line))
+            output.json_object(_explain_line(loaded, policy, admitting, line))
         except (Stop, InvalidText) as error:
             fine = False
             output.json_object({"error": str(error)})
     return fine
 
 
-def _explain_line(loaded: Configuration, policy: Policy, admits: Admits, line: bytes) -> JsonObject:
+def _explain_line(loaded: Configuration, policy: Policy, admitting: Admitting, line: bytes) -> JsonObject:
     asked = jsontext.parse_object(line)
     unknown = asked.keys() - {"identity", "tool", "args", "scopes"}
     if unknown:
@@ -279,7 +257,7 @@ def _explain_line(loaded: Configuration, policy: Policy, admits: Admits, line: b
     scopes = asked.get("scopes", [])
     if not isinstance(scopes, list) or not all(isinstance(one, str) for one in scopes):
         raise usage("the scopes of a line are a list of texts")
-    return _explain(policy, admits, knowing.identity(loaded, name), tool, args, scopes)
+    return _explain(policy, admitting, knowing.identity(loaded, name), tool, args, scopes)
 
 
 def add_to(app: typer.Typer) -> None:

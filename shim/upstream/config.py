@@ -42,6 +42,9 @@ KEYS: Mapping[str, frozenset[str]] = {
 }
 """For each kind of upstream the keys that are its own, by the one that chooses it."""
 
+SERVERS = frozenset({"command", "url"})
+"""The kinds that are MCP servers: they judge arguments of calls themselves. Of all others the shim does."""
+
 SECRETS_IN = frozenset({"headers", "env"})
 """The keys in whose values, however deep, `${secret:NAME}` may stand."""
 

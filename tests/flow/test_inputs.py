@@ -136,6 +136,58 @@ def test_what_is_shown_takes_what_the_tool_takes_with_the_argument_put_in(keywor
             assert shown.is_valid(arguments) == whole.is_valid(arguments | KEY), (given, arguments)
 
 
+LEFT_OUT: list[JsonObject] = [
+    *CONDITIONS,
+    {"properties": {"key": {"const": "x"}}},
+    {"properties": {"key": TEXT, "b": {"type": "integer"}}},
+    {"minProperties": 2},
+    {"dependentSchemas": {"a": {"properties": {"key": False}, "required": ["b"]}}},
+]
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf", "not", "if"])
+def test_what_is_shown_takes_what_the_tool_takes_without_the_argument(keyword: str) -> None:
+    checked = 0
+    for one, other in product(LEFT_OUT, repeat=2):
+        more: JsonObject = {keyword: [one, other]}
+        if keyword == "if":
+            more = {"if": one, "else": {"required": ["b"]}}
+        elif keyword == "not":
+            more = {"not": {"anyOf": [one, other]}}
+        given = schema(**more)
+        before = repr(given)
+        try:
+            never = inputs.never(given, NAMES)
+        except CannotHide:
+            # Where something else may only be there with it.
+            assert "dependentRequired" in repr(given)
+            continue
+        assert repr(given) == before
+        assert "key" not in repr(never)
+        whole, shown = Draft202012Validator(given), Draft202012Validator(never)
+        for arguments in ({}, {"a": "x"}, {"b": 1}, {"b": "x"}, {"a": "x", "b": 1}):
+            assert shown.is_valid(arguments) == whole.is_valid(arguments), (given, arguments)
+        checked += 1
+    assert checked > 80
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (schema(required=["a", "key"]), "it has to be there"),
+        (schema(allOf=[{"required": ["key"]}]), "it has to be there"),
+        ({"type": "object", "$ref": "#/$defs/A", "$defs": {"A": schema(required=["key"])}}, "it has to be there"),
+        (schema(dependentRequired={"a": ["key"]}), "demands it wherever 'a' is"),
+        (schema(propertyNames={"enum": ["key"]}), "names it in `propertyNames`"),
+        (schema(properties={"key": TEXT, "a": {"$ref": "#/properties/key"}}), "from elsewhere"),
+    ],
+)
+def test_what_cannot_be_left_out_is_said(given: JsonObject, why: str) -> None:
+    with pytest.raises(CannotHide) as caught:
+        inputs.never(given, NAMES)
+    assert why in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("given", "names"),
     [
