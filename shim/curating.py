@@ -6,16 +6,17 @@ Patterns count in file order: each adds to those before it, and of what is said 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from shim import inputs, jsontext
+from shim import inputs, jsontext, templates
 from shim.model import META_PREFIX, Fixed, Json, JsonObject, Offered, Tool
 from shim.policy.globs import Glob
 from shim.units import Block, Duration
+from shim.upstream import arguments
 
 _RESERVED = frozenset({"progressToken", "traceparent", "tracestate", "baggage"})
 _META_KEY = re.compile(
@@ -36,6 +37,12 @@ def _meta_key(key: str) -> str:
         raise ValueError(f"{key[:80]!r} is no key of `_meta`; write `name` or `com.example/name`")
     return key
 
+
+_IDLE: Mapping[str, str] = {
+    "fixes": "it is sent to none, and refused of callers",
+    "hides": "there is nothing to hide, and it is refused of callers",
+    "defaults": "it is sent to none",
+}
 
 ArgumentName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 MetaKey = Annotated[str, AfterValidator(_meta_key)]
@@ -81,6 +88,24 @@ class Idle:
     argument: str
     tools: int
     what: str = "fixes"
+
+    def __str__(self) -> str:
+        none = "the tool has" if self.tools == 1 else f"none of {self.tools} tools has"
+        return f"`{self.pattern}` {self.what} {self.argument!r}, and {none} such an argument: {_IDLE[self.what]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value that a pattern gives to an argument, and that a tool does not take; `why` is without it."""
+
+    pattern: str
+    argument: str
+    tool: str
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"`{self.pattern}` {self.what} {self.argument!r} to what {self.tool} does not take: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +182,24 @@ class Curation:
         digest = tool.digest if definition == tool.definition else jsontext.digest(definition)
         return replace(own, definition=definition, digest=digest, fixed=fixed)
 
-    def idle(self, offered: tuple[Offered, ...]) -> Iterator[Idle]:
-        """What is said of arguments that nothing has of what is known now. A pattern that matches nothing may wait."""
+    def lint(self, offered: tuple[Offered, ...]) -> Iterator[Idle | Misfit]:
+        """What does nothing of what is said of arguments, or breaks calls, by what is known now. A pattern that matches
+        nothing may wait.
+        """
         tools = [one for one in offered if isinstance(one, Tool) and one.fixed is not None]
-        takes = {one.ref: inputs.declared(one.fixed.own.definition.get("inputSchema")) for one in tools if one.fixed}
+        schemas = {one.ref: one.fixed.own.definition.get("inputSchema") for one in tools if one.fixed}
+        takes = {ref: inputs.declared(schema) for ref, schema in schemas.items()}
         for pattern, glob, block in self._blocks:
-            matching = [takes[one.ref] for one in tools if glob.matches(one.ref)]
+            matching = [one.ref for one in tools if glob.matches(one.ref)]
             for what, names in (("fixes", block.fixed), ("hides", block.hide), ("defaults", block.default)):
                 for name in names:
-                    if matching and not any(each is None or name in each for each in matching):
+                    if matching and not any(takes[ref] is None or name in (takes[ref] or ()) for ref in matching):
                         yield Idle(pattern, name, len(matching), what)
+            for what, values in (("fixes", block.fixed), ("defaults", block.default)):
+                for name, value in values.items():
+                    # What a secret becomes a part of is known only in the call.
+                    if not _holds_secret(value):
+                        yield from _misfits(Misfit(pattern, name, "", what, ""), value, matching, schemas)
 
     def _said(self, ref: str) -> _Said | None:
         said = None
@@ -187,3 +220,15 @@ def _shown(definition: JsonObject, said: _Said, sent: frozenset[str], defaults: 
         seen = inputs.optional(seen, defaults) if defaults else seen
         shown = {**shown, "inputSchema": seen}
     return shown if said.description is None else {**shown, "description": said.description}
+
+
+def _misfits(found: Misfit, value: Json, matching: Iterable[str], schemas: Mapping[str, Json]) -> Iterator[Misfit]:
+    for ref in matching:
+        if (why := arguments.unfit(schemas[ref], found.argument, value)) is not None:
+            yield replace(found, tool=ref, why=why)
+
+
+def _holds_secret(value: Json) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_holds_secret, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and templates.MARK in value

@@ -30,10 +30,10 @@ class Lint:
         self._said: set[Problem] = set()
 
     def look(self, catalog: Catalog) -> None:
-        """Hold the conditions, and what is fixed, against all that is offered."""
+        """Hold the conditions, and what is said of tools, against all that is offered."""
         offered = catalog.now.offered
         of_grants = self._configuration.problems(self._policy.lint(offered))
-        for problem in (*of_grants, *self._configuration.idle(catalog.curation.idle(offered))):
+        for problem in (*of_grants, *self._configuration.curated(catalog.curation.lint(offered))):
             if problem not in self._said:
                 self._said.add(problem)
                 _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s", problem)

@@ -76,7 +76,7 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
     catalog = knowing.catalog(loaded, offers)
     contents = catalog.now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.offered))]
-    found += [*loaded.idle(catalog.curation.idle(contents.offered)), *secrets.problems(loaded, missing)]
+    found += [*loaded.curated(catalog.curation.lint(contents.offered)), *secrets.problems(loaded, missing)]
     for out in contents.left_out:
         place = loaded.upstream_places[out.upstream]
         found.append(Problem(place.file, place.line, "warning", f"left out {out.ref}: {out.why}"))

@@ -13,7 +13,7 @@ from shim import yamltext
 from shim.config import placeholders
 from shim.config.faults import printable
 from shim.config.listening import faults_of
-from shim.curating import Idle, ToolBlock
+from shim.curating import Idle, Misfit, ToolBlock
 from shim.errors import ConfigurationError
 from shim.identity.config import IdentityBlock
 from shim.model import Problem
@@ -23,12 +23,6 @@ from shim.secrets.config import SecretBlock, SourceBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.upstream.config import UpstreamBlock
-
-_IDLE: Mapping[str, str] = {
-    "fixes": "it is sent to none, and refused of callers",
-    "hides": "there is nothing to hide, and it is refused of callers",
-    "defaults": "it is sent to none",
-}
 
 
 class Finding(Protocol):
@@ -110,17 +104,10 @@ class Configuration:
             result.append(Problem(place.file, line, finding.level, printable(finding.message)))
         return result
 
-    def idle(self, found: Iterable[Idle]) -> list[Problem]:
-        """What is said of arguments that no tool has, with its file and line."""
-        result = []
-        for one in found:
-            place = self.tool_places[one.pattern]
-            none = (
-                "the tool has no such argument" if one.tools == 1 else f"none of {one.tools} tools has such an argument"
-            )
-            message = f"`{one.pattern}` {one.what} {one.argument!r}, and {none}: {_IDLE[one.what]}"
-            result.append(Problem(place.file, place.line, "warning", printable(message)))
-        return result
+    def curated(self, found: Iterable[Idle | Misfit]) -> list[Problem]:
+        """What is said of tools in vain, with its file and line."""
+        places = [(self.tool_places[one.pattern], one) for one in found]
+        return [Problem(place.file, place.line, "warning", printable(str(one))) for place, one in places]
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import jsonschema_rs
 
-from shim.model import JsonObject, Tool
+from shim.model import Json, JsonObject, Tool
 
 _COMPILED: Final = 4096
 _SHOWN: Final = 3
@@ -32,6 +32,20 @@ def compiled(schema: JsonObject) -> jsonschema_rs.Draft202012Validator:
         return jsonschema_rs.Draft202012Validator(schema, retriever=_never, mask=_MASK)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise NoSchema(str(error).partition("\n")[0][:_LONGEST]) from None
+
+
+def unfit(schema: Json, name: str, value: Json) -> str | None:
+    """Why one argument cannot have a value, by what the schema says of it alone and without the value. None where it
+    can, or where that cannot be told."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict) or not isinstance(properties.get(name), dict):
+        return None
+    apart = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
+    try:
+        judge = compiled({**apart, "properties": {name: properties[name]}})
+    except NoSchema:
+        return None
+    return None if judge.is_valid({name: value}) else "; ".join(_faults(judge, {name: value}))
 
 
 class Judge:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shim import jsontext
+from shim import jsontext, templates
 from shim.catalog import Catalog
-from shim.curating import Curation, Idle, ToolBlock
+from shim.curating import Curation, Idle, Misfit, ToolBlock
 from shim.model import Json, JsonObject, Offer, Tool
 from shim.policy.config import GrantBlock
 from shim.policy.engine import Policy
@@ -95,7 +95,7 @@ def test_what_is_fixed_for_no_tool_is_said_of_patterns_that_match_some() -> None
         "up/c": {"fixed": {"z": 1}},
     }
     catalog = contents(blocks, tool("a", "x"), tool("b"))
-    assert list(catalog.curation.idle(catalog.now.offered)) == [Idle("up/a", "none", 1), Idle("up/*", "y", 2)]
+    assert list(catalog.curation.lint(catalog.now.offered)) == [Idle("up/a", "none", 1), Idle("up/*", "y", 2)]
 
 
 def test_a_tool_is_called_and_described_as_the_operator_says_and_keeps_its_real_name() -> None:
@@ -206,10 +206,34 @@ def test_a_default_for_what_is_fixed_never_counts_and_is_refused() -> None:
 
 def test_what_is_hidden_or_given_for_no_tool_is_said() -> None:
     catalog = contents({"up/*": {"hide": ["x", "none"], "default": {"y": 1, "no": 2}}}, tool("a", "x"), tool("b", "y"))
-    assert list(catalog.curation.idle(catalog.now.offered)) == [
+    assert list(catalog.curation.lint(catalog.now.offered)) == [
         Idle("up/*", "none", 2, "hides"),
         Idle("up/*", "no", 2, "defaults"),
     ]
+
+
+def test_values_that_a_tool_does_not_take_are_said_without_them() -> None:
+    definition = tool("t", "any", **{"$defs": {"N": {"type": "integer", "maximum": 5}}})
+    definition["inputSchema"]["properties"] |= {"n": {"$ref": "#/$defs/N"}, "s": {"type": "string"}}
+    blocks: dict[str, JsonObject] = {
+        "up/*": {"fixed": {"n": "canary", "any": [1], "s": f"x{templates.place('key')}"}},
+        "up/t": {"default": {"n": 6, "s": "fine"}, "timeout": 3.0},
+    }
+    catalog = contents(blocks, definition)
+    found = [one for one in catalog.curation.lint(catalog.now.offered) if isinstance(one, Misfit)]
+    assert [(one.pattern, one.argument, one.tool, one.what) for one in found] == [
+        ("up/*", "n", "up/t", "fixes"),
+        ("up/t", "n", "up/t", "defaults"),
+    ]
+    assert "canary" not in "".join(map(str, found))
+
+
+@pytest.mark.parametrize("value", [2**64, 10**4000, -0.0, "\ud800", "a\0b", {"\udfff": [None]}])
+def test_values_at_the_edges_are_judged(value: Json) -> None:
+    definition = tool("t")
+    definition["inputSchema"]["properties"]["x"] = {"type": ["integer", "string", "object", "number"]}
+    catalog = contents({"up/t": {"default": {"x": value}}}, definition)
+    assert [*catalog.curation.lint(catalog.now.offered)] == []
 
 
 @pytest.mark.parametrize(
