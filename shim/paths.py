@@ -1,10 +1,12 @@
-"""Texts of configuration blocks that are paths: marked as such where they are declared, absolute once they are read.
+"""Texts of configuration blocks that are paths: marked as such where they are declared, absolute once they are read;
+and what the files there give away.
 
 `Annotated[str, PATH]`, also for the items of a list and the values of a mapping.
 """
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
@@ -96,3 +98,30 @@ def _absolute(value: object, mark: str | None, folder: Path) -> object:
     if isinstance(value, Mapping):
         return {key: _absolute(one, mark, folder) for key, one in value.items()}
     return value if mark is None or not isinstance(value, str) else _BEFORE[mark](folder, value)
+
+
+def missing(path: str) -> str | None:
+    """What is wrong when a file that must be there is not; None: it is there, or cannot be looked at."""
+    try:
+        found = Path(path).is_file()
+    except OSError:
+        return None
+    return None if found else f"there is no file {path}"
+
+
+def unfit(path: str) -> str | None:
+    """What is wrong with a file that holds a secret; None: nothing, or it is not there yet, or cannot be looked at."""
+    try:
+        is_other = not stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        return None
+    return f"{path} is not a regular file; put the secret into one" if is_other else exposed(path)
+
+
+def exposed(path: str) -> str | None:
+    """What is wrong when group or others can read a file that holds a key; None: they cannot, or it is not there."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return None
+    return f"group or others can read {path}; chmod 600 it" if mode & 0o077 else None

@@ -18,10 +18,11 @@ from shim.identity.config import IdentityBlock
 from shim.identity.naming import Template, groups_of
 from shim.identity.tokenfile import TokenFile
 from shim.model import Problem
+from shim.paths import exposed, missing
 from shim.policy.check import faults as grant_faults
 from shim.policy.config import GrantBlock
 from shim.policy.patterns import split
-from shim.upstream.config import UpstreamBlock
+from shim.upstream import checking
 from shim.yamltext import Path
 
 AnyReading: TypeAlias = Reading[Main] | Reading[Included]
@@ -158,32 +159,22 @@ def server(reading: Reading[Main], identities: Collection[IdentityBlock]) -> Ite
     if block.tls is not None:
         resolved = files.server(block, reading.source).tls
         assert resolved is not None
-        if wrong := files.missing(resolved.cert):
+        if wrong := missing(resolved.cert):
             yield reading.problem(("server", "tls", "cert"), wrong)
-        if wrong := files.missing(resolved.key) or files.exposed(resolved.key):
+        if wrong := missing(resolved.key) or exposed(resolved.key):
             yield reading.problem(("server", "tls", "key"), wrong)
     signing = files.record(reading.document.record, reading.source).key
-    if signing is not None and (wrong := files.exposed(signing)):
+    if signing is not None and (wrong := exposed(signing)):
         yield reading.problem(("record", "key"), wrong)
 
 
 def upstreams(reading: AnyReading) -> Iterator[Problem]:
-    """Files of upstreams."""
+    """What upstreams name and this machine does not have, or not so."""
     for name, block in reading.document.upstreams.items():
-        path: Path = ("upstreams", name)
-        yield from _tls(reading, path, block)
-
-
-def _tls(reading: AnyReading, path: Path, block: UpstreamBlock) -> Iterator[Problem]:
-    tls = files.upstream(block, reading.source, reading.source.folder).tls
-    if tls is None:
-        return
-    for key in ("ca", "cert", "key"):
-        value = getattr(tls, key)
-        if value is None or reading.is_unset((*path, "tls", key)):
-            continue
-        if wrong := files.missing(value) or (files.exposed(value) if key == "key" else None):
-            yield reading.problem((*path, "tls", key), wrong)
+        for fault in checking.faults(files.upstream(block, reading.source, reading.source.folder)):
+            path: Path = ("upstreams", name, *fault.path)
+            if not reading.is_unset(path):
+                yield reading.problem(path, fault.message, fault.level)
 
 
 def tokens(readings: Sequence[AnyReading], file: TokenFile, name: str) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 from shim.config.source import Source
@@ -48,30 +47,3 @@ def secret(block: SecretBlock, source: Source) -> SecretBlock:
 def source(block: SourceBlock, source: Source) -> SourceBlock:
     """The block with absolute paths, wherever its fields are marked to be paths."""
     return absolute(block, source.folder)
-
-
-def missing(path: str) -> str | None:
-    """What is wrong when a file that must be there is not; None: it is there, or cannot be looked at."""
-    try:
-        found = Path(path).is_file()
-    except OSError:
-        return None
-    return None if found else f"there is no file {path}"
-
-
-def unfit(path: str) -> str | None:
-    """What is wrong with a file that holds a secret; None: nothing, or it is not there yet, or cannot be looked at."""
-    try:
-        is_other = not stat.S_ISREG(Path(path).stat().st_mode)
-    except OSError:
-        return None
-    return f"{path} is not a regular file; put the secret into one" if is_other else exposed(path)
-
-
-def exposed(path: str) -> str | None:
-    """What is wrong when group or others can read a file that holds a key; None: they cannot, or it is not there."""
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return None
-    return f"group or others can read {path}; chmod 600 it" if mode & 0o077 else None

@@ -13,7 +13,7 @@ from shim.config.checks import AnyReading
 from shim.config.faults import first_of, key_of, suggestion
 from shim.config.listening import is_known
 from shim.model import Problem
-from shim.paths import paths
+from shim.paths import exposed, paths, unfit
 from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock, SourceBlock
 from shim.secrets.sealkeys import vault_of
 from shim.server.config import ServerBlock
@@ -90,7 +90,7 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
         for name, block in reading.document.secrets.items():
             path = files.secret(block, reading.source).path if block.source == "file" else None
             where = ("secrets", name, "path")
-            if path is not None and not reading.is_unset(where) and (wrong := files.unfit(path)):
+            if path is not None and not reading.is_unset(where) and (wrong := unfit(path)):
                 yield reading.problem(where, wrong)
             yield from _asked(reading, name, block, known, sources)
             if name not in used:
@@ -123,11 +123,7 @@ def _declared(reading: AnyReading) -> Iterator[Problem]:
             if not reading.is_unset((*path, *where)):
                 yield reading.problem((*path, *where), message)
         for where, file in paths(files.source(block, reading.source)):
-            if (
-                not reading.is_unset((*path, *where))
-                and where[-1] not in ("ca", "cert")
-                and (wrong := files.exposed(file))
-            ):
+            if not reading.is_unset((*path, *where)) and where[-1] not in ("ca", "cert") and (wrong := exposed(file)):
                 yield reading.problem((*path, *where), wrong)
 
 
