@@ -53,6 +53,7 @@ def callers(
         name=params[NAMED[call.method]] if call.method in NAMED else None,
         headers=dialect.headers(target, params.get("arguments"), handed),
         invocation=call.id,
+        call=call,
     )
 
 

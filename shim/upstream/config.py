@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
 from shim.paths import PATH
 from shim.units import Block, Duration, SecretName, Size
+from shim.upstream.python.config import PythonBlock
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -39,20 +40,21 @@ class TlsBlock(Block):
 KEYS: Mapping[str, frozenset[str]] = {
     "command": frozenset({"env", "cwd"}),
     "url": frozenset({"headers", "tls"}),
+    "python": frozenset({"interpreter", "inject", "cwd", "env"}),
 }
 """For each kind of upstream the keys that are its own, by the one that chooses it."""
 
 SERVERS = frozenset({"command", "url"})
 """The kinds that are MCP servers: they judge arguments of calls themselves. Of all others the shim does."""
 
-SECRETS_IN = frozenset({"headers", "env"})
+SECRETS_IN = frozenset({"headers", "env", "inject"})
 """The keys in whose values, however deep, `${secret:NAME}` may stand."""
 
 JSON_IN: tuple[tuple[str, ...], ...] = ()
 """Where any JSON may stand: in the values of these mappings. `*` is any key."""
 
 
-class UpstreamBlock(Block):
+class UpstreamBlock(PythonBlock):
     """One existing source of tools. Exactly one of the keys of `KEYS`; seconds and bytes as numbers.
 
     What is under the keys of `SECRETS_IN` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a
@@ -83,12 +85,17 @@ class UpstreamBlock(Block):
     def _one_kind(self, info: ValidationInfo) -> UpstreamBlock:
         written = [key for key in KEYS if getattr(self, key) is not None]
         if len(written) != 1:
-            raise ValueError("write exactly one of `command` (a stdio MCP server) and `url` (an HTTP MCP server)")
+            raise ValueError(
+                "write exactly one of `command` (a stdio MCP server), `url` (an HTTP MCP server) "
+                "and `python` (functions)"
+            )
         own = KEYS[written[0]]
         for key in frozenset().union(*KEYS.values()) - own:
             if getattr(self, key):
                 owners = " or ".join(f"`{kind}`" for kind, keys in KEYS.items() if key in keys)
                 raise ValueError(f"`{key}` belongs to an upstream with {owners}")
+        if self.era != "auto" and written[0] not in ("command", "url"):
+            raise ValueError("`era` is one of MCP servers; leave it out")
         if self.command is not None and not self.command:
             raise ValueError("`command` is empty; write the program and its arguments as a list")
         if self.url is not None:

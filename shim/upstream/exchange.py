@@ -10,7 +10,7 @@ from typing import Protocol
 
 from shim.errors import Refusal
 from shim.jsontext import dump
-from shim.model import Json, JsonObject, Listener, Question, Reply, Response
+from shim.model import Call, Json, JsonObject, Listener, Question, Reply, Response
 from shim.upstream.failures import timed_out, unavailable
 
 PATIENCE = 10
@@ -42,13 +42,14 @@ class Ask:
 
     `timeout` in seconds, anew at each progress notice; `limit` in bytes of the whole answer. `progress`: the caller
     wants progress. `level`: the least severity of log messages that the caller wants; None: whatever comes, "off":
-    none. `name` and `headers` go to HTTP upstreams only, in headers. `invocation` names the call in the record.
+    none. `name` and `headers` go to HTTP upstreams only, in headers. `invocation` names the call in the record; `call`
+    is all that is known of it, for sessions whose other side may know whom it serves.
     `asked` takes the upstream's questions; None: none may be asked.
     `heard` is told what a stream of notices is for (method and params), and returns.
     """
 
     method: str
-    params: JsonObject
+    params: JsonObject = field(repr=False)
     timeout: float
     limit: int
     listener: Listener | None = None
@@ -57,6 +58,7 @@ class Ask:
     name: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     invocation: str | None = None
+    call: Call | None = field(default=None, repr=False)
     asked: Asked | None = None
     heard: Callable[[str, JsonObject], None] | None = None
 

@@ -16,6 +16,7 @@ from shim.upstream.inbox import Watcher
 from shim.upstream.making import Making
 from shim.upstream.pace import Pace
 from shim.upstream.program import CannotStart, program
+from shim.upstream.python.kind import Python
 from shim.upstream.session import CATALOG_LIMIT, Kind, Session
 from shim.upstream.stdio import StdioSession
 
@@ -86,7 +87,7 @@ class Http:
             endpoint.close()
 
 
-_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {"command": Stdio, "url": Http}
+_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {"command": Stdio, "url": Http, "python": Python}
 """By the key of the configuration that chooses it. A new kind is a file, a line here, and its keys in `config.py`."""
 
 

@@ -1,0 +1,1 @@
+"""Upstreams that are Python functions (`python`), in a warm process of their own interpreter."""

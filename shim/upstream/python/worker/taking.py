@@ -1,0 +1,170 @@
+"""The arguments of a function: the schema that a model sees, and the strict validation of what it sends."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
+
+from .context import is_wanted
+from .finding import Unusable
+
+_LEGAL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SHOWN = 3
+_KINDS = inspect.Parameter
+
+
+class Unfit(Exception):
+    """These arguments do not fit. `str()` says which and why, without a value of them."""
+
+
+class Schema(GenerateJsonSchema):
+    """JSON Schema without titles that only repeat a name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 (pydantic's signature)
+        return False
+
+
+class Taking:
+    """Takes what a call of one function brings. Everything about its parameters is known once this is made.
+
+    `descriptions` are of parameters, by name, for those whose annotation has none; `injected` are the names of those
+    that are filled beside the call. Raises Unusable.
+    """
+
+    def __init__(
+        self,
+        entry: str,
+        function: Callable[..., Any],
+        annotations: Mapping[str, Any],
+        descriptions: Mapping[str, str],
+        injected: frozenset[str],
+    ) -> None:
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (ValueError, TypeError):
+            raise Unusable(f"{entry} does not say which parameters it has; wrap it in a function that does") from None
+        self._contexts: list[str] = []
+        self._positional: list[tuple[str, Any]] = []
+        shown: dict[str, Any] = {}
+        hidden: dict[str, Any] = {}
+        for parameter in parameters:
+            annotation = _annotation(entry, parameter, annotations)
+            name = parameter.name
+            if parameter.kind is _KINDS.POSITIONAL_ONLY:
+                self._positional.append((name, parameter.default))
+            if is_wanted(annotation):
+                self._contexts.append(name)
+            elif name in injected:
+                hidden[name] = _field(entry, parameter, annotation, None)
+            else:
+                shown[name] = _field(entry, parameter, annotation, descriptions.get(name))
+        self.injected = frozenset(hidden)
+        self._arguments = _model(entry, shown)
+        self._injected = _model(entry, hidden)
+        self.schema = _schema(entry, self._arguments)
+
+    def taken(
+        self, arguments: dict[str, Any], injected: dict[str, str], context: Any
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """What to call the function with. Raises Unfit."""
+        try:
+            # From JSON text: strict validation of Python values would not take a date, an enum or a tuple from it.
+            values = _values(self._arguments.model_validate_json(json.dumps(arguments), strict=True))
+        except ValidationError as error:
+            raise Unfit("These arguments do not fit: " + _faults(error)) from None
+        try:
+            mine = {name: value for name, value in injected.items() if name in self.injected}
+            values |= _values(self._injected.model_validate(mine))
+        except ValidationError as error:
+            raise Unfit("What the operator of this tool puts in does not fit: " + _faults(error)) from None
+        for name in self._contexts:
+            values[name] = context
+        return [values.pop(name, default) for name, default in self._positional], values
+
+
+def _annotation(entry: str, parameter: inspect.Parameter, annotations: Mapping[str, Any]) -> Any:
+    name = parameter.name
+    if parameter.kind in (_KINDS.VAR_POSITIONAL, _KINDS.VAR_KEYWORD):
+        stars = "*" if parameter.kind is _KINDS.VAR_POSITIONAL else "**"
+        raise Unusable(
+            f"{entry} takes {stars}{name}, of which a model cannot know; wrap it in a function that says all"
+        )
+    if not _LEGAL.fullmatch(name):
+        raise Unusable(
+            f"{entry}: the name of its parameter {name!r} is none for models; write ASCII letters, at most 64"
+        )
+    if name not in annotations:
+        raise Unusable(f"{entry}: its parameter {name} has no annotation; write which type it is")
+    annotation = annotations[name]
+    if isinstance(annotation, str) and not is_wanted(annotation):
+        raise Unusable(f"{entry}: the annotation of its parameter {name} cannot be read: {annotation}")
+    return annotation
+
+
+def _field(entry: str, parameter: inspect.Parameter, annotation: Any, description: str | None) -> tuple[Any, FieldInfo]:
+    name, default = parameter.name, parameter.default
+    if isinstance(default, FieldInfo):
+        annotation, default = Annotated[annotation, default], inspect.Parameter.empty
+    extra: dict[str, Any] = {"alias": name}
+    if default is not inspect.Parameter.empty:
+        extra["default"] = default
+    try:
+        # Alone first, so that it is known which one it is.
+        made = create_model("Arguments", it=(annotation, Field(**extra)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made.model_json_schema(schema_generator=Schema)
+    except (PydanticUserError, TypeError, NotImplementedError) as error:
+        why = str(error).partition("\n")[0].partition(". Set `arb")[0]
+        raise Unusable(f"{entry}: the annotation of its parameter {name} has no schema: {why}") from None
+    if description is not None and made.model_fields["it"].description is None:
+        extra["description"] = description
+    return annotation, Field(**extra)
+
+
+def _model(entry: str, fields: dict[str, Any]) -> type[BaseModel]:
+    # By position: a parameter may have a name that a model has for something else.
+    by_position: dict[str, Any] = {f"p{position}": field for position, field in enumerate(fields.values())}
+    try:
+        return create_model("Arguments", __config__=ConfigDict(extra="forbid"), **by_position)
+    except (PydanticUserError, TypeError) as error:
+        raise Unusable(f"{entry}: its parameters have no schema: {error}") from None
+
+
+def _schema(entry: str, model: type[BaseModel]) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        # Such as a default that JSON cannot say: it is left out of the schema then.
+        warnings.simplefilter("ignore")
+        try:
+            schema = model.model_json_schema(schema_generator=Schema)
+        except PydanticUserError as error:
+            raise Unusable(f"{entry}: its parameters have no schema: {error}") from None
+    schema.pop("title", None)
+    schema.setdefault("properties", {})
+    return schema
+
+
+def _values(model: BaseModel) -> dict[str, Any]:
+    """By parameter, without those whose default is the function's own business."""
+    fields = type(model).model_fields
+    return {
+        str(info.alias): getattr(model, name)
+        for name, info in fields.items()
+        if name in model.model_fields_set or info.default_factory is not None or isinstance(info.default, FieldInfo)
+    }
+
+
+def _faults(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    said = [f"`{'.'.join(map(str, one['loc']))}`: {one['msg']}" if one["loc"] else one["msg"] for one in found[:_SHOWN]]
+    more = len(found) - _SHOWN
+    return "; ".join(said) + (f"; and {more} more" if more > 0 else "") + "."
