@@ -36,5 +36,11 @@ def _tls(block: UpstreamBlock) -> Iterator[Fault]:
             yield Fault(("tls", key), wrong)
 
 
-_CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {"url": _tls}
+def _interpreter(block: UpstreamBlock) -> Iterator[Fault]:
+    found = block.interpreter
+    if found is not None and "/" in found and (wrong := missing(found)):
+        yield Fault(("interpreter",), f"{wrong}; write the Python that has the functions' modules")
+
+
+_CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {"url": _tls, "python": _interpreter}
 """By the key of the configuration that chooses the kind."""

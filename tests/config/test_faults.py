@@ -51,6 +51,40 @@ ONE_FAULT: list[tuple[str, str, int, str]] = [
     ("a size of nothing", GOOD + "server:\n  max_request: 0\n", 7, "greater than 0"),
     ("two kinds", "version: 1\nupstreams:\n  a:\n    url: https://x/mcp\n    command: [x]\n", 3, "exactly one of"),
     ("no program", "version: 1\nupstreams:\n  a:\n    command: []\n", 4, "`command` is empty"),
+    ("no function", "version: 1\nupstreams:\n  a:\n    python: []\n", 4, "`python` is empty"),
+    ("a file of functions", "version: 1\nupstreams:\n  a:\n    python: [tools.py]\n", 4, "package.module:function"),
+    ("two functions of a name", "version: 1\nupstreams:\n  a:\n    python: ['m:f', 'n:f']\n", 4, "are named f"),
+    ("a function twice", "version: 1\nupstreams:\n  a:\n    python: ['m:f', 'm:f']\n", 4, "stands there twice"),
+    (
+        "no interpreter",
+        "version: 1\nupstreams:\n  a:\n    python: ['m:f']\n    interpreter: ./none\n",
+        5,
+        "no file",
+    ),
+    (
+        "an interpreter of a server",
+        "version: 1\nupstreams:\n  a:\n    command: [x]\n    interpreter: y\n",
+        5,
+        "belongs to an upstream with `python`",
+    ),
+    (
+        "an era of functions",
+        "version: 1\nupstreams:\n  a:\n    python: ['m:f']\n    era: 2025-11-25\n",
+        5,
+        "leave it out",
+    ),
+    (
+        "no parameter",
+        "version: 1\nupstreams:\n  a:\n    python: ['m:f']\n    inject: {a-b: c}\n",
+        5,
+        "named as in Python",
+    ),
+    (
+        "a secret as interpreter",
+        "version: 1\nupstreams:\n  a:\n    python: ['m:f']\n    interpreter: ${secret:x}\n",
+        5,
+        "stands nowhere else",
+    ),
     ("a bad name", "version: 1\nupstreams:\n  A__b: {command: [x]}\n", 3, "single `_`"),
     ("a bad identity", GOOD + "  'a b': {}\n", 6, "begins with a letter or a digit"),
     ("a bad digest", GOOD + f"  a: {{tokens: [{{id: x, sha256: {SHA[:-1]}}}]}}\n", 6, "never the token itself"),
@@ -129,7 +163,6 @@ UPSTREAM_KEYS = [
         "tools: {}",
     ),
     *("openapi: x", "base: x", "operations: []", "auth: {}", "fixed: {}", "slashes: []", "response_headers: []"),
-    *("python: []", "interpreter: x", "inject: {}"),
 ]
 
 

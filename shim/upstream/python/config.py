@@ -12,16 +12,19 @@ from shim.units import Block
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]{0,63}"
 
-FunctionName = Annotated[str, StringConstraints(pattern=rf"^{_NAME}(\.{_NAME})*:({_NAME}|\*)$", max_length=500)]
+FUNCTION = rf"^{_NAME}(\.{_NAME})*:({_NAME}|\*)$"
+PARAMETER = f"^{_NAME}$"
+
+FunctionName = Annotated[str, StringConstraints(pattern=FUNCTION, max_length=500)]
 """`package.module:name`, or `package.module:*` for what the module's `__all__` names."""
 
-ParameterName = Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
+ParameterName = Annotated[str, StringConstraints(pattern=PARAMETER)]
 
 
 class PythonBlock(Block):
     """`inject` may hold `${secret:NAME}`; an `interpreter` without a slash is looked up in PATH."""
 
-    python: Annotated[tuple[FunctionName, ...], Field(min_length=1, max_length=1000)] | None = None
+    python: Annotated[tuple[FunctionName, ...], Field(max_length=1000)] | None = None
     interpreter: Annotated[str, StringConstraints(min_length=1), PROGRAM] | None = None
     inject: dict[ParameterName, str] = Field(default_factory=dict)
 
@@ -30,6 +33,8 @@ class PythonBlock(Block):
     def _one_each(cls, written: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if written is None:
             return None
+        if not written:
+            raise ValueError("`python` is empty; write package.module:function, or package.module:*")
         for entry, times in Counter(written).items():
             if times > 1:
                 raise ValueError(f"`{entry}` stands there twice; write it once")

@@ -70,6 +70,7 @@ class WorkerSession:
         self._source: str | None = None
         self._calls = 0
         self._quiet = asyncio.Event()
+        self._quiet.set()
         self._is_stuck = False
 
     @property
@@ -119,7 +120,10 @@ class WorkerSession:
         self._source = self._sources.newest = str(result.get("source"))
 
     async def close(self) -> None:
-        """See `Session`."""
+        """See `Session`. Where this one only serves no other call, those in flight go on before that."""
+        if self._is_stuck or self._is_old:
+            with anyio.move_on_after(_OTHERS if self._is_stuck else None):
+                await self._quiet.wait()
         await self._inner.close()
 
     async def _call(self, ask: Ask) -> Reply:
@@ -155,9 +159,7 @@ class WorkerSession:
             await self._inner.request(Ask(_OVER, {"invocation": invocation}, _HEEDING, _LIMIT))
         except Refusal:
             self._is_stuck = True
-            with anyio.move_on_after(_OTHERS):
-                await self._quiet.wait()
-            await self._inner.close()
+            await self.close()
 
 
 def _hidden(reply: Reply) -> Reply:

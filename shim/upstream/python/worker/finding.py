@@ -70,7 +70,7 @@ def _of(entry: str) -> Iterator[Found]:
     if names is None:
         raise Unusable(f"{entry}: {module.__name__} has no __all__; name its functions one by one, or give it one")
     for one in names:
-        value = getattr(module, one, None)
+        value: Any = getattr(module, one, None)
         if _is_function(value) and _LEGAL.fullmatch(one):
             yield Found(f"{module.__name__}:{one}", one, value, by_star=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import docstring_parser
 
-from . import annotations
+from . import hints
 from .finding import Found, Unusable, find
 from .giving import Giving
 from .taking import Taking
@@ -25,7 +25,7 @@ class Function:
         if inspect.isasyncgenfunction(function):
             raise Unusable(f"{entry} is an asynchronous generator; write a function that returns a list")
         said = _Said(function)
-        meant = annotations.of(function)
+        meant = hints.of(function)
         self.name = found.name
         self.call: Callable[..., Any] = function
         self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

@@ -54,6 +54,8 @@ class Taking:
             raise Unusable(f"{entry} does not say which parameters it has; wrap it in a function that does") from None
         self._contexts: list[str] = []
         self._positional: list[tuple[str, Any]] = []
+        # Their default is in their field: what the function itself has there is no value.
+        self._of_fields: set[str] = set()
         shown: dict[str, Any] = {}
         hidden: dict[str, Any] = {}
         for parameter in parameters:
@@ -67,6 +69,8 @@ class Taking:
                 hidden[name] = _field(entry, parameter, annotation, None)
             else:
                 shown[name] = _field(entry, parameter, annotation, descriptions.get(name))
+            if isinstance(parameter.default, FieldInfo):
+                self._of_fields.add(name)
         self.injected = frozenset(hidden)
         self._arguments = _model(entry, shown)
         self._injected = _model(entry, hidden)
@@ -78,17 +82,25 @@ class Taking:
         """What to call the function with. Raises Unfit."""
         try:
             # From JSON text: strict validation of Python values would not take a date, an enum or a tuple from it.
-            values = _values(self._arguments.model_validate_json(json.dumps(arguments), strict=True))
+            values = self._values(self._arguments.model_validate_json(json.dumps(arguments), strict=True))
         except ValidationError as error:
             raise Unfit("These arguments do not fit: " + _faults(error)) from None
         try:
             mine = {name: value for name, value in injected.items() if name in self.injected}
-            values |= _values(self._injected.model_validate(mine))
+            values |= self._values(self._injected.model_validate(mine))
         except ValidationError as error:
             raise Unfit("What the operator of this tool puts in does not fit: " + _faults(error)) from None
         for name in self._contexts:
             values[name] = context
         return [values.pop(name, default) for name, default in self._positional], values
+
+    def _values(self, model: BaseModel) -> dict[str, Any]:
+        """By parameter, without those whose default is the function's own business."""
+        return {
+            str(info.alias): getattr(model, name)
+            for name, info in type(model).model_fields.items()
+            if name in model.model_fields_set or (info.alias in self._of_fields and not info.is_required())
+        }
 
 
 def _annotation(entry: str, parameter: inspect.Parameter, annotations: Mapping[str, Any]) -> Any:
@@ -151,16 +163,6 @@ def _schema(entry: str, model: type[BaseModel]) -> dict[str, Any]:
     schema.pop("title", None)
     schema.setdefault("properties", {})
     return schema
-
-
-def _values(model: BaseModel) -> dict[str, Any]:
-    """By parameter, without those whose default is the function's own business."""
-    fields = type(model).model_fields
-    return {
-        str(info.alias): getattr(model, name)
-        for name, info in fields.items()
-        if name in model.model_fields_set or info.default_factory is not None or isinstance(info.default, FieldInfo)
-    }
 
 
 def _faults(error: ValidationError) -> str:
