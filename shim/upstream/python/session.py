@@ -12,6 +12,7 @@ import anyio
 
 from shim.errors import Refusal
 from shim.model import META_PREFIX, JsonObject, Reply
+from shim.upstream.arguments import NoSchema, compiled
 from shim.upstream.exchange import Ask
 from shim.upstream.failures import Ended, unavailable
 from shim.upstream.inbox import Watcher
@@ -62,6 +63,7 @@ class WorkerSession:
         self.ended = inner.ended
         self.inbox = inner.inbox
         self._name = name
+        self._log = logging.getLogger(f"shim.upstream.{name}")
         self._inner = inner
         self._order = order
         self._sources = sources
@@ -98,7 +100,7 @@ class WorkerSession:
         if ask.method == "tools/list":
             reply = await self._inner.request(ask)
             self._sources.read = self._source
-            return _hidden(reply)
+            return self._offered(reply)
         return await self._call(ask) if ask.method == "tools/call" else await self._inner.request(ask)
 
     async def notify(self, method: str) -> None:
@@ -116,7 +118,7 @@ class WorkerSession:
         if left != self._sources.left:
             self._sources.left = left
             for one in left:
-                logging.getLogger(f"shim.upstream.{self._name}").warning("left out %s", one)
+                self._log.warning("left out %s", one)
         self._source = self._sources.newest = str(result.get("source"))
 
     async def close(self) -> None:
@@ -146,6 +148,21 @@ class WorkerSession:
             if self._calls == 0:
                 self._quiet.set()
 
+    def _offered(self, reply: Reply) -> Reply:
+        """What can be called, with the code that it stands for in its digests and no longer to be seen."""
+        if reply.result is None:
+            return reply
+        tools = [_of_source(tool) for tool in reply.result["tools"] if self._has_schema(tool)]
+        return replace(reply, result={**reply.result, "tools": tools})
+
+    def _has_schema(self, tool: JsonObject) -> bool:
+        try:
+            compiled(tool["inputSchema"])
+        except NoSchema as error:
+            self._log.warning("left out %s: no arguments can be judged by its schema: %s", tool["name"], error)
+            return False
+        return True
+
     def _told(self, ask: Ask) -> Ask:
         """The request with what the worker is to know of the call, whatever the caller has written there."""
         meta: JsonObject = {**ask.params.get("_meta", {}), _INJECT: dict(self._order.injected)}
@@ -160,14 +177,6 @@ class WorkerSession:
         except Refusal:
             self._is_stuck = True
             await self.close()
-
-
-def _hidden(reply: Reply) -> Reply:
-    """What is offered, with the code that it stands for in its digests and no longer to be seen."""
-    if reply.result is None:
-        return reply
-    tools = [_of_source(tool) for tool in reply.result.get("tools", ())]
-    return replace(reply, result={**reply.result, "tools": tools})
 
 
 def _of_source(tool: JsonObject) -> JsonObject:

@@ -189,6 +189,7 @@ REFUSED: list[tuple[str, str]] = [
     ("sums:many", r"takes \*values"),
     ("sums:options", r"takes \*\*values"),
     ("sums:opaque", "parameter lock has no schema"),
+    ("sums:codes", "parameter code has no schema"),
     ("sums:broken", "parameter value cannot be read: NoSuchType"),
     ("sums:returns_opaque", "return annotation has no schema"),
     ("sums:raw", "returns bytes; say which"),

@@ -187,11 +187,13 @@ async def test_what_cannot_be_served_is_the_state_of_the_upstream_with_the_reaso
         "none": UpstreamBlock.model_validate({"python": ["no_such_module:f"]}),
         "odd": sums("add", "untyped", "opaque"),
         "unfilled": sums("add", inject={"db": "x"}),
-        "well": sums("add"),
+        "well": sums("add", "marks"),
     }
     async with running(blocks) as run:
         status = run.upstreams.status()
         assert status["well"].state == "up"
+        # Nothing could judge its arguments.
+        assert [tool["name"] for tool in run.offer("well").tools] == ["add"]
         for name, why in (
             ("none", "there is no module no_such_module: it is looked for by "),
             ("odd", "its parameter a has no annotation"),

@@ -7,11 +7,11 @@ import json
 import warnings
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .finding import Unusable
-from .taking import Schema
+from .taking import Schema, first_line
 
 _UNSAID = object()
 
@@ -51,9 +51,8 @@ class Giving:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 schema = self._adapter.json_schema(mode="serialization", schema_generator=Schema)
-        except (PydanticUserError, TypeError, NotImplementedError) as error:
-            why = str(error).partition("\n")[0].partition(". Set `arb")[0]
-            raise Unusable(f"{entry}: its return annotation has no schema: {why}") from None
+        except Exception as error:  # noqa: BLE001 (a type may make its own schema, and raise what it likes)
+            raise Unusable(f"{entry}: its return annotation has no schema: {first_line(error)}") from None
         definitions = schema.pop("$defs", None)
         if set(schema) == {"$ref"} and definitions is not None:
             named = definitions.get(schema["$ref"].rpartition("/")[2], {})

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -135,9 +134,8 @@ def _field(entry: str, parameter: inspect.Parameter, annotation: Any, descriptio
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             made.model_json_schema(schema_generator=Schema)
-    except (PydanticUserError, TypeError, NotImplementedError) as error:
-        why = str(error).partition("\n")[0].partition(". Set `arb")[0]
-        raise Unusable(f"{entry}: the annotation of its parameter {name} has no schema: {why}") from None
+    except Exception as error:  # noqa: BLE001 (a type may make its own schema, and raise what it likes)
+        raise Unusable(f"{entry}: the annotation of its parameter {name} has no schema: {first_line(error)}") from None
     if description is not None and made.model_fields["it"].description is None:
         extra["description"] = description
     return annotation, Field(**extra)
@@ -148,8 +146,8 @@ def _model(entry: str, fields: dict[str, Any]) -> type[BaseModel]:
     by_position: dict[str, Any] = {f"p{position}": field for position, field in enumerate(fields.values())}
     try:
         return create_model("Arguments", __config__=ConfigDict(extra="forbid"), **by_position)
-    except (PydanticUserError, TypeError) as error:
-        raise Unusable(f"{entry}: its parameters have no schema: {error}") from None
+    except Exception as error:  # noqa: BLE001 (see above)
+        raise Unusable(f"{entry}: its parameters have no schema: {first_line(error)}") from None
 
 
 def _schema(entry: str, model: type[BaseModel]) -> dict[str, Any]:
@@ -158,11 +156,16 @@ def _schema(entry: str, model: type[BaseModel]) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         try:
             schema = model.model_json_schema(schema_generator=Schema)
-        except PydanticUserError as error:
-            raise Unusable(f"{entry}: its parameters have no schema: {error}") from None
+        except Exception as error:  # noqa: BLE001 (see above)
+            raise Unusable(f"{entry}: its parameters have no schema: {first_line(error)}") from None
     schema.pop("title", None)
     schema.setdefault("properties", {})
     return schema
+
+
+def first_line(error: Exception) -> str:
+    """What is wrong with a schema, without the advice for whoever writes models."""
+    return " ".join(str(error).partition(". Set `arb")[0].split())[:300] or type(error).__name__
 
 
 def _faults(error: ValidationError) -> str:

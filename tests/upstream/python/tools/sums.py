@@ -99,6 +99,14 @@ def first(a: int, b: int = 2, /, c: int = Field(3, ge=1, description="At least o
     return [a, b, c]
 
 
+def codes(code: Annotated[str, Field(pattern=r"^(a)?(?(1)b|c)$")]) -> str:
+    return code
+
+
+def marks(code: Annotated[str, Field(json_schema_extra={"pattern": "("})]) -> str:
+    return code
+
+
 def order(order: Order) -> Order:
     return order
 
