@@ -8,6 +8,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.functions import Alone
 from benchmarks.leases import Bare
 from benchmarks.processes import Weight
 from benchmarks.rounds import CALLERS, Series, ratio
@@ -49,6 +50,18 @@ def growth(base: str, series: Sequence[Series]) -> Table:
             _spread(many.per_second, 0),
             _spread(alone.p50),
         )
+    return table
+
+
+def functions(series: Sequence[Series], alone: Alone) -> Table:
+    """A function beside an HTTP server's tool; the last rows are without the shim."""
+    table = _table("mcp-shim: a Python function", "", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call")
+    for one in series:
+        figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
+        table.add_row(one.front, str(one.callers), *figures)
+    table.add_row("its process alone: start", "", "", f"{alone.start:.0f}", "", "")
+    table.add_row("its process alone: a call", "1", "", f"{alone.call / 1000:.3f}", "", "")
+    table.add_row("the function alone", "1", "", f"{alone.direct / 1000:.4f}", "", "")
     return table
 
 
