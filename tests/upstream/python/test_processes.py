@@ -262,6 +262,13 @@ async def test_another_interpreter_has_the_modules_and_needs_nothing_of_the_shim
         assert "no-such-python was not found" in str(status["none"].error)
 
 
+async def test_functions_that_are_made_by_others_or_begin_processes_are_functions_too() -> None:
+    async with running({"up": sums("decorated", "add_ten", "in_processes")}) as run:
+        assert structured(await run.call("up", "decorated", {"a": 1})) == {"result": 2}
+        assert structured(await run.call("up", "add_ten", {"b": 5})) == {"result": 15}
+        assert structured(await run.call("up", "in_processes", {"values": [1, 2]})) == {"result": [3, 4]}
+
+
 async def test_forty_calls_at_once_are_all_answered() -> None:
     async with running({"up": sums("add", "counts")}) as run:
         adding = [run.call("up", "add", {"a": number}) for number in range(40)]

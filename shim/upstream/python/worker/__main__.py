@@ -7,7 +7,8 @@ the interpreter has.
 
 import sys
 
-if not sys.flags.safe_path:
+# A process that multiprocessing starts comes by here under another name, with the path of this one.
+if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]
 
 import importlib.util

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import sys
 import threading
 import traceback
+from collections.abc import Awaitable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,6 +49,7 @@ class _Running:
     cancelled: threading.Event = field(default_factory=threading.Event)
     work: Future[None] | None = None
     task: asyncio.Task[None] | None = None
+    bridge: Future[Any] | None = None
     waiting: list[Any] = field(default_factory=list)
 
     @property
@@ -101,6 +104,8 @@ class Calls:
             self._loop.call_soon_threadsafe(self._stop, running)
         elif running.work is not None and running.work.cancel():
             self._finish(running, None)
+        elif running.bridge is not None:
+            running.bridge.cancel()
 
     def tell_when_over(self, invocation: Any, id_: Any) -> None:
         """Answer this request once no call of this invocation is running: at once where none is."""
@@ -122,10 +127,23 @@ class Calls:
         result: dict[str, Any] | None
         try:
             values, named = self._taken(running)
-            result = running.function.giving.given(running.function.call(*values, **named))
+            value = running.function.call(*values, **named)
+            if inspect.isawaitable(value):
+                # Such as a decorator that is not `async` around a function that is.
+                value = self._awaited(running, value)
+            result = running.function.giving.given(value)
         except BaseException as error:  # noqa: BLE001 (whatever a function raises is its answer)
             result = self._failed(running, error)
         self._finish(running, result)
+
+    def _awaited(self, running: _Running, value: Awaitable[Any]) -> Any:
+        async def result() -> Any:
+            return await value
+
+        running.bridge = asyncio.run_coroutine_threadsafe(result(), self._loop)
+        if running.cancelled.is_set():
+            running.bridge.cancel()
+        return running.bridge.result()
 
     def _start(self, running: _Running) -> None:
         running.task = self._loop.create_task(self._await(running))

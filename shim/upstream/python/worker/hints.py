@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any, ForwardRef, get_type_hints
 def of(function: Callable[..., Any]) -> dict[str, Any]:
     """By parameter, and `return`. One that cannot be read stays the text that it is."""
     target = inspect.unwrap(function)
+    while isinstance(target, functools.partial):
+        target = inspect.unwrap(target.func)
     if not inspect.isroutine(target) and not inspect.isclass(target):
         target = type(target).__call__
     try:

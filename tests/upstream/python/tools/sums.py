@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import enum
+import functools
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, ParamSpec, Protocol
 
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT", "Colour", "add", "echo", "untyped"]
 
 LIMIT = 7
+P = ParamSpec("P")
 
 
 class CallContext(Protocol):
@@ -191,6 +194,28 @@ async def sleeps(mark: str) -> None:
         with open(mark, "w") as file:  # noqa: ASYNC230, PTH123
             file.write("cancelled")
         raise
+
+
+def logged(function: Callable[P, Awaitable[int]]) -> Callable[P, Awaitable[int]]:
+    @functools.wraps(function)
+    def wrapper(*values: P.args, **named: P.kwargs) -> Awaitable[int]:
+        return function(*values, **named)
+
+    return wrapper
+
+
+@logged
+async def decorated(a: int) -> int:
+    await asyncio.sleep(0)
+    return a + 1
+
+
+add_ten = functools.partial(add, 10)
+
+
+def in_processes(values: list[int]) -> list[int]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(add, values)
 
 
 def heeds(ctx: CallContext, mark: str) -> str:
