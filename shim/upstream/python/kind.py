@@ -51,12 +51,15 @@ class Python:
             if all(reference in handed.values for reference in templates.references(text))
         }
         limit = max(block.max_result, CATALOG_LIMIT)
-        hide = Hiding(handed.values, {**variables, **plain(block.inject)}, making.hiding(handed.values))
+
+        def hiding() -> Hiding:
+            return Hiding(handed.values, {**variables, **plain(block.inject)}, making.hiding(handed.values))
+
         inner = await StdioSession.start(
-            self._name, what, watcher, limit, self._pace, making.watchdog, making.spawn, hide
+            self._name, what, watcher, limit, self._pace, making.watchdog, making.spawn, hiding()
         )
         order = Order(block.python or (), tuple(block.inject), injected)
-        return WorkerSession(self._name, inner, order, self._sources, watcher, making.spawn)
+        return WorkerSession(self._name, inner, order, self._sources, watcher, making.spawn, hiding())
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         """By the schema; that they are what the annotations say is for the worker to judge besides."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
 
 from shim.errors import Refusal
-from shim.model import META_PREFIX, JsonObject, Reply
+from shim.model import META_PREFIX, Json, JsonObject, Reply
 from shim.upstream.arguments import NoSchema, compiled
 from shim.upstream.exchange import Ask
 from shim.upstream.failures import Ended, unavailable
@@ -25,6 +25,7 @@ _CALL, _INJECT, _SOURCE = f"{META_PREFIX}call", f"{META_PREFIX}inject", f"{META_
 _CHANGED: Final = "the source of its functions has changed, and is being read again"
 _LOADING = 60.0
 _LIMIT = 10 * 2**20
+_LONGEST = 2000
 _HEEDING, _OTHERS = 1.0, 10.0
 
 
@@ -57,8 +58,16 @@ class WorkerSession:
     """
 
     def __init__(
-        self, name: str, inner: StdioSession, order: Order, sources: Sources, watcher: Watcher, spawn: Spawn
+        self,
+        name: str,
+        inner: StdioSession,
+        order: Order,
+        sources: Sources,
+        watcher: Watcher,
+        spawn: Spawn,
+        hide: Callable[[str], str],
     ) -> None:
+        """`hide` takes out of what the worker says of its functions what nobody should read."""
         self.peer: Peer | None = None
         self.ended = inner.ended
         self.inbox = inner.inbox
@@ -69,6 +78,7 @@ class WorkerSession:
         self._sources = sources
         self._watcher = watcher
         self._spawn = spawn
+        self._hide = hide
         self._source: str | None = None
         self._calls = 0
         self._quiet = asyncio.Event()
@@ -112,9 +122,9 @@ class WorkerSession:
         order: JsonObject = {"functions": [*self._order.functions], "injected": [*self._order.parameters]}
         reply = await self._inner.request(Ask(_LOAD, order, _LOADING, _LIMIT))
         if reply.error is not None:
-            raise Ended(self._name, "its functions cannot be served", str(reply.error.get("message")))
+            raise Ended(self._name, "its functions cannot be served", self._shown(reply.error.get("message")))
         result = reply.result or {}
-        left = tuple(map(str, result.get("left") or ()))
+        left = tuple(map(self._shown, result.get("left") or ()))
         if left != self._sources.left:
             self._sources.left = left
             for one in left:
@@ -127,6 +137,11 @@ class WorkerSession:
             with anyio.move_on_after(_OTHERS if self._is_stuck else None):
                 await self._quiet.wait()
         await self._inner.close()
+
+    def _shown(self, text: Json) -> str:
+        # It holds what modules raised.
+        hidden = self._hide(" ".join(str(text).split()))
+        return "".join(character if character.isprintable() else "?" for character in hidden)[:_LONGEST]
 
     async def _call(self, ask: Ask) -> Reply:
         if self._source != self._sources.read:

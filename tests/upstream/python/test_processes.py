@@ -182,6 +182,15 @@ async def test_a_process_that_dies_leaves_its_calls_unknown_and_the_next_finds_a
         assert structured(await run.call("up", "process"))["result"] != int(written(mark))
 
 
+async def test_what_a_module_raises_gives_no_variable_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "raising.py").write_text("import os\nraise RuntimeError('no\\x1b ' + os.environ['KEY'])\n")
+    block = {"python": ["raising:f"], "cwd": str(tmp_path), "env": {"KEY": "canary-value-2"}}
+    async with running({"up": UpstreamBlock.model_validate(block)}) as run:
+        error = str(run.upstreams.status()["up"].error)
+    assert "raising cannot be imported: RuntimeError: no? [env:KEY]" in error
+    assert "canary-value-2" not in caplog.text
+
+
 async def test_what_cannot_be_served_is_the_state_of_the_upstream_with_the_reason() -> None:
     blocks = {
         "none": UpstreamBlock.model_validate({"python": ["no_such_module:f"]}),
