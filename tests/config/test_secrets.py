@@ -75,8 +75,8 @@ def test_a_secret_anywhere_else_is_a_fault(tmp_path: Path, text: str, line: int,
 
 
 def test_a_key_that_is_not_built_yet_is_the_only_fault_of_a_secret_in_it(tmp_path: Path) -> None:
-    text = "version: 1\nupstreams:\n  a:\n    command: [x]\n    inject: {db: '${secret:gh}'}\n"
-    assert faults(tmp_path, text + SECRETS) == ["5: not supported by this version: `inject`; take it out"]
+    text = "version: 1\nupstreams:\n  a:\n    command: [x]\n    pins: '${secret:gh}'\n"
+    assert faults(tmp_path, text + SECRETS) == ["5: not supported by this version: `pins`; take it out"]
 
 
 @pytest.mark.parametrize("what", ["{identity}", "{claims.email}", "{tool}", "{invocation}"])
