@@ -23,7 +23,7 @@ def test_the_ten_lines_work(tmp_path: Path) -> None:
     (tmp_path / "tools" / "texts.py").write_text(blocks(PAGE, "python")[0])
     (tmp_path / "shim.yaml").write_text(blocks(PAGE, "yaml")[0])
     followed = commands(PAGE)
-    assert len(followed) == 3
+    assert len(followed) == 2
     for command in followed:
         done = subprocess.run(
             ["/bin/sh", "-c", command.text],
