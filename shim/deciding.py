@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shim.methods import Asked, Found
-from shim.model import Call, Decision, Reason, Tool
+from shim.model import Call, Decision, JsonObject, Reason, Tool
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
 
 
-def decide(policy: Policy, call: Call, asked: Asked, found: Found) -> Decision:
-    """The decision, whether or not there is such a thing: the record says why it was refused."""
+def decide(
+    policy: Policy, misfit: Callable[[Tool, JsonObject], str | None], call: Call, asked: Asked, found: Found
+) -> Decision:
+    """The decision, whether or not there is such a thing: the record says why it was refused.
+
+    `misfit`: see `shim.upstream.supervisor.Upstreams`. It is asked last, so that it shows nothing to who may not call.
+    """
     if found.ref is None:
         return Decision("deny", Reason.NO_GRANT)
     identity, scopes = call.caller.identity, call.caller.credential.scopes or frozenset()
@@ -19,10 +26,9 @@ def decide(policy: Policy, call: Call, asked: Asked, found: Found) -> Decision:
     decision = policy.decide(identity, found.ref, facts)
     if found.target is None and decision.effect != "deny":
         return Decision("deny", Reason.UNKNOWN_TOOL, decision.grant)
-    if isinstance(found.target, Tool) and decision.effect != "deny" and not _admits(found.target, asked):
-        return Decision("deny", Reason.INVALID_ARGUMENTS, decision.grant)
+    if isinstance(tool := found.target, Tool) and decision.effect != "deny":
+        if tool.fixed is not None and not tool.fixed.admits(asked.arguments):
+            return Decision("deny", Reason.INVALID_ARGUMENTS, decision.grant)
+        if (why := misfit(tool, asked.arguments)) is not None:
+            return Decision("deny", Reason.INVALID_ARGUMENTS, decision.grant, why=why)
     return decision
-
-
-def _admits(tool: Tool, asked: Asked) -> bool:
-    return tool.fixed is None or tool.fixed.admits(asked.arguments)

@@ -82,7 +82,7 @@ class Gateway:
         found = await self._finder.find(method, asked, caller.identity, sees)
         target = found.target
         call = self._invocations.begin(caller, method.name, asked.name, target, asked.arguments)
-        decision = decide(self._policy, call, asked, found)
+        decision = decide(self._policy, self._upstreams.misfit, call, asked, found)
         if target is None or not sees(target.ref):
             await self._invocations.hidden(call, decision)
             return method.unknown(asked, caller)

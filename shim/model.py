@@ -214,7 +214,8 @@ Effect: TypeAlias = Literal["allow", "deny", "ask"]
 class Decision:
     """What policy says to one call: the effect, the reason code, and the grant that made it (None: none matched).
 
-    `scopes`: with `insufficient-scope`, all that the grant asks for.
+    `scopes`: with `insufficient-scope`, all that the grant asks for. `why`: with `invalid-arguments`, which and why,
+    for the caller, without what it sent.
     `may_ask`: what the upstream may ask of the client meanwhile (`elicitation`, `sampling`, `roots`). `bind`: pairs of
     a logical name and the secret that stands behind it in this call, where that is another.
     """
@@ -225,6 +226,7 @@ class Decision:
     scopes: tuple[str, ...] = ()
     may_ask: tuple[str, ...] = ()
     bind: tuple[tuple[str, str], ...] = ()
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,10 +97,13 @@ def read_offer(offer: Offer, prefix: str, curation: Curation) -> Reading:
 
 def _curated(offer: Offer, prefix: str, curation: Curation, left_out: list[LeftOut]) -> Iterator[Tool]:
     upstream = offer.upstream
-    for name, definition in _kept(upstream, offer.tools, _TOOLS, Tool, left_out).items():
+    kept = _kept(upstream, offer.tools, _TOOLS, Tool, left_out)
+    # Over all that was said: members that only the shim may set say what a definition does not show.
+    digests = {name: jsontext.digest(raw) for raw in reversed(offer.tools) if isinstance(name := raw.get("name"), str)}
+    for name, definition in kept.items():
         wire = wire_name(prefix, upstream, name)
         try:
-            yield curation.of(Tool(upstream, name, wire, definition, jsontext.digest(definition)))
+            yield curation.of(Tool(upstream, name, wire, definition, digests[name]))
         except CannotHide as error:
             left_out.append(LeftOut(upstream, name[:_SHOWN], f"an argument that is `fixed` cannot be hidden: {error}"))
 

@@ -41,7 +41,7 @@ def refused(call: Call, decision: Decision, sentence: str | None = None) -> Answ
     Where a token with more scopes would be let through, an error that tells which: a client can go and get one.
     """
     usual = _SENTENCES.get(decision.reason, f"The call was refused: {decision.reason}.")
-    text = sentence or usual.format(what=_WHAT.get(call.method, "tool"))
+    text = sentence or decision.why or usual.format(what=_WHAT.get(call.method, "tool"))
     said: JsonObject = {
         "decision": decision.effect,
         "reason": decision.reason.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
@@ -9,13 +10,14 @@ from pydantic import BaseModel, Field
 
 from shim.curating import ToolBlock
 from shim.identity.config import IdentityBlock, Name
+from shim.model import Json
 from shim.policy.config import GrantBlock
 from shim.record.config import RecordBlock
 from shim.secrets.config import SecretBlock, SourceBlock
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.units import Block, SecretName
-from shim.upstream.config import UpstreamBlock, UpstreamName
+from shim.upstream.config import JSON_IN, SECRETS_IN, UpstreamBlock, UpstreamName
 from shim.yamltext import Path
 
 
@@ -52,7 +54,8 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
         | {"program", "path", "files", "args", "tools"}
         | {"openapi", "base", "operations", "auth", "fixed", "slashes", "response_headers"}
         | {"python", "interpreter", "inject"}
-    ),
+    )
+    - UpstreamBlock.model_fields.keys(),
     ("secret_sources", "*"): frozenset(
         {"address", "namespace", "tls", "auth"}
         | {"token_url", "client_id", "client_secret", "private_key", "revocation_url"}
@@ -71,22 +74,39 @@ NOT_YET: dict[tuple[str, ...], frozenset[str]] = {
 """Keys that are known and not enforced by this version, by where they stand: refused, even with their default."""
 
 
-SECRETS_IN = frozenset({"headers", "env"})
-"""Where a secret may stand: in the values of these mappings of an upstream."""
-
-
 VALUES_IN = ("fixed", "meta")
 """Where any JSON may stand, with secrets in its texts: in the values of these mappings of a pattern on tools."""
+
+_JSON_IN = tuple(("tools", "*", section) for section in VALUES_IN) + tuple(("upstreams", "*", *key) for key in JSON_IN)
 
 
 def may_hold_secret(path: Path) -> bool:
     """Whether `${secret:NAME}` may stand in the value at a path."""
-    return (len(path) == 4 and path[0] == "upstreams" and path[2] in SECRETS_IN) or is_json(path)
+    if path[0] == "tools":
+        return is_json(path)
+    return len(path) >= 4 and path[0] == "upstreams" and path[2] in SECRETS_IN
 
 
 def is_json(path: Path) -> bool:
     """Whether the value at a path is any JSON, which means what it is written as."""
-    return len(path) >= 4 and path[0] == "tools" and path[2] in VALUES_IN
+    return any(_begins(path, place) and len(path) > len(place) for place in _JSON_IN)
+
+
+def json_in(value: Json, place: tuple[str, ...] | None = None, path: Path = ()) -> Iterator[Path]:
+    """Where any JSON stands in the text of a configuration, as it was read so far."""
+    if place is None:
+        for each in _JSON_IN:
+            yield from json_in(value, each)
+    elif not place:
+        yield path
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            if place[0] in ("*", key):
+                yield from json_in(member, place[1:], (*path, key))
+
+
+def _begins(path: Path, place: tuple[str, ...]) -> bool:
+    return len(path) >= len(place) and all(step in ("*", found) for step, found in zip(place, path, strict=False))
 
 
 def is_not_yet(path: Path) -> bool:

@@ -13,7 +13,7 @@ from yaml import Node, ScalarNode
 from shim import templates, yamltext
 from shim.config import faults, placeholders
 from shim.config.configuration import Finding, finding_line
-from shim.config.document import VALUES_IN, Included, is_json, is_not_yet, kind_of, may_hold_secret, type_at
+from shim.config.document import Included, is_json, is_not_yet, json_in, kind_of, may_hold_secret, type_at
 from shim.config.source import Source
 from shim.model import Json, JsonObject, Problem
 from shim.yamltext import Flaw, Malformed, Path
@@ -151,12 +151,13 @@ class _Reader(Generic[D]):
 
     def _mean(self, data: JsonObject) -> None:
         """Where any JSON may stand, plain scalars are what YAML says of them; everywhere else the key says it."""
-        tools = data.get("tools")
-        for pattern, block in tools.items() if isinstance(tools, dict) else ():
-            for section in VALUES_IN:
-                _, node = yamltext.locate(self.root, ("tools", pattern, section))
-                if isinstance(block, dict) and isinstance(block.get(section), dict) and node is not None:
-                    block[section] = yamltext.meant(block[section], node)
+        for path in [*json_in(data)]:
+            _, node = yamltext.locate(self.root, path)
+            holder: Json = data
+            for step in path[:-1]:
+                holder = holder[step]
+            if isinstance(holder, dict) and isinstance(holder.get(str(path[-1])), dict) and node is not None:
+                holder[str(path[-1])] = yamltext.meant(holder[str(path[-1])], node)
 
     def _fill(self, value: Json, path: Path) -> None:
         """Give what was left empty the empty value of its type, or report it and take it out; find secrets astray."""

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from shim import templates
 from shim.config import curated, files, placeholders
 from shim.config.checks import AnyReading
-from shim.config.document import SECRETS_IN
 from shim.config.faults import first_of, key_of, suggestion
 from shim.config.listening import is_known
 from shim.model import Problem
@@ -18,6 +17,7 @@ from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock, SourceBloc
 from shim.secrets.sealkeys import vault_of
 from shim.server.config import ServerBlock
 from shim.units import Block
+from shim.upstream.config import SECRETS_IN
 from shim.yamltext import Path
 
 
@@ -198,8 +198,7 @@ def _handed(reading: AnyReading, path: Path, known: _Secrets, used: set[str]) ->
     block = reading.document.upstreams[str(path[1])]
     fields: dict[str, list[str | None]] = {}
     for section in sorted(SECRETS_IN):
-        for key in getattr(block, section):
-            where = (*path, section, key)
+        for where in _texts_in(getattr(block, section), (*path, section)):
             # As written: where a variable is not set, there are no places.
             for reference in placeholders.secrets(reading.written(where) or ""):
                 name, field = templates.name_of(reference), templates.field_of(reference)
@@ -218,6 +217,21 @@ def _handed(reading: AnyReading, path: Path, known: _Secrets, used: set[str]) ->
         elif (of := known.blocks.get(secret)) is not None and of.is_of_a_caller:
             message = f"{secret} is another for each caller, and there is none when the catalog is read; name another"
             yield reading.problem(where, message)
+
+
+def _texts_in(value: object, path: Path) -> Iterator[Path]:
+    """Where the texts of a value stand."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, Block):
+        for key in value.model_fields_set:
+            yield from _texts_in(getattr(value, key), (*path, key))
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts_in(one, (*path, key))
+    elif isinstance(value, list | tuple):
+        for position, one in enumerate(value):
+            yield from _texts_in(one, (*path, position))
 
 
 def _fixed(reading: AnyReading, known: _Secrets, used: set[str]) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
-"""`upstreams:` of the configuration: MCP servers over stdio (`command`) or streamable HTTP (`url`)."""
+"""`upstreams:` of the configuration: where existing tools are, one key for each kind of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -34,11 +35,24 @@ class TlsBlock(Block):
     key: str | None = None
 
 
-class UpstreamBlock(Block):
-    """One existing source of tools. Exactly one of `command` and `url`; seconds and bytes as numbers.
+KEYS: Mapping[str, frozenset[str]] = {
+    "command": frozenset({"env", "cwd"}),
+    "url": frozenset({"headers", "tls"}),
+}
+"""For each kind of upstream the keys that are its own, by the one that chooses it."""
 
-    Values of `env` and `headers` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a NAME
-    that they use, the secret behind it when the shim itself reads what the upstream offers.
+SECRETS_IN = frozenset({"headers", "env"})
+"""The keys in whose values, however deep, `${secret:NAME}` may stand."""
+
+JSON_IN: tuple[tuple[str, ...], ...] = ()
+"""Where any JSON may stand: in the values of these mappings. `*` is any key."""
+
+
+class UpstreamBlock(Block):
+    """One existing source of tools. Exactly one of the keys of `KEYS`; seconds and bytes as numbers.
+
+    What is under the keys of `SECRETS_IN` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a
+    NAME that they use, the secret behind it when the shim itself reads what the upstream offers.
     """
 
     command: tuple[str, ...] | None = None
@@ -63,23 +77,26 @@ class UpstreamBlock(Block):
 
     @model_validator(mode="after")
     def _one_kind(self, info: ValidationInfo) -> UpstreamBlock:
-        if (self.command is None) == (self.url is None):
+        written = [key for key in KEYS if getattr(self, key) is not None]
+        if len(written) != 1:
             raise ValueError("write exactly one of `command` (a stdio MCP server) and `url` (an HTTP MCP server)")
-        if self.command is not None:
-            if not self.command:
-                raise ValueError("`command` is empty; write the program and its arguments as a list")
-            for key in ("headers", "tls"):
-                if getattr(self, key):
-                    raise ValueError(f"`{key}` belongs to an upstream with `url`")
-        else:
-            for key in ("env", "cwd"):
-                if getattr(self, key):
-                    raise ValueError(f"`{key}` belongs to an upstream with `command`")
-            url = self.url or ""
+        own = KEYS[written[0]]
+        for key in frozenset().union(*KEYS.values()) - own:
+            if getattr(self, key):
+                owners = " or ".join(f"`{kind}`" for kind, keys in KEYS.items() if key in keys)
+                raise ValueError(f"`{key}` belongs to an upstream with {owners}")
+        if self.command is not None and not self.command:
+            raise ValueError("`command` is empty; write the program and its arguments as a list")
+        if self.url is not None:
             # Read without its environment, an address may be a variable that is not known here.
-            is_open = bool(info.context and info.context.get("unset")) and url.startswith("${env:")
-            self._check_http("https://host/" if is_open else url)
+            is_open = bool(info.context and info.context.get("unset")) and self.url.startswith("${env:")
+            self._check_http("https://host/" if is_open else self.url)
         return self
+
+    @property
+    def kind(self) -> str:
+        """The key that chooses its kind."""
+        return next(key for key in KEYS if getattr(self, key) is not None)
 
     def _check_http(self, url: str) -> None:
         parts = urlsplit(url)

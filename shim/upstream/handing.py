@@ -1,15 +1,16 @@
-"""What an upstream is handed of secrets: headers of its requests, or variables of its process, and nothing else."""
+"""What an upstream is handed of secrets: headers of its requests, variables of its process, and what its kind has."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from shim import templates
 from shim.errors import SecretUnavailable
 from shim.lending import Leased, Need
-from shim.upstream.config import UpstreamBlock
+from shim.units import Block
+from shim.upstream.config import SECRETS_IN, UpstreamBlock
 
 _LONGEST_HEADER = 16_384
 _NO_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -19,7 +20,8 @@ _NO_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 class Handed:
     """Headers, their names in lower case, and variables, all with values of secrets in them: never to be shown.
 
-    `values` are those of the secrets alone, by reference. `fingerprint` tells sessions apart that were handed others.
+    `values` are those of the secrets alone, by reference: a kind of upstream that has other places for them fills
+    those. `fingerprint` tells sessions apart that were handed others.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -39,7 +41,7 @@ class Handing:
 
     def __init__(self, block: UpstreamBlock, secrets: Mapping[str, str] | None = None) -> None:
         """`secrets`: for each name in the templates the secret that stands behind it; None: the one of that name."""
-        written = {name: text for name, text in (block.headers | block.env).items() if templates.references(text)}
+        written = dict(_texts(block))
         filled = {name: text for name, text in written.items() if secrets is None or _names(text) <= secrets.keys()}
         references = dict.fromkeys(one for text in filled.values() for one in templates.references(text))
         self.needs = tuple(_need(reference, secrets) for reference in references)
@@ -70,6 +72,28 @@ class Handing:
             values,
             leased.fingerprint,
         )
+
+
+def _texts(block: UpstreamBlock) -> Iterator[tuple[str, str]]:
+    """Every text of a block that holds secrets, by a name for where it stands: that of a header or a variable."""
+    for key in sorted(SECRETS_IN):
+        for name, text in _texts_in(getattr(block, key), key):
+            if templates.references(text):
+                yield name.removeprefix(f"{key}.") if key in ("headers", "env") else name, text
+
+
+def _texts_in(value: object, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, Block):
+        for key in type(value).model_fields:
+            yield from _texts_in(getattr(value, key), f"{name}.{key}")
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts_in(one, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for position, one in enumerate(value):
+            yield from _texts_in(one, f"{name}.{position + 1}")
 
 
 def plain(written: Mapping[str, str]) -> Mapping[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
+from shim.model import JsonObject, Tool
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, Endpoint, trust
 from shim.upstream.failures import unavailable
@@ -13,11 +13,11 @@ from shim.upstream.handing import Handed, plain
 from shim.upstream.hiding import Hiding
 from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
+from shim.upstream.making import Making
 from shim.upstream.pace import Pace
 from shim.upstream.program import CannotStart, program
-from shim.upstream.session import CATALOG_LIMIT, Kind, Session, Spawn
+from shim.upstream.session import CATALOG_LIMIT, Kind, Session
 from shim.upstream.stdio import StdioSession
-from shim.upstream.watchdog import Watchdog
 
 
 class Stdio:
@@ -25,36 +25,28 @@ class Stdio:
 
     over_http = False
 
-    def __init__(
-        self,
-        name: str,
-        block: UpstreamBlock,
-        *,
-        folder: Path,
-        environment: Mapping[str, str],
-        watchdog: Watchdog,
-        spawn: Spawn,
-        hiding: Callable[[Mapping[str, str]], Callable[[str], str]],
-    ) -> None:
+    def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:
         self._name = name
         self._block = block
-        self._folder = folder
-        self._environment = environment
-        self._hiding = hiding
-        self._watchdog = watchdog
+        self._making = making
         self._pace = Pace(asyncio.get_running_loop().time)
-        self._spawn = spawn
 
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
-        block, variables = self._block, plain(self._block.env)
-        cwd = str(self._folder / block.cwd) if block.cwd is not None else str(self._folder)
+        block, making, variables = self._block, self._making, plain(self._block.env)
+        cwd = str(making.folder / block.cwd) if block.cwd is not None else str(making.folder)
         try:
-            what = program(block.command or (), {**variables, **handed.env}, cwd, self._environment)
+            what = program(block.command or (), {**variables, **handed.env}, cwd, making.environment)
         except CannotStart as error:
             raise unavailable(self._name, str(error)) from None
         limit = max(block.max_result, CATALOG_LIMIT)
-        hide = Hiding(handed.values, variables, self._hiding(handed.values))
-        return await StdioSession.start(self._name, what, watcher, limit, self._pace, self._watchdog, self._spawn, hide)
+        hide = Hiding(handed.values, variables, making.hiding(handed.values))
+        return await StdioSession.start(
+            self._name, what, watcher, limit, self._pace, making.watchdog, making.spawn, hide
+        )
+
+    def misfit(self, _tool: Tool, _arguments: JsonObject) -> str | None:
+        """An MCP server judges its arguments itself."""
+        return None
 
     async def close(self) -> None:
         """Every session ends its own child; nothing is shared."""
@@ -65,22 +57,27 @@ class Http:
 
     over_http = True
 
-    def __init__(self, name: str, block: UpstreamBlock, *, folder: Path, spawn: Spawn) -> None:
+    def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:
         self._name = name
         self._block = block
-        self._folder = folder
-        self._spawn = spawn
+        self._making = making
         self._endpoint: Endpoint | None = None
 
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
         if self._endpoint is None:
             url = self._block.url or ""
             try:
-                self._endpoint = Endpoint(url, plain(self._block.headers), trust(url, self._block.tls, self._folder))
+                self._endpoint = Endpoint(
+                    url, plain(self._block.headers), trust(url, self._block.tls, self._making.folder)
+                )
             except CannotTrust as error:
                 raise unavailable(self._name, str(error)) from None
         limit = max(self._block.max_result, CATALOG_LIMIT)
-        return HttpSession(self._name, self._endpoint, watcher, limit, self._spawn, handed.headers)
+        return HttpSession(self._name, self._endpoint, watcher, limit, self._making.spawn, handed.headers)
+
+    def misfit(self, _tool: Tool, _arguments: JsonObject) -> str | None:
+        """An MCP server judges its arguments itself."""
+        return None
 
     async def close(self) -> None:
         """Cut what is still open; calls that wait for an answer then learn that it is lost."""
@@ -89,17 +86,10 @@ class Http:
             endpoint.close()
 
 
-def kind_of(
-    name: str,
-    block: UpstreamBlock,
-    *,
-    folder: Path,
-    environment: Mapping[str, str],
-    watchdog: Watchdog,
-    spawn: Spawn,
-    hiding: Callable[[Mapping[str, str]], Callable[[str], str]],
-) -> Kind:
-    """The kind that a block asks for. `hiding` takes values out of the lines of a child that has them."""
-    if block.url is not None:
-        return Http(name, block, folder=folder, spawn=spawn)
-    return Stdio(name, block, folder=folder, environment=environment, watchdog=watchdog, spawn=spawn, hiding=hiding)
+_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {"command": Stdio, "url": Http}
+"""By the key of the configuration that chooses it. A new kind is a file, a line here, and its keys in `config.py`."""
+
+
+def kind_of(name: str, block: UpstreamBlock, making: Making) -> Kind:
+    """The kind that a block asks for."""
+    return _KINDS[block.kind](name, block, making)

@@ -6,7 +6,7 @@ import asyncio
 from typing import cast
 
 from shim.lending import Leased, Need
-from shim.model import Call, Era, JsonObject, Listener, Offered, Reply, Subscriber, UpstreamStatus
+from shim.model import Call, Era, JsonObject, Listener, Offered, Reply, Subscriber, Tool, UpstreamStatus
 from shim.upstream.attendant import Attendant
 from shim.upstream.calls import Calls
 from shim.upstream.condition import Condition
@@ -45,6 +45,10 @@ class Link:
     def needs(self, bind: tuple[tuple[str, str], ...]) -> tuple[Need, ...]:
         """See `Calls.needs`."""
         return self._calls.needs(bind)
+
+    def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
+        """See `Kind.misfit`."""
+        return self._kind.misfit(tool, arguments)
 
     def forget(self, fingerprint: bytes) -> None:
         """See `Calls.forget`."""

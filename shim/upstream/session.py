@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from shim.model import Era, Json, JsonObject, Offered, Reply
+from shim.model import Era, Json, JsonObject, Offered, Reply, Tool
 from shim.upstream.backoff import Backoff
 from shim.upstream.exchange import Ask
 from shim.upstream.handing import Handed
@@ -152,6 +152,11 @@ class Kind(Protocol):
 
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
         """A session to which nothing has been said yet, and that has these secrets. Raises UpstreamUnavailable."""
+
+    def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
+        """Why a tool of this upstream cannot be called with these arguments, for whoever sent them, where that is for
+        the shim to say. `tool` is as its caller sees it. Starts nothing.
+        """
 
     async def close(self) -> None:
         """Give up what all sessions share, once they are over."""

@@ -16,12 +16,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from shim.lending import Leased, Leases, Need, Secrets
-from shim.model import Call, Caller, JsonObject, Listener, Offer, Offered, Reply, UpstreamStatus
+from shim.model import Call, Caller, JsonObject, Listener, Offer, Offered, Reply, Tool, UpstreamStatus
 from shim.upstream.condition import FIRST
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
 from shim.upstream.kinds import kind_of
 from shim.upstream.link import Link
+from shim.upstream.making import Making
 from shim.upstream.session import Me
 from shim.upstream.surroundings import Surroundings
 from shim.upstream.wants import Wants
@@ -111,6 +112,11 @@ class Upstreams:
         """The secrets that a call of this upstream needs; `bind`: see `Decision`."""
         link = self._links.get(upstream)
         return link.needs(bind) if link is not None else ()
+
+    def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
+        """Why this tool cannot be called with these arguments, where that is for the shim to say; see `Kind`."""
+        link = self._links.get(tool.upstream)
+        return link.misfit(tool, arguments) if link is not None else None
 
     def forget(self, fingerprint: bytes) -> None:
         """Secrets ended: sessions that were handed those of this fingerprint serve no other call, in any upstream."""
@@ -208,15 +214,8 @@ class _Keeper:
 
     def start(self, name: str, block: UpstreamBlock) -> Link:
         """A link that lives from now on."""
-        kind = kind_of(
-            name,
-            block,
-            folder=self._folder,
-            environment=self._environment,
-            watchdog=self._watchdog,
-            spawn=self._spawn,
-            hiding=self.hiding,
-        )
+        making = Making(self._folder, self._environment, self._watchdog, self._spawn, self.hiding)
+        kind = kind_of(name, block, making)
         # They outlive the link: whoever is told of a resource is told by the one that takes its place.
         wants = self._wants.setdefault(name, Wants(name))
         link = Link(name, block, kind, self._around, wants)

@@ -1,0 +1,67 @@
+"""Arguments of a call against the input schema of its tool, where the shim itself judges them.
+
+Source: JSON Schema 2020-12, which is what schemas of MCP are unless they say else (specification 2026-07-28,
+server/tools).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import jsonschema_rs
+
+from shim.model import JsonObject, Tool
+
+_COMPILED: Final = 4096
+_SHOWN: Final = 3
+_LONGEST: Final = 300
+_MASK: Final = "its value"
+
+
+class NoSchema(ValueError):
+    """Nothing can be judged by this schema. `str()` says why."""
+
+
+def _never(uri: str) -> NoReturn:
+    raise NoSchema(f"it refers to {uri[:100]}, which is outside of it; nothing is fetched")
+
+
+def compiled(schema: JsonObject) -> jsonschema_rs.Draft202012Validator:
+    """What judges by this schema. References stay within it. Raises NoSchema."""
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, retriever=_never, mask=_MASK)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        raise NoSchema(str(error).partition("\n")[0][:_LONGEST]) from None
+
+
+class Judge:
+    """Remembers what it compiled: each schema once, for as long as there are not too many."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
+        """Which arguments do not fit the tool's schema, and why: without a value of them. None where they fit."""
+        # As its caller sees it: what the operator puts in is no business of theirs.
+        judge = self._compiled.get(tool.digest)
+        if judge is None:
+            if len(self._compiled) >= _COMPILED:
+                self._compiled.clear()
+            try:
+                judge = compiled(tool.definition["inputSchema"])
+            except NoSchema as error:
+                return f"The arguments cannot be judged, because the tool's input schema is none: {error}."
+            self._compiled[tool.digest] = judge
+        if judge.is_valid(arguments):
+            return None
+        return "These arguments do not fit the tool's input schema: " + "; ".join(_faults(judge, arguments)) + "."
+
+
+def _faults(judge: jsonschema_rs.Draft202012Validator, arguments: JsonObject) -> list[str]:
+    found: list[str] = []
+    for fault in judge.iter_errors(arguments):
+        where = ".".join(str(step) for step in fault.instance_path)[:_LONGEST]
+        found.append((f"`{where}`: " if where else "") + fault.message[:_LONGEST])
+        if len(found) == _SHOWN:
+            break
+    return found
