@@ -8,11 +8,14 @@ from shim.model import META_PREFIX, Json, JsonObject
 
 
 def without_own(members: JsonObject) -> JsonObject:
-    """An object without the shim's members in its `_meta`: itself where there are none."""
+    """An object without the shim's members in its `_meta`, and without that where nothing else is in it: itself where
+    there are none."""
     meta = members.get("_meta")
     if not isinstance(meta, dict) or not any(key.startswith(META_PREFIX) for key in meta):
         return members
-    return {**members, "_meta": {key: value for key, value in meta.items() if not key.startswith(META_PREFIX)}}
+    theirs = {key: value for key, value in meta.items() if not key.startswith(META_PREFIX)}
+    rest = {key: value for key, value in members.items() if key != "_meta"}
+    return {**rest, "_meta": theirs} if theirs else rest
 
 
 def clean_result(result: JsonObject) -> JsonObject:
