@@ -38,16 +38,19 @@ async def withdraw(
         # What makes the sources, those that others need among them.
         broker = Broker(issuer, configuration.secrets, configuration.sources)
         try:
-            rows = []
+            rows, left = [], []
             for row in await given.all():
                 if (row.identity, row.secret) == (identity, secret):
                     # As it was deleted: it may have been refreshed since it was read.
                     deleted = await given.delete(row.identity, row.source, row.secret, by=user)
                     if deleted is not None:
                         rows.append(deleted)
-                        await withdrawn(issuer.source(row.source), deleted)
-        except Unavailable as unavailable:
-            raise NotEnded(f"it is deleted, and could not be ended at its source: {unavailable}") from None
+                        try:
+                            await withdrawn(issuer.source(row.source), deleted)
+                        except Unavailable as unavailable:
+                            left.append(f"{row.source}: {unavailable}")
         finally:
             await broker.aclose()
+    if left:
+        raise NotEnded(f"it is deleted, and could not be ended at its source ({'; '.join(left)})")
     return rows

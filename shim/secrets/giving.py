@@ -122,5 +122,7 @@ class Giver:
 
 async def withdrawn(source: Source[Any] | None, row: GivenRow) -> None:
     """End what was deleted, where its source offers that. Raises Unavailable."""
+    if source is None:
+        raise Unavailable("it is not configured any more; end it where it was given")
     if isinstance(source, User | OAuth):
         await source.withdraw(row)

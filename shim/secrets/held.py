@@ -56,3 +56,4 @@ class Held:
     doubt: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     fingerprints: set[bytes] = field(default_factory=set, repr=False)
     over: bool = False
+    identity: str | None = None

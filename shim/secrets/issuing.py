@@ -40,6 +40,8 @@ _STOPPING = 10.0
 _LATE = 100.0
 """Seconds for an answer that revokes something: nobody waits for it any more, and what comes is ended."""
 _COMPILED = 256
+_MOST = 64
+"""Shared leases of one secret that one identity has at once: who begins runs without end has no more than these."""
 _SHARED = 900.0
 """Seconds that a lease of a run or an identity lasts where neither the secret nor its source says."""
 
@@ -271,6 +273,10 @@ class Issuer:
         except Unavailable as unavailable:
             await self._failed(row, source, prepared, str(unavailable))
             raise
+        except Exception:
+            # Of one that breaks its word, too, nothing is left.
+            await self._failed(row, source, prepared, "its source failed")
+            raise
         return await self._issued(asked, row, source, issued, prepared)
 
     async def _issued(
@@ -296,7 +302,7 @@ class Issuer:
         if expires is not None:
             ends = asyncio.get_running_loop().time() + (expires - now).total_seconds()
         shared = asked.shared if self._group is not None else None
-        held = Held(lease, issued.values, source, revocation, ends, shared, issued.doubt)
+        held = Held(lease, issued.values, source, revocation, ends, shared, issued.doubt, identity=row.identity)
         hidden = {
             asked.shown if name is None else f"{asked.shown}.{name}": value
             for name, value in issued.values.items()
@@ -304,9 +310,21 @@ class Issuer:
         }
         self.alive.add(lease.id, self._patterns(hidden) if long_lived else Patterns(hidden))
         self._held[lease.id] = held
+        if shared is not None:
+            await self._thin(held)
         if ends is not None and ends < self._look:
             self._sooner.set()
         return held
+
+    async def _thin(self, new: Held) -> None:
+        """End the oldest of the shared leases of one identity for one secret, where there are too many."""
+        alike = [
+            one
+            for one in self._held.values()
+            if one.shared is not None and (one.identity, one.lease.secret) == (new.identity, new.lease.secret)
+        ]
+        for one in alike[:-_MOST]:
+            await self._end(one, f"the identity has {_MOST} newer ones of this secret")
 
     def _patterns(self, hidden: Mapping[str, str]) -> Patterns:
         """Of what lives until somebody changes it: compiled once, for it is leased again with each call."""

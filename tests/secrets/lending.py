@@ -47,6 +47,7 @@ class Lender:
     refuses: str | None = None
     keeps: bool = False
     breaks_at: str | None = None
+    breaks_late: bool = False
     value: Callable[[str], str] = "value-of-{}".format
     seconds: float = 60.0
 
@@ -60,6 +61,8 @@ class Lender:
         self.live[purpose.lease] = purpose
         if self.may_go_on is not None:
             await self.may_go_on.wait()
+        if self.breaks_late:
+            raise KeyError("canary-7f3a9c51")
         expires = datetime.now(UTC) + timedelta(seconds=self.seconds)
         return Issued(dict.fromkeys(fields, self.value(purpose.lease)), expires, {"of": purpose.lease})
 

@@ -265,6 +265,28 @@ async def test_a_source_that_breaks_as_it_revokes_breaks_no_call_and_keeps_no_ot
         assert await store.commit(Rows()) == []
 
 
+async def test_a_source_that_breaks_after_it_issued_leaves_nothing(tmp_path: Path, lender: Lender) -> None:
+    lender.breaks_late = True
+    async with opened(tmp_path, "one") as store, lending(store, key={}) as (broker, _):
+        async with broker.leased([NEED], *calling()) as leases:
+            with pytest.raises(SecretUnavailable):
+                await leases.take()
+        assert (lender.lent, lender.live) == (1, {})
+        assert await store.commit(Rows()) == []
+
+
+async def test_who_begins_runs_without_end_has_a_bounded_number_of_leases(tmp_path: Path, lender: Lender) -> None:
+    async with opened(tmp_path, "one") as store, lending(store, key={"scope": "run"}) as (broker, _):
+        async with broker.leased([NEED], *calling("bob", "other")) as leases:
+            await leases.take()
+        for run in map(str, range(70)):
+            async with broker.leased([NEED], *calling(run=run)) as leases:
+                await leases.take()
+        # The newest of alice's, and bob's, who has nothing to do with it.
+        assert len(lender.live) == 64 + 1
+        assert "one-1" in lender.live
+
+
 async def test_the_store_alone_does_not_give_away_what_revokes(tmp_path: Path, lender: Lender) -> None:
     async with (
         opened(tmp_path, "one") as store,
