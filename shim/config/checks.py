@@ -21,6 +21,7 @@ from shim.model import Problem
 from shim.policy.check import faults as grant_faults
 from shim.policy.config import GrantBlock
 from shim.policy.patterns import split
+from shim.upstream.commandline import config as commandline
 from shim.upstream.config import UpstreamBlock
 from shim.yamltext import Path
 
@@ -172,6 +173,11 @@ def upstreams(reading: AnyReading) -> Iterator[Problem]:
     for name, block in reading.document.upstreams.items():
         path: Path = ("upstreams", name)
         yield from _tls(reading, path, block)
+        if block.program is not None:
+            found = files.upstream(block, reading.source, reading.source.folder)
+            for where, message in commandline.faults(found, found.env, found.cwd, found.timeout):
+                if not reading.is_unset((*path, *where)):
+                    yield reading.problem((*path, *where), message)
 
 
 def _tls(reading: AnyReading, path: Path, block: UpstreamBlock) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from shim import templates
 from shim.config.document import ONLY_MAIN, Main, is_not_yet, keys_at, kind_of, type_at
 from shim.model import Json
+from shim.upstream.commandline.config import MEDIA
 from shim.yamltext import Path
 
 _EXPECTED = {
@@ -25,6 +26,8 @@ _PATTERNS: dict[str, str] = {
     "^[A-Za-z0-9_-]*$": "a prefix has letters, digits, `_` and `-`",
     f"^{templates.NAME}$": "a secret's name has letters, digits, `_` and `-`, and at most 64 characters",
     f"^{templates.FIELD}$": "a field is the name of a member of a JSON object, without spaces and braces",
+    "^[A-Za-z0-9_.-]{1,64}$": "a tool's name has letters, digits and `_ . -`, at most 64 characters",
+    MEDIA: "`output` is text, lines, json, or a media type such as image/png",
     r"^[^\x00]{1,255}$": "write the name that the keyring has for it, at most 255 characters",
     r"^[^{}\x00-\x1f\x7f]{1,256}$": "a claim's name has at most 256 characters, no braces and no control characters",
     r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$": "a scope is one word, without quotes and backslashes; write one an item",
@@ -57,9 +60,11 @@ def astray(path: Path) -> str:
     """What is wrong with a secret at a path where none may stand."""
     if path[0] == "upstreams" and path[2:3] == ("command",):
         return "a secret cannot stand in `command`, where everyone who lists processes sees it; hand it over in `env`"
+    if path[0] == "upstreams" and path[2:3] in (("args",), ("tools",)):
+        return "a secret cannot stand in a program's words, where everyone sees it; hand it over in `env` or `files`"
     return (
-        "a secret is handed to an upstream in its `headers` or `env`, or with calls of its tools in their `fixed` or "
-        "`meta`, and stands nowhere else; take the ${secret:…} out"
+        "a secret is handed to an upstream in its `headers`, `env` or `files`, or with calls of its tools in their "
+        "`fixed` or `meta`, and stands nowhere else; take the ${secret:…} out"
     )
 
 
@@ -85,7 +90,7 @@ def explain(model: type, path: Path, fault: ErrorDetails) -> str:
         return _literal(model, path, fault)
     if kind == "string_pattern_mismatch":
         # What may be a secret is not repeated.
-        is_hidden = key == "sha256" or path[-2:-1] in (("headers",), ("env",))
+        is_hidden = key == "sha256" or path[-2:-1] in (("headers",), ("env",), ("files",))
         value = "" if is_hidden else f"{shown(fault['input'])} does not fit: "
         return value + _PATTERNS.get(context.get("pattern", ""), _NAME)
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")

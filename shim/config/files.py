@@ -14,6 +14,7 @@ from shim.secrets.source import KEY, PATH
 from shim.server.config import ServerBlock
 from shim.store.config import StoreUrl
 from shim.units import Block
+from shim.upstream.commandline import config as commandline
 from shim.upstream.config import UpstreamBlock
 
 B = TypeVar("B", bound=Block)
@@ -57,6 +58,9 @@ def upstream(block: UpstreamBlock, source: Source, folder: Path) -> UpstreamBloc
         changes["cwd"] = resolved(source.folder, block.cwd) if block.cwd is not None else str(folder)
         if "/" in block.command[0]:
             changes["command"] = (resolved(source.folder, block.command[0]), *block.command[1:])
+    if block.program is not None:
+        changes |= commandline.absolute(block, lambda path: resolved(source.folder, path))
+        changes["cwd"] = resolved(source.folder, block.cwd) if block.cwd is not None else None
     if block.tls is not None:
         paths = {
             key: resolved(source.folder, value)

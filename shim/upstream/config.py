@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
 from shim.units import Block, Duration, SecretName, Size
+from shim.upstream.commandline.config import KEYS as PROGRAM_KEYS
+from shim.upstream.commandline.config import ProgramKeys
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -38,17 +40,18 @@ class TlsBlock(Block):
 KEYS: Mapping[str, frozenset[str]] = {
     "command": frozenset({"env", "cwd"}),
     "url": frozenset({"headers", "tls"}),
+    "program": PROGRAM_KEYS,
 }
 """For each kind of upstream the keys that are its own, by the one that chooses it."""
 
-SECRETS_IN = frozenset({"headers", "env"})
+SECRETS_IN = frozenset({"headers", "env", "files"})
 """The keys in whose values, however deep, `${secret:NAME}` may stand."""
 
-JSON_IN: tuple[tuple[str, ...], ...] = ()
+JSON_IN: tuple[tuple[str, ...], ...] = (("tools", "*", "input"), ("tools", "*", "schema"))
 """Where any JSON may stand: in the values of these mappings. `*` is any key."""
 
 
-class UpstreamBlock(Block):
+class UpstreamBlock(ProgramKeys):
     """One existing source of tools. Exactly one of the keys of `KEYS`; seconds and bytes as numbers.
 
     What is under the keys of `SECRETS_IN` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a
@@ -79,7 +82,9 @@ class UpstreamBlock(Block):
     def _one_kind(self, info: ValidationInfo) -> UpstreamBlock:
         written = [key for key in KEYS if getattr(self, key) is not None]
         if len(written) != 1:
-            raise ValueError("write exactly one of `command` (a stdio MCP server) and `url` (an HTTP MCP server)")
+            raise ValueError(
+                "write exactly one of `command` (a stdio MCP server), `url` (an HTTP MCP server) and `program`"
+            )
         own = KEYS[written[0]]
         for key in frozenset().union(*KEYS.values()) - own:
             if getattr(self, key):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from shim.model import JsonObject, Tool
+from shim.upstream.commandline.kind import CommandLine
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, Endpoint, trust
 from shim.upstream.failures import unavailable
@@ -86,7 +87,11 @@ class Http:
             endpoint.close()
 
 
-_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {"command": Stdio, "url": Http}
+_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {
+    "command": Stdio,
+    "url": Http,
+    "program": CommandLine,
+}
 """By the key of the configuration that chooses it. A new kind is a file, a line here, and its keys in `config.py`."""
 
 
