@@ -92,6 +92,8 @@ class UpstreamBlock(ProgramKeys):
                 raise ValueError(f"`{key}` belongs to an upstream with {owners}")
         if self.command is not None and not self.command:
             raise ValueError("`command` is empty; write the program and its arguments as a list")
+        if self.program is not None and not self.tools:
+            raise ValueError("`program` needs `tools`; without one nothing can be called")
         if self.url is not None:
             # Read without its environment, an address may be a variable that is not known here.
             is_open = bool(info.context and info.context.get("unset")) and self.url.startswith("${env:")

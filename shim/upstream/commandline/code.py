@@ -31,14 +31,16 @@ _STARTERS: Final = _words(
 class _Shape:
     """How a program reads its words.
 
-    `code`: options whose argument is code. `word`: its first operand is code, too, unless one of those came. `flags`
-    and `taking` are the options known before that operand, without an argument and with so many. `rest`: all that
-    follows belongs to that code. `all_after`: all that follows is code. `stdin`: what it reads there is code.
+    `code`: options whose argument is code, `loads`: such as come with other code. `word`: its first operand is code,
+    too, unless one of `code` came. `flags` and `taking` are the options known before that operand, without an argument
+    and with so many. `rest`: all that follows belongs to that code. `all_after`: all that follows is code. `stdin`:
+    what it reads there is code.
     `by_mark`: code that begins with a literal other than this is harmless, as SQL is that is no command of psql's own;
     `words`: what begins with a place is judged so, too.
     """
 
     code: frozenset[str] = frozenset()
+    loads: frozenset[str] = frozenset()
     word: bool = True
     flags: frozenset[str] = frozenset()
     taking: Mapping[str, int] = field(default_factory=dict)
@@ -49,21 +51,22 @@ class _Shape:
     words: bool = False
 
 
-def _shape(code: str, flags: str = "", **more: Any) -> _Shape:
-    return _Shape(_words(code), flags=_words(f"{flags} --version --help"), **more)
+def _shape(code: str, flags: str = "", loads: str = "", **more: Any) -> _Shape:
+    return _Shape(_words(code), _words(loads), flags=_words(f"{flags} --version --help"), **more)
 
 
 _PYTHON: Final = _shape("-c -m", "-I -E -s -S -u -b -O -OO -B -P -q -v", rest=True)
-_NODE: Final = _shape("-e --eval -p --print -r --require --import", rest=True)
-_AWK: Final = _shape("-f -e -E -i -l --file --source --exec --include --load", taking={"-F": 1})
+_NODE: Final = _shape("-e --eval -p --print", loads="-r --require --import", rest=True)
+_AWK: Final = _shape("-f -e -E --file --source --exec", loads="-i -l --include --load", taking={"-F": 1})
 _SED: Final = _shape(
     "-e -f --expression --file",
     "-n -E -r -s -u -z --quiet --silent --regexp-extended --separate --posix --unbuffered --null-data --sandbox",
 )
 _JQ: Final = _shape(
-    "-f --from-file -L",
+    "-f --from-file",
     "-n -r -c -s -S -e -j -a -M -C -R --null-input --raw-output --compact-output --slurp --sort-keys --exit-status "
     "--join-output --ascii-output --raw-input --tab --seq --monochrome-output",
+    loads="-L",
     taking={"--arg": 2, "--argjson": 2, "--slurpfile": 2, "--rawfile": 2, "--indent": 1},
 )
 _SHAPES: Final[Mapping[str, _Shape]] = {
@@ -72,11 +75,11 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
     **dict.fromkeys(("awk", "gawk", "mawk", "nawk", "original-awk"), _AWK),
     **dict.fromkeys(("sed", "gsed"), _SED),
     **dict.fromkeys(("jq", "gojq", "jaq"), _JQ),
-    "perl": _shape("-e -E -M -m -I", "-w -t -T -W", rest=True),
-    "ruby": _shape("-e -r -I", "-w", rest=True),
-    "php": _shape("-r -B -R -E -F -f -d", "-n", rest=True),
-    **dict.fromkeys(("lua", "luajit"), _shape("-e -l", rest=True)),
-    **dict.fromkeys(("tclsh", "wish", "Rscript", "osascript"), _shape("-e -l", rest=True)),
+    "perl": _shape("-e -E", "-w -t -T -W", "-M -m -I", rest=True),
+    "ruby": _shape("-e", "-w", "-r -I", rest=True),
+    "php": _shape("-r -B -R -E -F -f", "-n", "-d -z -c", rest=True),
+    **dict.fromkeys(("lua", "luajit"), _shape("-e", loads="-l", rest=True)),
+    **dict.fromkeys(("tclsh", "wish", "Rscript", "osascript"), _shape("-e", loads="-l", rest=True)),
     "find": _shape("-exec -execdir -ok -okdir -fprintf -fprint -fprint0 -fls", word=False, all_after=True),
     **dict.fromkeys(("fd", "fdfind"), _shape("-x -X --exec --exec-batch", word=False, all_after=True)),
     "git": _shape(
@@ -157,7 +160,7 @@ class _Reader:
         shape, option = self._shape, self._next
         if option is not None:
             self._next = None if not shape.all_after else option
-            return self._code(text, text.begins, f"what comes after {option}")
+            return self._code(text, text.begins, option)
         if self._skip:
             self._skip -= 1
             return False, None
@@ -168,35 +171,44 @@ class _Reader:
                 return False, None
             if not is_sure:
                 return True, f"the first word that is no option is code for {self._name}; write it outside of a list"
-            return self._code(text, text.begins, "the first word that is no option")
+            return self._code(text, text.begins, None)
         return self._option(text)
 
     def _option(self, text: Text) -> tuple[bool, str | None]:
         shape, (name, equals, own) = self._shape, text.begins.partition("=")
-        if name in shape.code:
+        coded = shape.code | shape.loads
+        if name in coded:
             if not equals:
                 self._next = name
                 return False, None
-            return self._code(text, own, f"what comes with {name}")
-        short = next((one for one in sorted(shape.code) if len(one) == 2 and self._has(text.begins, one[1])), None)
+            return self._code(text, own, name)
+        short = next((one for one in sorted(coded) if len(one) == 2 and self._has(text.begins, one[1])), None)
         if short is not None:
-            own = text.begins.partition(short[1])[2]
+            flags, _, own = text.begins[1:].partition(short[1])
+            if not self._seen and not all(f"-{letter}" in shape.flags for letter in flags):
+                return True, self._unknown(text.begins)
             if not own and not text.names:
                 self._next = short
                 return False, None
-            return self._code(text, own, f"what comes with {short}")
+            return self._code(text, own, short)
         if name in shape.taking:
             self._skip = 0 if equals else shape.taking[name]
         elif not self._seen and not self._is_flag(text):
-            return True, f"{name} is not known before the code of {self._name}; write it after that, or leave it out"
+            return True, self._unknown(name)
         return False, None
+
+    def _unknown(self, option: str) -> str:
+        return f"{option} is not known before the code of {self._name}; write it after that, or leave it out"
 
     def _has(self, begins: str, letter: str) -> bool:
         """Whether a word is one of several options of one letter, with this among them."""
         letters = begins[1:]
         if letters.startswith("-"):
             return False
-        return letters.startswith(letter) or (self._shape.word and letters.isalpha() and letter in letters)
+        shape = self._shape
+        return letters.startswith(letter) or (
+            bool(shape.word or shape.by_mark) and letters.isalpha() and letter in letters
+        )
 
     def _is_flag(self, text: Text) -> bool:
         known, begins = self._shape.flags, text.begins
@@ -204,13 +216,16 @@ class _Reader:
             return not text.names
         return not begins.startswith("--") and all(f"-{letter}" in known for letter in begins[1:])
 
-    def _code(self, text: Text, own: str, what: str) -> tuple[bool, str | None]:
-        shape, self._seen = self._shape, True
+    def _code(self, text: Text, own: str, option: str | None) -> tuple[bool, str | None]:
+        """`own`: how the code begins; `option`: that of which it is, None for a word by itself."""
+        shape = self._shape
+        self._seen = self._seen or option not in shape.loads
+        what = f"what comes with {option}" if option is not None else "the first word that is no option"
         if text.names and not (shape.by_mark and own.strip(shape.by_mark)):
             return True, f"{what} is code for {self._name}; write it without a place"
         if self._fed and text.literal is not None and own in _CODE_FILES:
             return True, f"{what} makes {self._name} read code from its stdin, which a call fills"
-        return shape.rest, None
+        return shape.rest and self._seen, None
 
 
 def _texts(elements: Sequence[Element]) -> Iterator[tuple[Text, bool]]:

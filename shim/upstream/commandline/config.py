@@ -42,7 +42,7 @@ with warnings.catch_warnings():
         input: dict[str, Any] = Field(default_factory=dict)
         output: Annotated[str, StringConstraints(pattern=MEDIA)] = "text"
         schema: dict[str, Any] | None = None  # type: ignore[assignment]
-        ok: Annotated[tuple[ExitCode, ...], Field(min_length=1)] = (0,)
+        ok: tuple[ExitCode, ...] = (0,)
         timeout: Annotated[Duration, Field(gt=0)] | None = None
         progress: Literal["stderr"] | None = None
 
@@ -58,6 +58,8 @@ with warnings.catch_warnings():
                 compiled(made.schema)
             except NoSchema as error:
                 raise ValueError(f"`input`: this is no JSON Schema: {error}") from None
+            if not self.ok:
+                raise ValueError("`ok` is empty; write the exit codes that are answers, such as [0, 1]")
             if self.schema is not None:
                 if self.output != "json":
                     raise ValueError("`schema` is that of an output in JSON; write `output: json`")
@@ -115,15 +117,15 @@ def _under(schema: Any, resolved: Callable[[str], str]) -> Any:
 def faults(keys: ProgramKeys, env: Mapping[str, str], cwd: str | None, timeout: float) -> Iterator[tuple[Where, str]]:
     """What is wrong between the keys and on this machine, and where. Paths are absolute."""
     assert keys.program is not None
-    yield from _places(keys, env, cwd)
+    if astray := [*_places(keys, env, cwd)]:
+        yield from astray
+        return
     for key, names in (("env", env), ("files", keys.files)):
         for name in names:
             if (why := code.variable_fault(name)) is not None:
                 yield (key, name), why
     for name in keys.files.keys() & env.keys():
         yield ("files", name), f"`env` sets {name}, too; leave one of them out"
-    if not keys.tools:
-        yield ("program",), "`program` needs `tools`: without one nothing can be called"
     for tool in keys.tools:
         if keys.tools[tool].timeout is not None and (keys.tools[tool].timeout or 0) > timeout:
             yield (

@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,9 @@ from shim.upstream.watchdog import Watchdog
 
 _AFTER: Final = 0.2
 """Seconds after its end in which what a program wrote is read, while something else still has its streams."""
+
+_DYING: Final = 2.0
+"""Seconds in which what was killed is gone."""
 
 
 class TooMuch(Exception):
@@ -112,18 +117,29 @@ def _clear(folder: Path) -> None:
 
 
 def _end_by_home(folder: Path) -> None:
-    """End what has left the program's group for a session of its own: it still has the call's home. Linux only."""
+    """End all that still has the call's home, also what left the group; return when it is over. Linux only."""
     if sys.platform != "linux":
         return
     mark = b"HOME=" + os.fsencode(folder) + b"/"
+    ending = select.poll()
+    held: set[int] = set()
     for name in os.listdir("/proc"):  # noqa: PTH208 (a hundred paths for each call are dear)
         if name.isdecimal() and mark in _environment(name):
             with contextlib.suppress(OSError):
                 # Held, and looked at once more: meanwhile the number may have been given to another.
-                held = os.pidfd_open(int(name))
+                one = os.pidfd_open(int(name))
+                held.add(one)
                 if mark in _environment(name):
-                    signal.pidfd_send_signal(held, signal.SIGKILL)
-                os.close(held)
+                    signal.pidfd_send_signal(one, signal.SIGKILL)
+                    ending.register(one, select.POLLIN)
+    deadline = time.monotonic() + _DYING
+    while held and (left := deadline - time.monotonic()) > 0:
+        for one, _ in ending.poll(left * 1000):
+            ending.unregister(one)
+            held.discard(one)
+            os.close(one)
+    for one in held:
+        os.close(one)
 
 
 def _environment(process: str) -> bytes:
