@@ -35,8 +35,9 @@ DOC = "d: {type: object}"
     ("tools", "fault"),
     [
         (tool("log -1"), "`run`: a list is expected here; write [a, b]"),
-        (tool("['{x}']", X), "`run`: its first word is literal"),
-        (tool("[['{x}']]", X), "`run`: its first word is literal"),
+        (tool("['{x}']", X), "`run`: its first word begins with text of yours"),
+        (tool("[['{x}']]", X), "`run`: its first word begins with text of yours"),
+        (tool("['a{x}']", X), "`run`: its first word begins with text of yours"),
         (tool("[a, '{y}']"), "`run`: there is no input y; declare it in `input`"),
         (tool("[a, '-{x}']", X), "`run`: in -{x} the value would be a part of the option's name"),
         (tool("[a, '--{x}']", X), "`run`: in --{x} the value would be a part of the option's name"),

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from shim.model import JsonObject
@@ -211,7 +212,7 @@ async def test_nothing_is_left_of_a_call_when_the_shim_is_killed(tmp_path: Path,
         if both:
             os.kill(watchdog_of(shim.process.pid), signal.SIGKILL)
         shim.kill()
-        with pytest.raises(Exception, match=""):
+        with pytest.raises(httpx2.HTTPError):
             await calling
         if both:
             # Nobody is there to do it, until the next start.

@@ -81,8 +81,8 @@ def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, objec
         elements = tuple(template.parsed(one) for one in run)
     except ValueError as error:
         raise ValueError(f"`run`: {error}") from None
-    if elements and not (isinstance(elements[0], Choice) or (isinstance(elements[0], Text) and not elements[0].names)):
-        raise ValueError("`run`: its first word is literal, because it may choose what the program does")
+    if elements and not _is_sure(elements[0]):
+        raise ValueError("`run`: its first word begins with text of yours, because it may choose what the program does")
     for element in elements:
         _check(element, taken)
     fed = _fed(stdin, taken)
@@ -94,6 +94,11 @@ def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, objec
         if one.as_file and fed == name:
             raise ValueError(f"`stdin`: {name} is a file already; leave `as: file` out")
     return Declaration(elements, fed, taken)
+
+
+def _is_sure(first: Element) -> bool:
+    """Whether a first word, which is often a command, is not a call's to choose."""
+    return isinstance(first, Choice) or (isinstance(first, Text) and (not first.names or first.begins.startswith("-")))
 
 
 def _check(element: Element, taken: Mapping[str, Input]) -> None:
