@@ -20,6 +20,7 @@ from benchmarks import fronts, tables
 from benchmarks.fronts import Front, Shape
 from benchmarks.leases import LEASES, QUICK_LEASES, leases
 from benchmarks.processes import DidNotStart, Weight, weigh
+from benchmarks.programs import PROGRAMS, QUICK_PROGRAMS, programs
 from benchmarks.rounds import FULL, FULL_GROWTH, QUICK, QUICK_GROWTH, Series, Size, interleave
 from benchmarks.scrubbing import scrubbing
 from benchmarks.streams import idle
@@ -94,6 +95,10 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
             series, bare = await leases(QUICK_LEASES if options.quick else LEASES, folder)
             report["leases"] = {"fronts": [asdict(one) for one in series], "bare": asdict(bare)}
             out.print(tables.leases(series, bare))
+        if "shim" in options.subjects and options.programs:
+            series, direct = await programs(QUICK_PROGRAMS if options.quick else PROGRAMS, folder)
+            report["programs"] = {"fronts": [asdict(one) for one in series], "direct": asdict(direct)}
+            out.print(tables.programs(series, direct))
         if "shim" in options.subjects and options.streams:
             found = await idle(folder, options.streams)
             report["streams"] = {key: {**asdict(one), "kib": one.kib} for key, one in found.items()}
@@ -110,6 +115,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and calls: a look, not a figure to quote")
     parser.add_argument("--tools", type=int, nargs="*", default=list(TOOLS), help="how many tools the upstream offers")
     parser.add_argument("--no-leases", dest="leases", action="store_false", help="leave out what secrets cost")
+    parser.add_argument("--no-programs", dest="programs", action="store_false", help="leave out what programs cost")
     parser.add_argument("--streams", type=int, default=1000, help="how many idle streams are weighed; 0: none")
     parser.add_argument(
         "--subjects", nargs="+", choices=["bare", "shim", "airlock"], default=["bare", "shim", "airlock"]

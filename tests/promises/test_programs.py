@@ -197,7 +197,7 @@ async def until(is_so: Callable[[], bool], within: float = 10.0) -> bool:
     return is_so()
 
 
-@pytest.mark.parametrize("both", [False, True], ids=["the shim", "the shim and its watchdog"])
+@pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["shim", "watchdog, too"])
 async def test_nothing_is_left_of_a_call_when_the_shim_is_killed(tmp_path: Path, both: bool) -> None:
     program = script(tmp_path, "echo x >$HOME/x; setsid sleep 1000 & sleep 1000 & touch began; sleep 1000", "endless")
     base = tmp_path / "base"
