@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from shim.errors import Refusal, ResultTooLarge, UpstreamTimeout, UpstreamUnavailable
+from shim.model import JsonObject
 from shim.upstream.config import UpstreamBlock
 from tests.commandline.given import alive, block, content, left, script
 from tests.upstream.support import Heard, running
@@ -186,7 +187,8 @@ async def test_arguments_are_judged_once_more_when_all_is_put_in(tmp_path: Path,
     touches = script(tmp_path, f"touch {mark}", "touches")
     tool = {"run": ["a", "{x}"], "input": {"x": {"type": "string", "pattern": "[a-z-]+"}}}
     async with running({"u": block(touches, tool)}) as run:
-        for arguments in ({"x": "-rf"}, {"x": "A"}, {"x": "a\n"}, {"y": "a"}, {}, {"x": "a", "y": 1}, {"x": 1}):
+        bad: list[JsonObject] = [{"x": "-rf"}, {"x": "A"}, {"x": "a\n"}, {"x": "\ud800"}, {"y": "a"}, {}, {"x": 1}]
+        for arguments in bad:
             with pytest.raises(Refusal) as refusal:
                 await run.call("u", "t", arguments)
             assert refusal.value.reason.value == "invalid-arguments"

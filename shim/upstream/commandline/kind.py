@@ -11,7 +11,7 @@ from typing import Final
 from shim import templates
 from shim.errors import SecretUnavailable
 from shim.model import Json, JsonObject, Tool
-from shim.upstream.arguments import Judge, compiled
+from shim.upstream.arguments import Judge, misfit
 from shim.upstream.commandline import config, finding, output
 from shim.upstream.commandline.running import Run, TooMuch, private, put, run
 from shim.upstream.commandline.stderr import Stderr
@@ -99,8 +99,8 @@ class _Commands:
         if tool is None:
             raise fault(kind.name, f"has no tool {name[:100]}")
         # Once more, of all that was put in meanwhile.
-        if not compiled(tool.declaration.schema).is_valid(arguments):
-            raise Unfitting(f"What would be sent to {kind.name}/{name} does not fit its input schema.")
+        if (why := misfit(tool.judge, arguments)) is not None:
+            raise Unfitting(why)
         async with kind.slots:
             return await self._within(tool, arguments, doing)
 

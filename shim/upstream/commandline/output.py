@@ -58,10 +58,19 @@ def _json(schema: JsonObject | None, written: bytes) -> JsonObject:
     except InvalidText as error:
         return _unfit(f"The program's output is not the JSON that it should be: {error}.")
     is_object = isinstance(value, dict) if schema is None else schema.get("type") == "object"
-    if schema is not None and not compiled(schema).is_valid(value):
-        fault = next(iter(compiled(schema).iter_errors(value)))
-        return _unfit(f"The program's output does not fit the tool's output schema: {fault.message[:300]}.")
+    if schema is not None and (fault := _fault(schema, value)) is not None:
+        return _unfit(f"The program's output does not fit the tool's output schema: {fault}.")
     return {"content": _texts(written), "structuredContent": value if is_object else {"result": value}}
+
+
+def _fault(schema: JsonObject, value: Json) -> str | None:
+    judge = compiled(schema)
+    try:
+        if judge.is_valid(value):
+            return None
+        return next(iter(judge.iter_errors(value))).message[:300]
+    except UnicodeEncodeError:
+        return "it holds half of a character (a lone surrogate)"
 
 
 def _unfit(why: str) -> JsonObject:

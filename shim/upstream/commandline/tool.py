@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from jsonschema_rs import Draft202012Validator
+
 from shim.model import Json, JsonObject
+from shim.upstream.arguments import compiled
 from shim.upstream.commandline import output
 from shim.upstream.commandline.config import ProgramTool
 from shim.upstream.commandline.declaration import Declaration
@@ -30,6 +33,7 @@ class CommandTool:
     block: ProgramTool
     declaration: Declaration
     definition: JsonObject
+    judge: Draft202012Validator
 
     @classmethod
     def of(cls, name: str, block: ProgramTool, hidden: Mapping[str, Json]) -> CommandTool:
@@ -42,7 +46,7 @@ class CommandTool:
         if hints:
             definition["annotations"] = hints
         own = block.model_dump(mode="json", include={"run", "stdin", "input", "output", "ok"})
-        return cls(name, block, made, defined(definition, {**hidden, **own}))
+        return cls(name, block, made, defined(definition, {**hidden, **own}), compiled(made.schema))
 
     def misfit(self, before: Sequence[str], arguments: JsonObject) -> str | None:
         """Which argument cannot stand where it would, of some that fit the schema; those that are missing apart."""
