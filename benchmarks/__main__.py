@@ -21,6 +21,7 @@ from benchmarks.fronts import Front, Shape
 from benchmarks.functions import functions
 from benchmarks.leases import LEASES, QUICK_LEASES, leases
 from benchmarks.processes import DidNotStart, Weight, weigh
+from benchmarks.programs import PROGRAMS, QUICK_PROGRAMS, programs
 from benchmarks.rounds import FULL, FULL_GROWTH, QUICK, QUICK_GROWTH, Series, Size, interleave
 from benchmarks.scrubbing import scrubbing
 from benchmarks.streams import idle
@@ -99,6 +100,10 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
             series, alone = await functions(size, folder)
             report["functions"] = {"fronts": [asdict(one) for one in series], "alone": asdict(alone)}
             out.print(tables.functions(series, alone))
+        if "shim" in options.subjects and options.kinds:
+            series, direct = await programs(QUICK_PROGRAMS if options.quick else PROGRAMS, folder)
+            report["programs"] = {"fronts": [asdict(one) for one in series], "direct": asdict(direct)}
+            out.print(tables.programs(series, direct))
         if "shim" in options.subjects and options.streams:
             found = await idle(folder, options.streams)
             report["streams"] = {key: {**asdict(one), "kib": one.kib} for key, one in found.items()}

@@ -11,6 +11,7 @@ from rich.table import Table
 from benchmarks.functions import Alone
 from benchmarks.leases import Bare
 from benchmarks.processes import Weight
+from benchmarks.programs import Direct
 from benchmarks.rounds import CALLERS, Series, ratio
 from benchmarks.scrubbing import Scrubbed
 from benchmarks.streams import Idle
@@ -92,6 +93,19 @@ def leases(found: Sequence[Series], bare: Bare) -> Table:
         for one in (one for one in found if one.callers == callers):
             figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
             table.add_row(one.front, str(callers), *figures, _ratio(none[callers].per_second, one.per_second))
+    return table
+
+
+def programs(found: Sequence[Series], direct: Direct) -> Table:
+    """A program through the shim at each number of callers."""
+    table = _table(
+        f"mcp-shim: `echo` as a tool; started directly: {direct.alone:.2f} ms, {direct.per_second:.0f} "
+        f"a second at {CALLERS[1]} callers",
+        *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call"),
+    )
+    for one in found:
+        figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
+        table.add_row(one.front, str(one.callers), *figures)
     return table
 
 

@@ -40,7 +40,8 @@ def init(
         typer.Option("--from", metavar="CLIENT|FILE", help="Only what this client, or this file of one, has."),
     ] = None,
     command: Annotated[
-        list[str] | None, typer.Option("--command", metavar='"PROGRAM ARGUMENTS"', help="A stdio server to add.")
+        list[str] | None,
+        typer.Option("--command", metavar='"PROGRAM ARGUMENTS"', help="A stdio server, or a program, to add."),
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Allow the tools of which their server says that they only read.")

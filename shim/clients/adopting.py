@@ -16,6 +16,7 @@ from shim.clients.registry import CLIENTS
 from shim.clients.secrets import Secrets
 from shim.clients.server import Found, Origin
 from shim.clients.values import Asked, Inexpressible, Key, Part, Text, Value, Variable
+from shim.clients.wrapping import Wrapped, wrapped
 from shim.upstream.config import UpstreamBlock
 
 MOST_SERVERS = 200
@@ -26,6 +27,7 @@ _ARGV = (
     "UNSAFE: a key stands in its command line, where every user of this machine can read it while it runs. If the "
     "server also takes the key from a variable or a file, hand it over there and take it out of `command`"
 )
+_GIVEN = Place("--command", None, None)
 _ID = "An id stands in its address, and here as well. If whoever knows it may use the server, it is a key: keep it safe"
 
 
@@ -70,8 +72,17 @@ def adopt(
             left_out.append(LeftOut(spot, str(error)))
         else:
             found_once.add(draft)
+    programs: list[Wrapped] = []
     for words in commands:
-        found_once.add(of_command(tuple(words), around.folder))
+        try:
+            program = wrapped(words, around.environ.get("PATH", os.defpath))
+        except Inexpressible as error:
+            left_out.append(LeftOut(_GIVEN, f"{words[0][:_LONGEST_NAME]}: {error}"))
+            continue
+        if program is not None:
+            programs.append(program)
+        else:
+            found_once.add(of_command(tuple(words), around.folder))
     drafts = found_once.all
     left_out += [
         LeftOut(spot, f"more than {MOST_SERVERS} servers") for one in drafts[MOST_SERVERS:] for spot in one.places
@@ -88,6 +99,12 @@ def adopt(
         except Inexpressible as error:
             secrets.back_to(before)
             left_out += [LeftOut(spot, str(error)) for spot in draft.places]
+    taken = {draft.name for draft in drafts}
+    for program in programs:
+        name = naming.distinct(naming.upstream(program.program), taken.__contains__)
+        taken.add(name)
+        cwd = os.path.relpath(around.folder, around.config)
+        upstreams.append(Adopted(name, (_GIVEN,), cwd=cwd, wrapped=program, remarks=(program.remark,)))
     return Plan(tuple(upstreams), tuple(left_out), secrets.kept, secrets.awaited, secrets.variables)
 
 

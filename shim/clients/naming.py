@@ -10,7 +10,7 @@ from pathlib import PurePath
 _UPSTREAM, _SECRET = 40, 60
 """Characters. Tools carry their upstream's name on the wire, where there is room for 64 in all."""
 
-_RUNNERS = frozenset(
+RUNNERS = frozenset(
     {"npx", "npm", "pnpm", "yarn", "bunx", "bun", "deno", "node", "uv", "uvx", "pipx", "python", "python3", "docker"}
     | {"podman", "sh", "bash", "env", "run", "exec", "dlx", "tool", "x", "java"}
 )
@@ -38,7 +38,7 @@ def of_command(words: Sequence[str]) -> str:
     """What to call a server of which no more than its command line is known: the program, or what a runner runs."""
     for word in words:
         name = PurePath(word).name
-        if not word.startswith("-") and name and name not in _RUNNERS:
+        if not word.startswith("-") and name and name not in RUNNERS:
             bare = re.sub(r"(?<=.)@.*$|\.(?:[cm]?js|ts|py|jar)$", "", name)
             return upstream(_AROUND.sub("", bare) or bare)
     return upstream(PurePath(words[0]).name)

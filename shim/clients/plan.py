@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from shim.clients.wrapping import Wrapped
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -23,7 +25,8 @@ class Adopted:
     """A server as an upstream. All values are as the configuration writes them, placeholders included.
 
     `secrets` are those that it needs. `needs` says what a person has to do before it is up, one line each. `missing`
-    says what has to be done before it can even stand in a configuration; None: nothing.
+    says what has to be done before it can even stand in a configuration; None: nothing. `wrapped`: what a
+    program is that is no server.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Adopted:
     remarks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     missing: str | None = None
+    wrapped: Wrapped | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ gone, whichever of them go and whichever stay. Nothing that was found stands any
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 
 from shim.clients.listing import Keys, Listing, lines
 from shim.clients.plan import Adopted, Place, Plan
 from shim.clients.scalars import flow, remark, scalar
+from shim.clients.wrapping import Wrapped
 
 SCHEMA = "shim.schema.json"
 STORE = PurePath("var/shim.db")
@@ -117,6 +119,10 @@ def _upstream(one: Adopted, listing: Listing | None, keys: Keys) -> Iterator[str
 
 def _block(one: Adopted) -> Iterator[str]:
     yield f"{scalar(one.name)}:"
+    if one.wrapped is not None:
+        yield f"  program: {scalar(one.wrapped.program)}"
+        if one.wrapped.path:
+            yield f"  path: {flow(one.wrapped.path)}"
     if one.command is not None:
         yield f"  command: {flow(one.command)}"
     if one.url is not None:
@@ -128,9 +134,23 @@ def _block(one: Adopted) -> Iterator[str]:
             yield f"  {key}:"
             for name, value in values.items():
                 yield f"    {scalar(name)}: {scalar(value)}"
+    if one.wrapped is not None:
+        yield from _tool(one.wrapped)
     if one.secrets:
         pairs = ", ".join(f"{scalar(name)}: {scalar(name)}" for name in one.secrets)
         yield f"  catalog: {{{pairs}}}"
+
+
+def _tool(wrapped: Wrapped) -> Iterator[str]:
+    yield "  tools:"
+    yield f"    {scalar(wrapped.tool)}:"
+    yield f"      description: {scalar(shlex.join((wrapped.program, *wrapped.run)))}"
+    yield f"      run: {flow(wrapped.run)}"
+    if wrapped.inputs:
+        yield "      input:"
+        for name, schema in wrapped.inputs.items():
+            pairs = (f"{key}: {value if isinstance(value, int) else scalar(value)}" for key, value in schema.items())
+            yield f"        {scalar(name)}: {{{', '.join(pairs)}}}"
 
 
 def _left_out(plan: Plan, keys: Keys) -> Iterator[str]:

@@ -12,6 +12,8 @@ from pydantic_core import ErrorDetails
 from shim import templates
 from shim.config.document import ONLY_MAIN, Main, is_not_yet, keys_at, kind_of, type_at
 from shim.model import Json
+from shim.upstream.commandline.config import MEDIA
+from shim.upstream.config import SECRETS_IN
 from shim.upstream.python.config import FUNCTION, PARAMETER
 from shim.yamltext import Path
 
@@ -29,11 +31,13 @@ _PATTERNS: dict[str, str] = {
     f"^{templates.FIELD}$": "a field is the name of a member of a JSON object, without spaces and braces",
     FUNCTION: "write package.module:function, or package.module:* for what the module's __all__ names",
     PARAMETER: "a parameter is named as in Python, in ASCII letters, digits and `_`, at most 64",
+    MEDIA: "`output` is text, lines, json, or a media type such as image/png",
     r"^[^\x00]{1,255}$": "write the name that the keyring has for it, at most 255 characters",
     r"^[^{}\x00-\x1f\x7f]{1,256}$": "a claim's name has at most 256 characters, no braces and no control characters",
     r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$": "a scope is one word, without quotes and backslashes; write one an item",
     "^[0-9a-f]{64}$": "sha256 is the lower-case hex SHA-256 (64 digits) of the whole token, never the token itself",
 }
+_HANDED = " or ".join(f"`{key}`" for key in sorted(SECRETS_IN))
 _FIRST_KEY = re.compile(r"^(?:Value error, )?`(\w+)`")
 _NAME = "a name has letters, digits and `. _ @ -`, begins with a letter or a digit, and has at most 128 characters"
 
@@ -61,9 +65,11 @@ def astray(path: Path) -> str:
     """What is wrong with a secret at a path where none may stand."""
     if path[0] == "upstreams" and path[2:3] == ("command",):
         return "a secret cannot stand in `command`, where everyone who lists processes sees it; hand it over in `env`"
+    if path[0] == "upstreams" and path[2:3] in (("args",), ("tools",)):
+        return "a secret cannot stand in a program's words, where everyone sees it; hand it over in `env` or `files`"
     return (
-        "a secret is handed to an upstream in its `headers`, `env` or `inject`, or with calls of its tools in their "
-        "`fixed` or `meta`, and stands nowhere else; take the ${secret:…} out"
+        f"a secret is handed to an upstream in its {_HANDED}, or with calls of its tools in their `fixed` or `meta`, "
+        "and stands nowhere else; take the ${secret:…} out"
     )
 
 
@@ -89,7 +95,7 @@ def explain(model: type, path: Path, fault: ErrorDetails) -> str:
         return _literal(model, path, fault)
     if kind == "string_pattern_mismatch":
         # What may be a secret is not repeated.
-        is_hidden = key == "sha256" or path[-2:-1] in (("headers",), ("env",), ("inject",))
+        is_hidden = key == "sha256" or path[-2:-1] in {(key,) for key in SECRETS_IN}
         value = "" if is_hidden else f"{shown(fault['input'])} does not fit: "
         return value + _PATTERNS.get(context.get("pattern", ""), _NAME)
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")

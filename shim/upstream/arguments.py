@@ -66,9 +66,17 @@ class Judge:
             except NoSchema as error:
                 return f"The arguments cannot be judged, because the tool's input schema is none: {error}."
             self._compiled[tool.digest] = judge
+        return misfit(judge, arguments)
+
+
+def misfit(judge: jsonschema_rs.Draft202012Validator, arguments: JsonObject) -> str | None:
+    """Which arguments do not fit, and why: without a value of them. None where they fit."""
+    try:
         if judge.is_valid(arguments):
             return None
         return "These arguments do not fit the tool's input schema: " + "; ".join(_faults(judge, arguments)) + "."
+    except UnicodeEncodeError:
+        return "These arguments hold half of a character (a lone surrogate), which is no text."
 
 
 def _faults(judge: jsonschema_rs.Draft202012Validator, arguments: JsonObject) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shim.paths import exposed, missing
+from shim.upstream.commandline import config as commandline
 from shim.upstream.config import UpstreamBlock
 
 
@@ -42,5 +43,14 @@ def _interpreter(block: UpstreamBlock) -> Iterator[Fault]:
         yield Fault(("interpreter",), f"{wrong}; write the Python that has the functions' modules")
 
 
-_CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {"url": _tls, "python": _interpreter}
+def _program(block: UpstreamBlock) -> Iterator[Fault]:
+    for path, message in commandline.faults(block, block.env, block.cwd, block.timeout):
+        yield Fault(path, message)
+
+
+_CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {
+    "url": _tls,
+    "program": _program,
+    "python": _interpreter,
+}
 """By the key of the configuration that chooses the kind."""

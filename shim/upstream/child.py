@@ -40,13 +40,23 @@ class Child:
         self._process = process
 
     @classmethod
-    async def start(cls, name: str, what: Program, watchdog: Watchdog, hide: Callable[[str], str]) -> Child:
-        """`hide` takes out of what it says on stderr what nobody should read. Raises CannotStart."""
+    async def start(
+        cls,
+        name: str,
+        what: Program,
+        watchdog: Watchdog,
+        hide: Callable[[str], str],
+        heard: Callable[[bytes], None] | None = None,
+    ) -> Child:
+        """`hide` takes out of what it says on stderr what nobody should read; `heard` gets all of that as it comes.
+
+        Raises CannotStart.
+        """
         try:
             process = _begun(what)
         except OSError as error:
             raise CannotStart(f"it could not be started ({error.strerror or error})") from None
-        child = cls(process, Complaints(name, hide))
+        child = cls(process, Complaints(name, hide, heard))
         # Left half-way, nobody would know of it.
         with anyio.CancelScope(shield=True):
             await child._connect()
@@ -67,16 +77,17 @@ class Child:
     def code(self) -> int | None:
         return self._process.returncode
 
-    async def stop(self, watchdog: Watchdog) -> None:
+    async def stop(self, watchdog: Watchdog, grace: float = _GRACE) -> None:
         """End it and everything in its process group: stdin closed, then SIGTERM, then SIGKILL. Bounded in time.
 
-        On Linux also what it has started outside the group and is still below it now.
+        On Linux also what it has started outside the group and is still below it now. `grace`: seconds in which it may
+        end by itself once its stdin is closed.
         """
         # Once it has exited its id may be somebody else's.
         strays = Strays(None if self.exited.done() else self.pid)
         try:
             self.input.close()
-            await asyncio.wait([self.exited], timeout=_GRACE)
+            await asyncio.wait([self.exited], timeout=grace)
             self._signal(signal.SIGTERM)
             if not self.exited.done():
                 await asyncio.wait([self.exited], timeout=_TERM_GRACE)

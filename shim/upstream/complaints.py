@@ -29,12 +29,16 @@ _TELLING = re.compile(r"error|exception|fatal|panic|fail|denied|missing|required
 
 
 class Complaints(asyncio.Protocol):
-    """Logs line by line under the upstream's name; a flood is counted, not logged. `hide` takes out credentials."""
+    """Logs line by line under the upstream's name; a flood is counted, not logged. `hide` takes out credentials.
 
-    def __init__(self, name: str, hide: Callable[[str], str]) -> None:
+    `heard` gets everything, as it comes.
+    """
+
+    def __init__(self, name: str, hide: Callable[[str], str], heard: Callable[[bytes], None] | None = None) -> None:
         self.ended = asyncio.Event()
         self._log = logging.getLogger(f"shim.upstream.{name}")
         self._hide = hide
+        self._heard = heard
         self._transport: asyncio.ReadTransport | None = None
         self._lines = Lines(_LONGEST)
         self._allowance = Allowance(_BURST, _PER_SECOND, asyncio.get_running_loop().time)
@@ -63,6 +67,8 @@ class Complaints(asyncio.Protocol):
         self.ended.set()
 
     def data_received(self, data: bytes) -> None:
+        if self._heard is not None:
+            self._heard(data)
         for piece in pieces(data):
             if not self._dropping:
                 self._complain(*self._lines.feed(piece))

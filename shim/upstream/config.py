@@ -10,6 +10,8 @@ from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
 from shim.paths import PATH
 from shim.units import Block, Duration, SecretName, Size
+from shim.upstream.commandline.config import KEYS as PROGRAM_KEYS
+from shim.upstream.commandline.config import ProgramKeys
 from shim.upstream.python.config import PythonBlock
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
@@ -40,6 +42,7 @@ class TlsBlock(Block):
 KEYS: Mapping[str, frozenset[str]] = {
     "command": frozenset({"env", "cwd"}),
     "url": frozenset({"headers", "tls"}),
+    "program": PROGRAM_KEYS,
     "python": frozenset({"interpreter", "inject", "cwd", "env"}),
 }
 """For each kind of upstream the keys that are its own, by the one that chooses it."""
@@ -47,14 +50,14 @@ KEYS: Mapping[str, frozenset[str]] = {
 SERVERS = frozenset({"command", "url"})
 """The kinds that are MCP servers: they judge arguments of calls themselves. Of all others the shim does."""
 
-SECRETS_IN = frozenset({"headers", "env", "inject"})
+SECRETS_IN = frozenset({"headers", "env", "files", "inject"})
 """The keys in whose values, however deep, `${secret:NAME}` may stand."""
 
-JSON_IN: tuple[tuple[str, ...], ...] = ()
+JSON_IN: tuple[tuple[str, ...], ...] = (("tools", "*", "input"), ("tools", "*", "schema"))
 """Where any JSON may stand: in the values of these mappings. `*` is any key."""
 
 
-class UpstreamBlock(PythonBlock):
+class UpstreamBlock(ProgramKeys, PythonBlock):
     """One existing source of tools. Exactly one of the keys of `KEYS`; seconds and bytes as numbers.
 
     What is under the keys of `SECRETS_IN` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a
@@ -86,18 +89,20 @@ class UpstreamBlock(PythonBlock):
         written = [key for key in KEYS if getattr(self, key) is not None]
         if len(written) != 1:
             raise ValueError(
-                "write exactly one of `command` (a stdio MCP server), `url` (an HTTP MCP server) "
-                "and `python` (functions)"
+                "write exactly one of `command` (a stdio MCP server), `url` (an HTTP MCP server), `program` (a command "
+                "line) and `python` (functions)"
             )
         own = KEYS[written[0]]
         for key in frozenset().union(*KEYS.values()) - own:
             if getattr(self, key):
                 owners = " or ".join(f"`{kind}`" for kind, keys in KEYS.items() if key in keys)
                 raise ValueError(f"`{key}` belongs to an upstream with {owners}")
-        if self.era != "auto" and written[0] not in ("command", "url"):
+        if self.era != "auto" and written[0] not in SERVERS:
             raise ValueError("`era` is one of MCP servers; leave it out")
         if self.command is not None and not self.command:
             raise ValueError("`command` is empty; write the program and its arguments as a list")
+        if self.program is not None and not self.tools:
+            raise ValueError("`program` needs `tools`; without one nothing can be called")
         if self.url is not None:
             # Read without its environment, an address may be a variable that is not known here.
             is_open = bool(info.context and info.context.get("unset")) and self.url.startswith("${env:")

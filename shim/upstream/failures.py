@@ -7,7 +7,8 @@ the upstream has not seen the call.
 
 from __future__ import annotations
 
-from shim.errors import OutcomeUnknown, ResultTooLarge, UpstreamFault, UpstreamTimeout, UpstreamUnavailable
+from shim.errors import OutcomeUnknown, Refusal, ResultTooLarge, UpstreamFault, UpstreamTimeout, UpstreamUnavailable
+from shim.model import Reason
 
 
 class Rejected(UpstreamFault):
@@ -27,6 +28,12 @@ class NotAccepted(Rejected):
 
 class NotLetIn(UpstreamUnavailable):
     """The upstream does not accept the credential with which a session was to be opened: it has not seen the call."""
+
+
+class Unfitting(Refusal):
+    """What the call would be made with does not fit, once all is put in: the upstream has not seen it."""
+
+    reason = Reason.INVALID_ARGUMENTS
 
 
 def rejected(name: str, status: int) -> Rejected:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from shim.model import JsonObject, Tool
+from shim.upstream.commandline.kind import CommandLine
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, Endpoint, trust
 from shim.upstream.failures import unavailable
@@ -87,7 +88,12 @@ class Http:
             endpoint.close()
 
 
-_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {"command": Stdio, "url": Http, "python": Python}
+_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {
+    "command": Stdio,
+    "url": Http,
+    "program": CommandLine,
+    "python": Python,
+}
 """By the key of the configuration that chooses it. A new kind is a file, a line here, and its keys in `config.py`."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shim.upstream.folders import Folders
 from shim.upstream.session import Spawn
 from shim.upstream.watchdog import Watchdog
 
@@ -13,12 +14,13 @@ from shim.upstream.watchdog import Watchdog
 @dataclass(frozen=True, slots=True)
 class Making:
     """`folder` is what paths are relative to, and where programs run; `environment` is the shim's own, of which
-    programs get no more than PATH, HOME and LANG. `watchdog` ends children that outlive the shim. `hiding` takes values
-    out of the lines of a child that has them.
+    programs get no more than PATH, HOME and LANG. `watchdog` ends children that outlive the shim, and `folders` makes
+    what only one call has. `hiding` takes values out of the lines of a child that has them.
     """
 
     folder: Path
     environment: Mapping[str, str] = field(repr=False)
     watchdog: Watchdog
+    folders: Folders
     spawn: Spawn
     hiding: Callable[[Mapping[str, str]], Callable[[str], str]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from shim import paths
+from shim.upstream.commandline import config as commandline
 from shim.upstream.config import UpstreamBlock
 
 
@@ -18,4 +20,7 @@ def absolute(block: UpstreamBlock, written: Path, folder: Path) -> UpstreamBlock
         program, *arguments = block.command
         first = paths.resolved(written, program) if "/" in program else program
         block = block.model_copy(update={"command": (first, *arguments)})
+    if block.tools:
+        tools = commandline.absolute(block.tools, partial(paths.resolved, written))
+        block = block.model_copy(update={"tools": tools})
     return block.model_copy(update={"cwd": block.cwd or str(folder)}) if block.command or block.python else block

@@ -436,3 +436,16 @@ async def test_a_server_with_an_env_file_has_its_keys_behind_the_shim(desk: Desk
     assert (desk.folder / "config/secrets/api-key").read_text() == KEY
     assert "env file .env is copied" in out
     assert KEY not in out + desk.config.read_text()
+
+
+async def test_a_command_line_that_is_no_server_becomes_a_program(desk: Desk) -> None:
+    code, out, err = await desk.shim("init", "--command", "git log --max-count 5 --format=%s", "--json")
+    assert code == 0, err
+    (one,) = json.loads(out)["upstreams"]
+    assert (one["name"], one["state"], one["tools"]) == ("git", "up", 1)
+    text = desk.config.read_text()
+    assert "git/log  # git log" in text
+    code, out, err = await desk.shim("check", "--json")
+    assert json.loads(out)["upstreams"] == [
+        {"name": "git", "state": "up", "era": "2026-07-28", "error": None, "tools": 1}
+    ]

@@ -154,14 +154,7 @@ NOT_YET = [
     ),
 ]
 UPSTREAM_KEYS = [
-    *(
-        "pins: hold",
-        "program: git",
-        "path: []",
-        "files: {}",
-        "args: []",
-        "tools: {}",
-    ),
+    "pins: hold",
     *("openapi: x", "base: x", "operations: []", "auth: {}", "fixed: {}", "slashes: []", "response_headers: []"),
 ]
 

@@ -1,0 +1,171 @@
+"""One tool of a program, as it is declared: its words, what they take, and that the two belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shim.model import Json, JsonObject
+from shim.upstream.commandline import template
+from shim.upstream.commandline.inputs import Input, declared
+from shim.upstream.commandline.template import Choice, Element, Group, Misfit, Text, Value
+
+_LONGEST_WORD: Final = 128 * 1024 - 1
+_LONGEST: Final = 512 * 1024
+"""Bytes: what every system takes as one word, and as all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What one call starts a program with. `files` are the contents of private files, by their names."""
+
+    words: tuple[str, ...]
+    stdin: bytes
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """`stdin` is a text with places, or the name of the input that is written there as JSON."""
+
+    elements: tuple[Element, ...]
+    stdin: Text | str | None
+    inputs: Mapping[str, Input]
+
+    @property
+    def schema(self) -> JsonObject:
+        """The tool's input schema."""
+        return {
+            "type": "object",
+            "properties": {name: one.schema for name, one in self.inputs.items()},
+            "required": [name for name, one in self.inputs.items() if not one.is_optional and not one.has_default],
+            "additionalProperties": False,
+        }
+
+    def fill(self, before: Sequence[str], arguments: JsonObject, folder: str) -> Filled:
+        """The whole of a call, of arguments that fit the schema: those that are left out have their defaults.
+
+        `before` comes before the tool's own words; private files will be in `folder`. Raises Misfit.
+        """
+        values: dict[str, Value] = {}
+        files: dict[str, bytes] = {}
+        stdin = b""
+        for name, one in self.inputs.items():
+            if name not in arguments and not one.has_default:
+                continue
+            given: Json = arguments[name] if name in arguments else one.schema["default"]
+            if one.as_file:
+                file = f"_{name}" if name.strip(".") == "" else name
+                files[file], values[name] = one.content(given), f"{folder}/{file}"
+            elif self.stdin == name:
+                stdin = one.content(given)
+            else:
+                values[name] = one.value(given)
+        if isinstance(self.stdin, Text) and all(name in values for name in self.stdin.names):
+            stdin = self.stdin.text(values).encode()
+        words = template.argv(self.elements, values)
+        _check_length([*before, *words], next(iter(self.inputs), ""))
+        return Filled((*before, *words), stdin, files)
+
+
+def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, object]) -> Declaration:
+    """Raises ValueError, which begins with the key that is wrong: what is, and what would be right."""
+    taken: dict[str, Input] = {}
+    for name, written in inputs.items():
+        try:
+            taken[name] = declared(name, written)
+        except ValueError as error:
+            raise ValueError(f"`input`: {error}") from None
+    try:
+        elements = tuple(template.parsed(one) for one in run)
+    except ValueError as error:
+        raise ValueError(f"`run`: {error}") from None
+    if elements and not _is_sure(elements[0]):
+        raise ValueError("`run`: its first word begins with text of yours, because it may choose what the program does")
+    for element in elements:
+        _check(element, taken)
+    fed = _fed(stdin, taken)
+    used = {name for element in elements for name in element.names}
+    used |= {fed} if isinstance(fed, str) else set(fed.names) if fed is not None else set()
+    if unused := [name for name in taken if name not in used]:
+        raise ValueError(f"`input`: {unused[0]} is used nowhere; write {{{unused[0]}}} into `run` or `stdin`")
+    for name, one in taken.items():
+        if one.as_file and fed == name:
+            raise ValueError(f"`stdin`: {name} is a file already; leave `as: file` out")
+    return Declaration(elements, fed, taken)
+
+
+def _is_sure(first: Element) -> bool:
+    """Whether a first word, which is often a command, is not a call's to choose."""
+    return isinstance(first, Choice) or (isinstance(first, Text) and (not first.names or first.begins.startswith("-")))
+
+
+def _check(element: Element, taken: Mapping[str, Input]) -> None:
+    for name in element.names:
+        if name not in taken:
+            hint = "; a brace that is none is written twice" if len(name) < 20 else ""
+            raise ValueError(f"`run`: there is no input {name}; declare it in `input`{hint}")
+    if isinstance(element, Choice):
+        choices = taken[element.name].choices
+        if choices is None:
+            raise ValueError(f"`run`: {element.name} is neither a boolean nor an enum, so that it cannot choose words")
+        if strange := sorted(element.literals.keys() - choices):
+            raise ValueError(f"`run`: {strange[0]!r} is no value of {element.name}")
+        return
+    for text in element.texts if isinstance(element, Group) else (element,):
+        _check_word(text, taken)
+    if isinstance(element, Text):
+        for name in element.names:
+            if taken[name].may_lack and taken[name].shape != "array":
+                raise ValueError(f"`run`: {name} may have no value; put what goes with it into a list of its own")
+
+
+def _check_word(text: Text, taken: Mapping[str, Input]) -> None:
+    for name in text.names:
+        one = taken[name]
+        if one.shape == "json" and not one.as_file:
+            raise ValueError(f"`run`: {name} is no text; hand it over with `as: file`, or `stdin: {{json: ...}}`")
+        if one.shape == "array" and not one.as_file and text.whole is None:
+            raise ValueError(f"`run`: {name} is a list, which fills only a whole word; write {{{name}}} alone")
+    begins = text.begins
+    if not begins.startswith("-") or not text.names or "=" in begins:
+        return
+    # `-U{n}`: digits cannot be options of their own, as letters could.
+    if len(begins) == 2 and begins != "--" and all(taken[name].is_small for name in text.names):
+        return
+    raise ValueError(
+        f"`run`: in {begins}{{{text.names[0]}}} the value would be a part of the option's name; write "
+        f"{begins}={{{text.names[0]}}}, or two words"
+    )
+
+
+def _fed(stdin: object, taken: Mapping[str, Input]) -> Text | str | None:
+    if stdin is None:
+        return None
+    is_json = isinstance(stdin, Mapping)
+    written = stdin.get("json") if isinstance(stdin, Mapping) and len(stdin) == 1 else stdin
+    if not isinstance(written, str):
+        raise ValueError('`stdin`: write a text with places, or {json: "{INPUT}"}')  # noqa: TRY004 (pydantic's way)
+    try:
+        text = template.text_of(written)
+    except ValueError as error:
+        raise ValueError(f"`stdin`: {error}") from None
+    for name in text.names:
+        if name not in taken:
+            raise ValueError(f"`stdin`: there is no input {name}; declare it in `input`")
+        if not is_json and (taken[name].shape != "text" or taken[name].as_file):
+            raise ValueError(f'`stdin`: {name} is no text; write {{json: "{{{name}}}"}}')
+        if not is_json and taken[name].may_lack and len(text.parts) > 1:
+            raise ValueError(f"`stdin`: {name} may have no value; give it a default, or write it alone")
+    if not is_json:
+        return text
+    if text.whole is None:
+        raise ValueError('`stdin`: json takes one input; write {json: "{INPUT}"}')
+    return text.whole
+
+
+def _check_length(words: Sequence[str], name: str) -> None:
+    lengths = [len(word.encode()) for word in words]
+    if max(lengths, default=0) > _LONGEST_WORD or sum(lengths) > _LONGEST:
+        raise Misfit(name, "with it the command line is longer than systems take")

@@ -1,0 +1,96 @@
+"""Private folders that exist only during a call, and are gone however this process ends.
+
+All lie in one folder of this process. The watchdog removes that when we end, however we do; where it was killed, too,
+the next start does, which knows by a lock that nobody holds any more that the owner is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from shim.upstream.watchdog import Watchdog
+
+_PREFIX: Final = "mcp-shim-calls-"
+_LOCK: Final = "lock"
+
+
+class Folders:
+    """Makes them below a folder for temporary things, readable by nobody else."""
+
+    def __init__(self, base: str, watchdog: Watchdog) -> None:
+        # The watchdog reads it as one line.
+        self._base = Path(base).absolute() if base.isprintable() and base == base.strip() else Path("/tmp")  # noqa: S108
+        self._watchdog = watchdog
+        self._root: Path | None = None
+        self._lock = -1
+        self._numbers = itertools.count(1)
+
+    def sweep(self) -> None:
+        """Remove what processes that are gone have left."""
+        for left in _left(self._base):
+            remove(left)
+
+    def make(self) -> Path:
+        """A new empty one. Raises OSError."""
+        if self._root is None or not self._root.is_dir():
+            self._root = self._own()
+        folder = self._root / str(next(self._numbers))
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def close(self) -> None:
+        """There will be no more. To be called once all calls are over."""
+        root, self._root = self._root, None
+        if root is not None:
+            remove(root)
+            os.close(self._lock)
+
+    def _own(self) -> Path:
+        while True:
+            root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._base))
+            self._lock = os.open(root / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if root.is_dir():
+                    self._watchdog.clear(str(root))
+                    return root
+            # A start that swept has taken it for one that was left.
+            os.close(self._lock)
+
+
+def remove(folder: Path) -> None:
+    """All of it, whatever a program did with the rights of what is in it. Links are not followed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        return
+    # From the top: what is below a folder that cannot be read is seen only once it can.
+    for path, names, _ in os.walk(folder):
+        for name in names:
+            if not (below := Path(path, name)).is_symlink():
+                with contextlib.suppress(OSError):
+                    below.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left(base: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        for folder in base.glob(f"{_PREFIX}*"):
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                continue
+            with contextlib.suppress(OSError):
+                lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield folder
+                finally:
+                    os.close(lock)

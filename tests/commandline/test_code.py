@@ -1,0 +1,121 @@
+"""Where words of known programs are code, no value of a call may stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shim.upstream.commandline import code
+from shim.upstream.commandline.template import parsed
+
+REFUSED: list[tuple[str, list[Any]]] = [
+    ("sh", ["-c", "echo {x}"]),
+    ("bash", ["script.sh", "{x}"]),
+    ("dash", ["-c", 'echo "$1"', "sh", "{x}"]),
+    ("busybox", ["ls", "{x}"]),
+    ("env", ["A=1", "{x}"]),
+    ("xargs", ["echo", "{x}"]),
+    ("sudo", ["ls", "{x}"]),
+    ("ssh", ["host", "{x}"]),
+    ("timeout", ["5", "{x}"]),
+    ("python3", ["-c", "{x}"]),
+    ("python3.11", ["-c", "print({x})"]),
+    ("python3", ["-W", "ignore", "{x}"]),
+    ("python3", ["-Ic", "{x}"]),
+    ("python3", ["-m", "{x}"]),
+    ("python3", [["{x}"]]),
+    ("perl", ["-e", "{x}"]),
+    ("perl", ["-ne", "print", "{x}"]),
+    ("perl", ["-Mstrict", "{x}"]),
+    ("ruby", ["-e", "{x}"]),
+    ("node", ["--loader", "a", "{x}"]),
+    ("node", ["--eval={x}"]),
+    ("node", ["-p", "{x}"]),
+    ("php", ["-r", "{x}"]),
+    ("awk", ["{x}"]),
+    ("mawk", ["-F", ":", "{x}"]),
+    ("gawk", ["-v", "a=1", "{x}"]),
+    ("awk", ["{{print}}", "-f", "{x}"]),
+    ("sed", ["s/a/{x}/"]),
+    ("sed", ["-n", "-e", "{x}"]),
+    ("sed", ["-ne", "{x}"]),
+    ("sed", ["p", "--expression={x}"]),
+    ("jq", ["{x}"]),
+    ("jq", ["-r", ".a | {x}"]),
+    ("jq", ["--arg", "a", "b", "{x}"]),
+    ("jq", [".", "-f", "{x}"]),
+    ("jq", ["-rf", "{x}"]),
+    ("jq", [".", "--from-file", "{x}"]),
+    ("find", [".", "-name", "a", "-exec", "{x}", ";"]),
+    ("find", [".", "-exec", "grep", "{x}", "{{}}", ";"]),
+    ("find", [".", "-okdir", "cat", "{x}", ";"]),
+    ("fd", ["a", "-x", "cat", "{x}"]),
+    ("git", ["clone", "--upload-pack={x}", "a"]),
+    ("git", ["log", "--exec-path={x}"]),
+    ("git", ["rebase", "--exec", "{x}"]),
+    ("psql", ["-X", "-c", "{x}"]),
+    ("psql", ["-X", "--command={x}"]),
+    ("psql", ["-X", "-f", "{x}"]),
+    ("psql", ["-Xc", "\\\\{x}"]),
+    ("sqlite3", ["a.db", "{x}"]),
+    ("tar", ["xf", "a", "--to-command={x}"]),
+    ("tar", ["cf", "a", "-I", "{x}"]),
+    ("rsync", ["a", "b", "-e", "{x}"]),
+    ("curl", ["-K", "{x}"]),
+]
+
+
+@pytest.mark.parametrize(("program", "run"), REFUSED, ids=lambda value: str(value)[:40])
+def test_a_value_is_never_code(program: str, run: list[Any]) -> None:
+    assert code.fault([program], [parsed(one) for one in run], fed=False) is not None
+
+
+ACCEPTED: list[tuple[str, list[Any]]] = [
+    ("python3", ["-I", "script.py", "{x}", ["-c", "{y}"]]),
+    ("python3", ["-m", "json.tool", "{x}"]),
+    ("python3", ["-c", "import sys; print(sys.argv)", "{x}"]),
+    ("node", ["script.js", "--eval={x}"]),
+    ("awk", ["-F:", "{{print $1}}", "{x}"]),
+    ("sed", ["-n", "1,10p", "{x}"]),
+    ("sed", ["-n", "-e", "p", "{x}"]),
+    ("jq", ["-r", "--arg", "name", "{x}", ".[$name]"]),
+    ("jq", ["-rc", {"x": {"true": "-S"}}, ".", "{x}"]),
+    ("find", [".", "-name", "{x}"]),
+    ("git", ["log", "--author={x}", "--", "{x}"]),
+    ("git", ["switch", "-c", "{x}"]),
+    ("psql", ["-X", "-v", "name={x}", "-c", "select 1"]),
+    ("psql", ["-X", "--command= {x}"]),
+    ("psql", ["-X", "-c", "select * from ({x}) as q limit 100"]),
+    ("sqlite3", ["-safe", "a.db", " {x}"]),
+    ("kubectl", ["get", "pods", "-n", "{x}"]),
+    ("sh", ["-c", "echo literal"]),
+    ("env", []),
+]
+
+
+@pytest.mark.parametrize(("program", "run"), ACCEPTED, ids=lambda value: str(value)[:40])
+def test_a_value_beside_the_code_is_none(program: str, run: list[Any]) -> None:
+    assert code.fault([program], [parsed(one) for one in run], fed=False) is None
+
+
+@pytest.mark.parametrize(
+    ("program", "run", "is_refused"),
+    [
+        ("python3", [], True),
+        ("python3", ["-"], True),
+        ("python3", ["-I", "script.py"], False),
+        ("sh", [], True),
+        ("psql", ["-X"], True),
+        ("jq", ["-f", "-"], True),
+        ("jq", ["-f", "filter.jq"], False),
+        ("jq", ["."], False),
+        ("awk", ["-f", "/dev/stdin"], True),
+    ],
+)
+def test_what_comes_on_stdin_is_code_for_some(program: str, run: list[Any], is_refused: bool) -> None:
+    assert (code.fault([program], [parsed(one) for one in run], fed=True) is not None) == is_refused
+
+
+def test_it_is_what_it_really_is_whatever_it_is_called() -> None:
+    assert code.fault(["greet", "dash"], [parsed("a"), parsed("{x}")], fed=False) is not None

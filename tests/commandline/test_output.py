@@ -1,0 +1,78 @@
+"""What becomes of what a program writes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from shim.model import JsonObject
+from shim.upstream.arguments import compiled
+from shim.upstream.commandline.output import failed, result, schema_of
+
+NUMBERS: JsonObject = {"type": "array", "items": {"type": "integer"}}
+OBJECT: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("output", "schema", "written", "structured"),
+    [
+        ("text", None, b"a\n", None),
+        ("lines", None, b"a\nb\n", {"result": ["a", "b"]}),
+        ("lines", None, b"", {"result": []}),
+        ("json", None, b'{"a": 1}', {"a": 1}),
+        ("json", None, b"[1]", {"result": [1]}),
+        ("json", NUMBERS, b"[1, 2]", {"result": [1, 2]}),
+        ("json", OBJECT, b'{"a": 1, "b": 2}', {"a": 1, "b": 2}),
+    ],
+)
+def test_what_is_structured_fits_what_was_promised(
+    output: str, schema: JsonObject | None, written: bytes, structured: Any
+) -> None:
+    found = result(output, schema, written, None)
+    assert found.get("structuredContent") == structured
+    assert found["content"] == [{"type": "text", "text": written.decode() or "(no output)"}]
+    promised = schema_of(output, schema)
+    assert promised is None or compiled(promised).is_valid(structured)
+
+
+@pytest.mark.parametrize(
+    ("schema", "written", "why"),
+    [
+        (None, b"{", "is not the JSON that it should be"),
+        (None, b'{"a": NaN}', "NaN is not JSON"),
+        (None, b'{"a": 1, "a": 2}', "appears twice"),
+        (NUMBERS, b'["a"]', "does not fit the tool's output schema"),
+        (OBJECT, b"[]", "does not fit the tool's output schema"),
+        (OBJECT, b'{"a": "\\ud800"}', "half of a character"),
+    ],
+)
+def test_json_that_is_not_what_it_should_be_is_an_error(schema: JsonObject | None, written: bytes, why: str) -> None:
+    found = result("json", schema, written, None)
+    assert found["isError"] is True
+    assert "structuredContent" not in found
+    assert why in found["content"][0]["text"]
+
+
+def test_bytes_become_what_their_media_type_says() -> None:
+    data = base64.b64encode(b"\x00\xff").decode()
+    picture = result("image/png", None, b"\x00\xff", "i")
+    assert picture["content"] == [{"type": "image", "data": data, "mimeType": "image/png"}]
+    sound = result("audio/wav", None, b"\x00\xff", "i")
+    assert sound["content"] == [{"type": "audio", "data": data, "mimeType": "audio/wav"}]
+    (other,) = result("application/pdf", None, b"\x00\xff", "i")["content"]
+    resource = {"uri": "urn:mcp-shim:output:i", "mimeType": "application/pdf", "blob": data}
+    assert other == {"type": "resource", "resource": resource}
+
+
+def test_what_is_no_text_is_shown_and_said() -> None:
+    first, note = result("text", None, b"a\xffb", None)["content"]
+    assert first["text"] == "a\N{REPLACEMENT CHARACTER}b"
+    assert "no UTF-8" in note["text"]
+
+
+def test_a_signal_is_told_as_one() -> None:
+    assert failed("x", -9, "image/png", b"\x00", "")["content"] == [
+        {"type": "text", "text": "x was ended by signal 9."}
+    ]

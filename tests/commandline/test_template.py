@@ -1,0 +1,182 @@
+"""The law of templates: a command line has exactly the words that its template allows, whatever the values are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shim.upstream.child import Child
+from shim.upstream.commandline.declaration import declaration
+from shim.upstream.commandline.template import Misfit, argv, holds_place, parsed, text_of
+from shim.upstream.program import Program
+from shim.upstream.watchdog import Watchdog
+
+NAMES = ("a", "b", "list", "flag")
+HOSTILE = st.sampled_from(
+    [
+        "",
+        "-",
+        "--",
+        "-rf",
+        "--server=evil",
+        "$(id)",
+        "`id`",
+        "; id",
+        "a b",
+        "'",
+        '"',
+        "\\",
+        "*",
+        "{a}",
+        "${HOME}",
+        "é",
+        "%s",
+    ]
+)
+TEXTS = HOSTILE | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+LITERALS = st.sampled_from(["log", "-n", "--", "--x=", "{{}}", "a=", "$0", " "])
+WORDS = st.lists(LITERALS | st.sampled_from(["{a}", "{b}", "{flag}"]), min_size=1, max_size=3).map("".join)
+GROUPS = st.lists(WORDS | st.just("{list}"), min_size=1, max_size=3)
+CHOICES = st.dictionaries(
+    st.sampled_from(["true", "false"]), st.lists(st.sampled_from(["-v", "x"]), max_size=2), min_size=1
+)
+ELEMENTS = WORDS | st.just("{list}") | GROUPS | CHOICES.map(lambda chosen: {"flag": chosen})
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "a": TEXTS,
+        "b": TEXTS,
+        "list": st.lists(TEXTS, max_size=3).map(tuple),
+        "flag": st.sampled_from(["true", "false"]),
+    },
+)
+
+
+def expected(element: Any, values: dict[str, Any]) -> list[str] | None:
+    """What an element may become, said in another way: by replacing. None: the values must be refused."""
+    if isinstance(element, dict):
+        return list(element["flag"].get(values.get("flag"), []))
+    words = element if isinstance(element, list) else [element]
+    used = {name for name in NAMES for word in words if "{" + name + "}" in word.replace("{{}}", "")}
+    if isinstance(element, list) and any(values.get(name, ()) == () for name in used):
+        return []
+    found: list[str] = []
+    for word in words:
+        if word == "{list}":
+            parts = list(values.get("list", ()))
+        elif any("{" + name + "}" in word and name not in values for name in used):
+            parts = []
+        else:
+            pieces = word.split("{{}}")
+            for name in used - {"list"}:
+                pieces = [("\0" + name + "\0").join(piece.split("{" + name + "}")) for piece in pieces]
+            whole = "{}".join(pieces)
+            parts = ["".join(values[one] if at % 2 else one for at, one in enumerate(whole.split("\0")))]
+        if word.startswith("{") and not word.startswith("{{") and any(part.startswith("-") for part in parts):
+            return None
+        found += parts
+    return found
+
+
+def is_plain(element: Any) -> bool:
+    """Whether it is a template at all: a group has a place."""
+    return not isinstance(element, list) or any(holds_place(word.replace("{{}}", "")) for word in element)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ELEMENTS.filter(is_plain), max_size=6), VALUES)
+def test_words_are_those_of_the_template(run: list[Any], values: dict[str, Any]) -> None:
+    each = [expected(element, values) for element in run]
+    elements = [parsed(element) for element in run]
+    if None in each:
+        with pytest.raises(Misfit):
+            argv(elements, values)
+        return
+    found = argv(elements, values)
+    assert list(found) == [word for words in each if words is not None for word in words]
+
+
+async def said(words: tuple[str, ...]) -> list[str]:
+    """The words that a real child has, besides its own name and format."""
+    watchdog = Watchdog()
+    what = Program(("/usr/bin/printf", "[%s]\\0", *words), {"PATH": "/usr/bin:/bin"}, "/")
+    child = await Child.start("printf", what, watchdog, str)
+    out = b""
+    try:
+        while chunk := await child.output.read():
+            out += chunk
+    finally:
+        await child.stop(watchdog, grace=0)
+        await watchdog.stop()
+    return [word[1:-1].decode() for word in out.split(b"\0")[:-1]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=8))
+def test_a_child_has_exactly_these_words(texts: list[str]) -> None:
+    words = argv(
+        [parsed("--x={a}"), parsed("{list}")], {"a": texts[0], "list": tuple(t.lstrip("-") for t in texts[1:])}
+    )
+    assert asyncio.run(said(words)) == list(words)
+    assert len(words) == len(texts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(max_size=20) | HOSTILE | st.sampled_from(["a\0b", "a\nb", "\x1b[2J", "\x85", "\ud800"]),
+    st.booleans(),
+)
+def test_what_no_word_can_hold_is_refused(value: str, lines: bool) -> None:
+    made = declaration(["a", "--x={x}", "{x}"], None, {"x": {"type": "string", "maxLength": 99, "lines": lines}})
+    is_fine = not value.startswith("-") and all(
+        not (ord(one) < 32 or 127 <= ord(one) < 160 or 0xD800 <= ord(one) < 0xE000) or (lines and one in "\t\n\r")
+        for one in value
+    )
+    if not is_fine:
+        with pytest.raises(Misfit, match=r"begins with `-`|control character|half of a character"):
+            made.fill(["-q"], {"x": value}, "/private")
+        return
+    filled = made.fill(["-q"], {"x": value}, "/private")
+    assert filled.words == ("-q", "a", f"--x={value}", value)
+    assert [os.fsencode(word).decode() for word in filled.words] == list(filled.words)
+
+
+def test_braces_are_written_twice() -> None:
+    assert text_of("stash@{{0}}: {{{a}}}").text({"a": "x"}) == "stash@{0}: {x}"
+
+
+def test_a_path_stays_in_its_folder(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    (inside / "deep").mkdir(parents=True)
+    outside.mkdir()
+    (inside / "file").touch()
+    (inside / "leads-out").symlink_to(outside)
+    (inside / "leads-in").symlink_to(inside / "deep")
+    (tmp_path / "in-beside").mkdir()
+    made = declaration(["a", "{p}"], None, {"p": {"type": "path", "under": str(inside)}})
+
+    def words(path: str) -> str | None:
+        try:
+            return made.fill([], {"p": path}, "/private").words[1]
+        except Misfit:
+            return None
+
+    assert words("file") == str(inside / "file")
+    assert words("deep/../file") == str(inside / "file")
+    assert words("leads-in/new") == str(inside / "deep" / "new")
+    assert words(".") == str(inside)
+    assert words("-rf") == str(inside / "-rf")
+    out = ["..", "../out", "leads-out", "leads-out/x", "deep/../../out", "/etc/passwd", "../in-beside", str(inside), ""]
+    assert [words(path) for path in out] == [None] * len(out)
+
+
+def test_what_is_longer_than_a_system_takes_is_refused_before() -> None:
+    made = declaration(["a", "--x={x}"], None, {"x": {"type": "string", "maxLength": 1_000_000}})
+    with pytest.raises(Misfit, match="longer than systems take"):
+        made.fill([], {"x": "y" * 140_000}, "/private")
