@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from shim import yamltext
-from shim.config import files, placeholders
+from shim.config import described, files, placeholders
 from shim.config.configuration import Place
 from shim.config.document import Included, Main
 from shim.config.faults import suggestion
@@ -172,6 +172,7 @@ def upstreams(reading: AnyReading) -> Iterator[Problem]:
     for name, block in reading.document.upstreams.items():
         path: Path = ("upstreams", name)
         yield from _tls(reading, path, block)
+        yield from described.problems(reading, path, block)
 
 
 def _tls(reading: AnyReading, path: Path, block: UpstreamBlock) -> Iterator[Problem]:

@@ -57,6 +57,8 @@ def upstream(block: UpstreamBlock, source: Source, folder: Path) -> UpstreamBloc
         changes["cwd"] = resolved(source.folder, block.cwd) if block.cwd is not None else str(folder)
         if "/" in block.command[0]:
             changes["command"] = (resolved(source.folder, block.command[0]), *block.command[1:])
+    if block.openapi is not None and not block.is_fetched:
+        changes["openapi"] = resolved(source.folder, block.openapi)
     if block.tls is not None:
         paths = {
             key: resolved(source.folder, value)

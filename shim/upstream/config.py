@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
 from shim.units import Block, Duration, SecretName, Size
+from shim.upstream.openapi.config import OPENAPI_KEYS, OpenApiBlock
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -38,17 +39,18 @@ class TlsBlock(Block):
 KEYS: Mapping[str, frozenset[str]] = {
     "command": frozenset({"env", "cwd"}),
     "url": frozenset({"headers", "tls"}),
+    "openapi": OPENAPI_KEYS,
 }
 """For each kind of upstream the keys that are its own, by the one that chooses it."""
 
-SECRETS_IN = frozenset({"headers", "env"})
+SECRETS_IN = frozenset({"headers", "env", "auth", "fixed"})
 """The keys in whose values, however deep, `${secret:NAME}` may stand."""
 
-JSON_IN: tuple[tuple[str, ...], ...] = ()
+JSON_IN: tuple[tuple[str, ...], ...] = (("fixed",),)
 """Where any JSON may stand: in the values of these mappings. `*` is any key."""
 
 
-class UpstreamBlock(Block):
+class UpstreamBlock(OpenApiBlock):
     """One existing source of tools. Exactly one of the keys of `KEYS`; seconds and bytes as numbers.
 
     What is under the keys of `SECRETS_IN` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a
@@ -79,7 +81,7 @@ class UpstreamBlock(Block):
     def _one_kind(self, info: ValidationInfo) -> UpstreamBlock:
         written = [key for key in KEYS if getattr(self, key) is not None]
         if len(written) != 1:
-            raise ValueError("write exactly one of `command` (a stdio MCP server) and `url` (an HTTP MCP server)")
+            raise ValueError(f"write exactly one of {', '.join(f'`{kind}`' for kind in KEYS)}")
         own = KEYS[written[0]]
         for key in frozenset().union(*KEYS.values()) - own:
             if getattr(self, key):
@@ -91,6 +93,8 @@ class UpstreamBlock(Block):
             # Read without its environment, an address may be a variable that is not known here.
             is_open = bool(info.context and info.context.get("unset")) and self.url.startswith("${env:")
             self._check_http("https://host/" if is_open else self.url)
+        if self.openapi is not None:
+            self.check_openapi(unset=bool(info.context and info.context.get("unset")))
         return self
 
     @property

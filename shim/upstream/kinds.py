@@ -14,6 +14,7 @@ from shim.upstream.hiding import Hiding
 from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
 from shim.upstream.making import Making
+from shim.upstream.openapi.api import OpenApi
 from shim.upstream.pace import Pace
 from shim.upstream.program import CannotStart, program
 from shim.upstream.session import CATALOG_LIMIT, Kind, Session
@@ -86,7 +87,7 @@ class Http:
             endpoint.close()
 
 
-_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {"command": Stdio, "url": Http}
+_KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {"command": Stdio, "url": Http, "openapi": OpenApi}
 """By the key of the configuration that chooses it. A new kind is a file, a line here, and its keys in `config.py`."""
 
 

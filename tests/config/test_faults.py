@@ -131,7 +131,6 @@ UPSTREAM_KEYS = [
         "args: []",
         "tools: {}",
     ),
-    *("openapi: x", "base: x", "operations: []", "auth: {}", "fixed: {}", "slashes: []", "response_headers: []"),
     *("python: []", "interpreter: x", "inject: {}"),
 ]
 
