@@ -8,6 +8,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.documents import Loaded
 from benchmarks.leases import Bare
 from benchmarks.processes import Weight
 from benchmarks.rounds import CALLERS, Series, ratio
@@ -49,6 +50,18 @@ def growth(base: str, series: Sequence[Series]) -> Table:
             _spread(many.per_second, 0),
             _spread(alone.p50),
         )
+    return table
+
+
+def documents(loaded: Mapping[str, Loaded]) -> Table:
+    """What whole documents take."""
+    table = _table(
+        "OpenAPI documents, all operations, read and made into tools in a new process",
+        *("document", "MiB", "tools", "MiB of definitions", "s", "MiB at most", "of them for it"),
+    )
+    for name, one in loaded.items():
+        size, made, peak, more = (f"{figure / 2**20:.1f}" for figure in (one.document, one.bytes, one.peak, one.more))
+        table.add_row(name, size, str(one.tools), made, f"{one.seconds:.2f}", peak, more)
     return table
 
 
