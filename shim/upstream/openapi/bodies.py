@@ -47,6 +47,7 @@ def _members(value: Json) -> JsonObject:
 def _form(body: Body, members: JsonObject) -> str:
     pairs: list[tuple[str, str]] = []
     for name, value in members.items():
+        styles.scalar(name)
         encoding = body.encoding.get(name, {})
         if value is None:
             raise Misplaced(f"has null as {name[:60]!r}, which a form cannot say; leave it out")

@@ -19,6 +19,7 @@ from shim.model import Json, JsonObject
 MAX_BYTES: Final = 32 * 2**20
 _DEEPEST: Final = 96
 _MOST: Final = 1_000_000
+_MOST_JSON: Final = 4_000_000
 _HOPS: Final = 32
 _CONVERTERS: Final = "swagger2openapi, or converter.swagger.io"
 
@@ -113,6 +114,8 @@ def read(data: bytes) -> Document:
 
 def _json(data: bytes) -> Json:
     """Not by the strict reader: these texts have megabytes, and come from whoever runs the service."""
+    if sum(data.count(one) for one in (b"{", b"[", b",")) > _MOST_JSON:
+        raise Unreadable(f"the document holds more than {_MOST_JSON} values; cut it to the paths that are needed")
     try:
         root = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:

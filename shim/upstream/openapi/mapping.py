@@ -169,20 +169,28 @@ def _place(parameter: Parameter) -> Iterator[Json]:
 
 def binary_members(body: Body, schemas: Schemas) -> frozenset[str]:
     """Which members of a form are bytes, or lists of them: as arguments they are in base64."""
-    found = {name for name, one in _members(body.schema, schemas, 0) if _is_bytes(one, schemas)}
+    found: set[str] = set()
+    waiting, seen = [body.schema], set[str]()
+    while waiting:
+        schema = waiting.pop()
+        if not isinstance(schema, dict):
+            continue
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            # A schema may be a part of itself.
+            if reference in seen:
+                continue
+            seen.add(reference)
+        resolved = schemas.document.resolved(schema)
+        properties = resolved.get("properties")
+        found |= {
+            name
+            for name, one in (properties.items() if isinstance(properties, dict) else ())
+            if _is_bytes(one, schemas)
+        }
+        for key in ("allOf", "anyOf", "oneOf"):
+            waiting += resolved[key] if isinstance(resolved.get(key), list) else []
     return frozenset(found)
-
-
-def _members(schema: Json, schemas: Schemas, depth: int) -> Iterator[tuple[str, Json]]:
-    if not isinstance(schema, dict) or depth > 8:
-        return
-    resolved = schemas.document.resolved(schema)
-    properties = resolved.get("properties")
-    if isinstance(properties, dict):
-        yield from properties.items()
-    for key in ("allOf", "anyOf", "oneOf"):
-        for one in resolved[key] if isinstance(resolved.get(key), list) else ():
-            yield from _members(one, schemas, depth + 1)
 
 
 def _is_bytes(schema: Json, schemas: Schemas) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shim import templates
+from shim import jsontext, templates
 from shim.model import Json, JsonObject
 from shim.upstream.arguments import compiled
 from shim.upstream.openapi import requests
@@ -19,6 +19,7 @@ from shim.upstream.openapi.mapping import Around, Mapped, binary_members, mapped
 from shim.upstream.openapi.operations import Heading, headings, operation
 from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.schemas import Schemas
+from shim.upstream.session import CATALOG_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
     schemas = Schemas(document)
     around = Around(schemas, (block.base or "").rstrip("/"), block.fixed.keys(), proofs.places)
     tools: dict[str, Mapped] = {}
+    size = 0
     binary: dict[str, frozenset[str]] = {}
     for heading in kept:
         name = names[heading.spot]
@@ -82,6 +84,10 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
             if tool.operation.body is not None and (members := binary_members(tool.operation.body, schemas)):
                 binary[name] = members
             tools[name] = tool
+            # Many operations may share schemas that are large: the sum is what counts.
+            size += len(jsontext.dump(tool.definition))
+            if size > CATALOG_LIMIT * 3 // 4:
+                raise Unsuited(f"the definitions of its tools have more than {size} bytes; choose fewer", "operations")
         except Unreadable:
             raise
         except Broken as error:

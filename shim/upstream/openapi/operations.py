@@ -20,6 +20,7 @@ _STYLES: Final[Mapping[str, tuple[str, ...]]] = {
     "header": ("simple",),
     "cookie": ("form",),
 }
+_LONGEST: Final = 1000
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _COOKIE: Final = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~-]+")
 _MEDIA: Final = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+(?:;[\x20-\x7e]*)?")
@@ -120,8 +121,10 @@ def headings(document: Document) -> Iterator[Heading | tuple[str, str]]:
             yield Heading(
                 method.upper(),
                 path,
-                id_ if isinstance(id_, str) and id_ else None,
-                tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+                id_ if isinstance(id_, str) and 0 < len(id_) <= _LONGEST else None,
+                tuple(tag for tag in tags if isinstance(tag, str) and len(tag) <= _LONGEST)
+                if isinstance(tags, list)
+                else (),
                 resolved,
                 said,
             )
@@ -158,6 +161,8 @@ def parts(path: str) -> list[str]:
 def _check_path(path: str) -> None:
     if not path.startswith("/"):
         raise Broken("its path does not begin with a slash")
+    if len(path) > _LONGEST:
+        raise Broken(f"its path is longer than {_LONGEST} characters")
     bare = _PLACE.sub("x", path)
     if any(segment.lower().replace("%2e", ".") in (".", "..") for segment in bare.split("/")):
         raise Broken("its path has dot segments")
@@ -189,6 +194,8 @@ def _parameter(said: JsonObject) -> Parameter | None:
     name, where = said.get("name"), said.get("in")
     if not isinstance(name, str) or not name or not isinstance(where, str) or where not in _STYLES:
         raise Broken("a parameter has no name, or no place that is one")
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise Broken("a parameter has a name that is no text")
     required = said.get("required") is True or where == "path"
     if where == "header" and (name.lower() in _HOP or name.lower().startswith(("x-forwarded-", "sec-", "proxy-"))):
         # The specification has some of them ignored; the others are not for a caller to choose.

@@ -8,6 +8,7 @@ Source: OpenAPI Specification 3.0.4, "Schema Object"; 3.1.1, "Schema Object"; JS
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -97,10 +98,9 @@ class Schemas:
             steps = reference.rstrip("/").split("/")
             plain = "components/schemas/" in reference and len(steps) == 4
             wanted = _UNNAMED.sub("_", steps[-1] if plain else "_".join(steps[1:]))[-100:] or "root"
-            known, number = wanted, 1
-            while known in self._taken:
-                number += 1
-                known = f"{wanted}_{number}"
+            known = wanted
+            if known in self._taken:
+                known = f"{wanted}_{hashlib.sha256(reference.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
             self._taken.add(known)
             self._named[reference] = known
         return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from shim.config.loader import load
 from shim.errors import ConfigurationError
 from shim.upstream.arguments import compiled
 from shim.upstream.openapi.config import OpenApiBlock
-from shim.upstream.openapi.document import read
+from shim.upstream.openapi.document import Unreadable, Unsuited, read
 from shim.upstream.openapi.offering import Offering, offering
 from tests.config.given import faults
 
@@ -257,3 +258,23 @@ def test_a_credential_that_stands_in_a_file_that_others_can_read_is_refused(tmp_
     assert [one.partition(",")[0] for one in said] == ["7: password is a secret", "7: X-Any is a secret"]
     config.chmod(0o600)
     assert load(config, {}).upstreams["api"].openapi == str(tmp_path / "api.yaml")
+
+
+def test_a_document_that_is_made_to_cost_much_costs_little() -> None:
+    everything = {"$ref": "#/components/schemas/All"}
+    schemas: dict[str, Any] = {
+        "All": {
+            "allOf": [everything] * 50,
+            "properties": {f"p{n}": {"$ref": f"#/components/schemas/{n}"} for n in range(200)},
+        },
+        **{str(n): {"description": "x" * 1000} for n in range(200)},
+    }
+    body = {"content": {"multipart/form-data": {"schema": everything}}}
+    paths = {f"/{n}": {"post": {"requestBody": body}} for n in range(500)}
+    began = time.process_time()
+    with pytest.raises(Unsuited, match="choose fewer"):
+        offered(paths, more={"components": {"schemas": schemas}})
+    assert len(offered({"/a": paths["/1"]}, more={"components": {"schemas": schemas}}).tools) == 1
+    with pytest.raises(Unreadable, match="more than 4000000 values"):
+        read(b'{"openapi": "3.0.0", "paths": {}, "x": [' + b"[]," * 4_000_001 + b"1]}")
+    assert time.process_time() - began < 5

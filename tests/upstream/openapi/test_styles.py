@@ -169,3 +169,39 @@ def test_reserved_characters_part_nothing() -> None:
     assert styles.in_query(one, "a/b:c?d@e") == [("it", "a/b:c?d@e")]
     ((_, text),) = styles.in_query(one, "a&b=c#d+e;f")
     assert text == "a%26b%3Dc%23d%2Be%3Bf"
+
+
+ARRAY, OBJECT = ["blue", "black", "brown"], {"R": 100, "G": 200, "B": 150}
+
+
+@pytest.mark.parametrize(
+    ("where", "style", "explode", "one", "many", "members"),
+    [
+        ("path", "matrix", False, ";it=blue", ";it=blue,black,brown", ";it=R,100,G,200,B,150"),
+        ("path", "matrix", True, ";it=blue", ";it=blue;it=black;it=brown", ";R=100;G=200;B=150"),
+        ("path", "label", False, ".blue", ".blue,black,brown", ".R,100,G,200,B,150"),
+        ("path", "label", True, ".blue", ".blue.black.brown", ".R=100.G=200.B=150"),
+        ("path", "simple", False, "blue", "blue,black,brown", "R,100,G,200,B,150"),
+        ("path", "simple", True, "blue", "blue,black,brown", "R=100,G=200,B=150"),
+        ("header", "simple", True, "blue", "blue,black,brown", "R=100,G=200,B=150"),
+        ("query", "form", False, "it=blue", "it=blue,black,brown", "it=R,100,G,200,B,150"),
+        ("query", "form", True, "it=blue", "it=blue&it=black&it=brown", "R=100&G=200&B=150"),
+        ("query", "spaceDelimited", False, "it=blue", "it=blue%20black%20brown", "it=R%20100%20G%20200%20B%20150"),
+        ("query", "pipeDelimited", False, "it=blue", "it=blue%7Cblack%7Cbrown", "it=R%7C100%7CG%7C200%7CB%7C150"),
+        ("query", "deepObject", True, "it=blue", None, "it%5BR%5D=100&it%5BG%5D=200&it%5BB%5D=150"),
+    ],
+)
+def test_the_examples_of_the_specification(
+    where: str, style: str, explode: bool, one: str, many: str | None, members: str
+) -> None:
+    at = parameter(where, style, {}, explode=explode)
+    for value, expected in (("blue", one), (ARRAY, many), (OBJECT, members)):
+        if expected is None:
+            continue
+        match where:
+            case "path":
+                assert styles.in_path(at, value, slashes=False, others=frozenset()) == expected
+            case "header":
+                assert styles.in_header(at, value) == expected
+            case _:
+                assert "&".join("=".join(pair) for pair in styles.in_query(at, value)) == expected
