@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,18 @@ from typing import Any
 
 import pytest
 
-from shim.errors import OutcomeUnknown, ResultTooLarge, UpstreamFault, UpstreamTimeout, UpstreamUnavailable
+from shim.errors import (
+    OutcomeUnknown,
+    ResultTooLarge,
+    SecretUnavailable,
+    UpstreamFault,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.openapi.credentials import credentials
 from tests.upstream.support import Running, running, text
+from tests.upstream.test_tls import certify
 
 PATHS: dict[str, Any] = {
     "/lost": {"get": {"operationId": "get_lost"}, "post": {"operationId": "post_lost"}},
@@ -133,3 +143,45 @@ async def test_a_document_that_is_elsewhere_than_it_says_is_no_document(tmp_path
         with pytest.raises(UpstreamUnavailable, match="307"):
             await run.call("api", "any")
         assert set(service.asked) == {"GET /moved"}
+
+
+async def test_a_service_is_believed_with_a_certificate_of_the_configured_authority(tmp_path: Path) -> None:
+    ours, stranger = certify(tmp_path, "ours"), certify(tmp_path, "stranger")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*ours)
+    context.load_verify_locations(stranger[0])
+    context.verify_mode = ssl.CERT_REQUIRED
+    proof = {"cert": str(stranger[0]), "key": str(stranger[1])}
+    service = Service()
+    server = await asyncio.start_server(service, "127.0.0.1", 0, ssl=context)
+    base = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        async with fronted(tmp_path, service, base=base, tls={"ca": str(ours[0]), **proof}) as run:
+            assert "200" in text(await run.call("api", "head"))
+        async with fronted(tmp_path, service, base=base, tls={"ca": str(stranger[0]), **proof}) as run:
+            with pytest.raises(UpstreamUnavailable, match="certificate is not valid"):
+                await run.call("api", "head")
+        assert service.asked == ["HEAD /head"]
+
+
+@pytest.mark.parametrize(
+    ("auth", "value", "sent"),
+    [
+        ({"bearer": "\0s\0"}, "abc", ("authorization", "Bearer abc")),
+        ({"basic": {"user": "me", "password": "\0s\0"}}, "p:w", ("authorization", "Basic bWU6cDp3")),
+        ({"header": {"X-A": "a \0s\0"}}, "abc", ("x-a", "a abc")),
+        ({"bearer": "\0s\0"}, "a\r\nx: y", None),
+        ({"header": {"X-A": "\0s\0"}}, "a\nb", None),
+        ({"header": {"X-A": "\0s\0"}}, "ü", None),
+        ({"basic": {"user": "\0s\0", "password": "p"}}, "a:b", None),
+    ],
+)
+def test_a_credential_is_one_or_is_not_sent(auth: Any, value: str, sent: tuple[str, str] | None) -> None:
+    proofs = credentials(auth, None)
+    assert proofs.filled({}).headers == ()
+    if sent is not None:
+        assert proofs.filled({"s": value}).headers == (sent,)
+        return
+    with pytest.raises(SecretUnavailable) as caught:
+        proofs.filled({"s": value})
+    assert value not in str(caught.value)
