@@ -58,8 +58,8 @@ def astray(path: Path) -> str:
     if path[0] == "upstreams" and path[2:3] == ("command",):
         return "a secret cannot stand in `command`, where everyone who lists processes sees it; hand it over in `env`"
     return (
-        "a secret is handed to an upstream in its `headers` or `env`, or with calls of its tools in their `fixed` or "
-        "`meta`, and stands nowhere else; take the ${secret:…} out"
+        "a secret is handed to an upstream in its `headers` or `env` (to an HTTP API in `auth` or `fixed`), or with calls "
+        "of its tools in their `fixed` or `meta`, and stands nowhere else; take the ${secret:…} out"
     )
 
 

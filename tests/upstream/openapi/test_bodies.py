@@ -91,7 +91,7 @@ def test_a_name_of_a_part_cannot_begin_another() -> None:
 
 
 def test_json_stays_what_it_is_and_bytes_are_bytes() -> None:
-    value = {"null": None, "big": 10**30, "text": "\u2028é", "list": []}
+    value: Any = {"null": None, "big": 10**30, "text": "\u2028é", "list": []}
     media, data = bodies.written(body("application/merge-patch+json"), frozenset(), value)
     assert (media, json.loads(data)) == ("application/merge-patch+json", value)
     assert bodies.written(body("image/*"), frozenset(), "AP8=") == ("application/octet-stream", b"\x00\xff")
