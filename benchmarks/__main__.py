@@ -17,6 +17,7 @@ from typing import Any
 import uvloop
 
 from benchmarks import fronts, tables
+from benchmarks.documents import loading
 from benchmarks.fronts import Front, Shape
 from benchmarks.functions import functions
 from benchmarks.leases import LEASES, QUICK_LEASES, leases
@@ -112,6 +113,10 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
             measured = scrubbing(10 if options.quick else 50)
             report["scrubbing"] = [asdict(one) for one in measured]
             out.print(scrubbed(measured))
+        if "shim" in options.subjects and options.documents:
+            loaded = loading(1 if options.quick else 5)
+            report["documents"] = {key: asdict(one) for key, one in loaded.items()}
+            out.print(tables.documents(loaded))
     return report
 
 
@@ -121,6 +126,7 @@ def main() -> None:
     parser.add_argument("--tools", type=int, nargs="*", default=list(TOOLS), help="how many tools the upstream offers")
     parser.add_argument("--no-leases", dest="leases", action="store_false", help="leave out what secrets cost")
     parser.add_argument("--no-kinds", dest="kinds", action="store_false", help="leave out other kinds of upstream")
+    parser.add_argument("--no-documents", dest="documents", action="store_false", help="leave out OpenAPI documents")
     parser.add_argument("--streams", type=int, default=1000, help="how many idle streams are weighed; 0: none")
     parser.add_argument(
         "--subjects", nargs="+", choices=["bare", "shim", "airlock"], default=["bare", "shim", "airlock"]

@@ -8,6 +8,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.documents import Loaded
 from benchmarks.functions import Alone
 from benchmarks.leases import Bare
 from benchmarks.processes import Weight
@@ -63,6 +64,18 @@ def functions(series: Sequence[Series], alone: Alone) -> Table:
     table.add_row("its process alone: start", "", "", f"{alone.start:.0f}", "", "")
     table.add_row("its process alone: a call", "1", "", f"{alone.call / 1000:.3f}", "", "")
     table.add_row("the function alone", "1", "", f"{alone.direct / 1000:.4f}", "", "")
+    return table
+
+
+def documents(loaded: Mapping[str, Loaded]) -> Table:
+    """What whole documents take."""
+    table = _table(
+        "OpenAPI documents, all operations, read and made into tools in a new process",
+        *("document", "MiB", "tools", "MiB of definitions", "s", "MiB at most", "of them for it"),
+    )
+    for name, one in loaded.items():
+        size, made, peak, more = (f"{figure / 2**20:.1f}" for figure in (one.document, one.bytes, one.peak, one.more))
+        table.add_row(name, size, str(one.tools), made, f"{one.seconds:.2f}", peak, more)
     return table
 
 

@@ -301,12 +301,14 @@ class Outcome:
 class Reply:
     """What an upstream answered: exactly one of `result` and `error` (a JSON-RPC error object), both as they came.
 
-    `size` is the number of bytes of the whole answer on the wire.
+    `size` is the number of bytes of the whole answer on the wire. `is_ours`: the shim has made the result of what
+    an upstream said, so members that only the shim may set are its own.
     """
 
     result: JsonObject | None
     error: JsonObject | None
     size: int
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def refused(call: Call, decision: Decision, sentence: str | None = None) -> Answ
 def answered(reply: Reply, duration_ms: float) -> tuple[Answer, Outcome]:
     """An upstream's answer for the caller, and as an outcome for the record."""
     error = reply.error
-    result = clean_result(reply.result) if reply.result is not None else None
+    result = reply.result if reply.result is None or reply.is_ours else clean_result(reply.result)
     if error is not None:
         text, detail = f"{Reason.UPSTREAM_ERROR}: {error.get('code')}", str(error.get("message"))
         return Answer(error=error), Outcome(Status.ERROR, duration_ms, None, reply.size, text, detail=detail)

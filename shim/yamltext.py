@@ -88,8 +88,10 @@ class _Composer(CBaseLoader):
     a nesting that would overflow it can be stopped.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, deepest: int, most: int) -> None:
         super().__init__(text)
+        self._deepest = deepest
+        self._most = most
         self._depth = 0
         self._nodes = 0
 
@@ -100,19 +102,19 @@ class _Composer(CBaseLoader):
         self._depth += 1
         self._nodes += 1
         line = parent.start_mark.line + 1 if parent is not None else 1
-        if self._depth > MAX_DEPTH:
-            raise Malformed(line, f"the nesting is deeper than {MAX_DEPTH}")
-        if self._nodes > MAX_NODES:
-            raise Malformed(line, f"the file holds more than {MAX_NODES} values; split it")
+        if self._depth > self._deepest:
+            raise Malformed(line, f"the nesting is deeper than {self._deepest}")
+        if self._nodes > self._most:
+            raise Malformed(line, f"the file holds more than {self._most} values; split it")
 
     def ascend_resolver(self) -> None:
         self._depth -= 1
 
 
-def compose(text: str) -> Node | None:
-    """The one document of a text, None where there is none. Raises Malformed."""
+def compose(text: str, *, deepest: int = MAX_DEPTH, most: int = MAX_NODES) -> Node | None:
+    """The one document of a text, None where there is none. Raises Malformed, also beyond this depth and number."""
     try:
-        return _Composer(text).get_single_node()
+        return _Composer(text, deepest, most).get_single_node()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise Malformed(line_of(text, mark.index) if mark is not None else 1, _explained(error)) from None
@@ -132,7 +134,7 @@ def _explained(error: MarkedYAMLError) -> str:
 @dataclass(slots=True)
 class _Plain:
     text: str
-    scalar: Callable[[ScalarNode], str]
+    scalar: Callable[[ScalarNode], Json]
     flaws: list[Flaw] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     open: set[int] = field(default_factory=set)
@@ -189,11 +191,11 @@ def _verbatim(node: ScalarNode) -> str:
     return text
 
 
-def plain(text: str, root: Node | None, scalar: Callable[[ScalarNode], str] = _verbatim) -> tuple[Json, list[Flaw]]:
+def plain(text: str, root: Node | None, scalar: Callable[[ScalarNode], Json] = _verbatim) -> tuple[Json, list[Flaw]]:
     """A document as dicts, lists, texts, and None where a value was left out; and what in it is refused.
 
-    `scalar` gives the text of each scalar that is a value. Of a key twice the first is kept. Raises Malformed when
-    aliases repeat too much.
+    `scalar` gives each scalar that is a value: the text that was written, unless it says else. Of a key twice the first
+    is kept. Raises Malformed when aliases repeat too much.
     """
     if root is None:
         return None, []

@@ -14,6 +14,7 @@ from shim.cli.checkup.checks import counted
 from shim.cli.errors import PROBLEM
 from shim.cli.options import DEFAULT_CONFIG, AsJson, Config, configuration
 from shim.cli.text import visible
+from shim.cli.weighing import Weight, weights
 from shim.errors import ConfigurationError, RecordUnavailable
 from shim.model import JsonObject, Offer, Problem, UpstreamStatus
 
@@ -47,10 +48,13 @@ def check(
         found = reach(loaded)
         status, offers = found.status, {**offers, **found.offers}
     problems = _problems(loaded, offers, {} if offline else secrets.unavailable(loaded))
-    usable: Counter[tuple[str, str]] = Counter(
-        (one.upstream, one.kind) for one in knowing.catalog(loaded, offers).now.offered
-    )
-    upstreams = [_upstream(name, status.get(name), offers.get(name), usable) for name in loaded.upstreams]
+    offered = knowing.catalog(loaded, offers).now.offered
+    usable: Counter[tuple[str, str]] = Counter((one.upstream, one.kind) for one in offered)
+    heavy = weights(offered)
+    upstreams = [
+        _upstream(name, status.get(name), offers.get(name), usable, heavy.get(name, Weight()))
+        for name in loaded.upstreams
+    ]
     down = [name for name, stands in status.items() if stands.state != "up"]
     ok = not down and all(problem.level != "error" for problem in problems)
     if as_json:
@@ -77,6 +81,10 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
     contents = catalog.now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.offered))]
     found += [*loaded.curated(catalog.curation.lint(contents.offered)), *secrets.problems(loaded, missing)]
+    for name, weight in weights(contents.offered).items():
+        if (why := weight.too_much) is not None:
+            place = loaded.upstream_places[name]
+            found.append(Problem(place.file, place.line, "warning", why))
     for out in contents.left_out:
         place = loaded.upstream_places[out.upstream]
         found.append(Problem(place.file, place.line, "warning", f"left out {out.ref}: {out.why}"))
@@ -84,7 +92,11 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
 
 
 def _upstream(
-    name: str, status: UpstreamStatus | None, offer: Offer | None, usable: Counter[tuple[str, str]]
+    name: str,
+    status: UpstreamStatus | None,
+    offer: Offer | None,
+    usable: Counter[tuple[str, str]],
+    weight: Weight,
 ) -> JsonObject:
     # Where upstreams were not reached there is no state to tell, only what was offered last.
     return {
@@ -93,6 +105,8 @@ def _upstream(
         "era": status.era if status is not None else (offer.era if offer is not None else None),
         "error": status.error if status is not None else None,
         **{f"{kind}s": usable[name, kind] if offer is not None else None for kind in _KINDS},
+        "bytes": weight.bytes if offer is not None else None,
+        "tokens": weight.tokens if offer is not None else None,
     }
 
 
@@ -108,11 +122,12 @@ def _show(problems: list[Problem], upstreams: list[JsonObject], summary: str) ->
         output.say(f"{visible(f'{problem.file}:{problem.line}')}: {problem.level}: {visible(problem.message)}")
     cells = (
         tuple(
-            "-" if upstream[key] is None else str(upstream[key]) for key in ("name", "state", "era", *_LISTS, "error")
+            "-" if upstream[key] is None else str(upstream[key])
+            for key in ("name", "state", "era", *_LISTS, "tokens", "error")
         )
         for upstream in upstreams
     )
-    output.table(("upstream", "state", "era", *_LISTS, "error"), cells, "no upstreams are configured")
+    output.table(("upstream", "state", "era", *_LISTS, "tokens", "error"), cells, "no upstreams are configured")
     output.line(summary)
 
 

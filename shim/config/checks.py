@@ -173,7 +173,9 @@ def upstreams(reading: AnyReading) -> Iterator[Problem]:
     for name, block in reading.document.upstreams.items():
         for fault in checking.faults(files.upstream(block, reading.source, reading.source.folder)):
             path: Path = ("upstreams", name, *fault.path)
-            if not reading.is_unset(path):
+            if fault.place is not None:
+                yield Problem(*fault.place, fault.level, fault.message)
+            elif not reading.is_unset(path):
                 yield reading.problem(path, fault.message, fault.level)
 
 

@@ -66,6 +66,8 @@ def _literals(reading: AnyReading) -> Iterator[Path]:
         at: Path = ("upstreams", name)
         yield from _of(reading, (*at, "headers"), upstream.headers, _HEADERS)
         yield from _of(reading, (*at, "env"), upstream.env, _VARIABLES)
+        yield from _credentials(reading, (*at, "auth"), upstream.auth)
+        yield from _of(reading, (*at, "fixed"), upstream.fixed, _ARGUMENTS)
     for name, source in reading.document.secret_sources.items():
         at = ("secret_sources", name)
         written = source.model_dump(exclude_unset=True)
@@ -80,6 +82,16 @@ def _literals(reading: AnyReading) -> Iterator[Path]:
 
 def _of(reading: AnyReading, path: Path, names: Iterable[str], secret: re.Pattern[str]) -> Iterator[Path]:
     return ((*path, name) for name in names if secret.fullmatch(name) and _is_literal(reading, (*path, name)))
+
+
+def _credentials(reading: AnyReading, path: Path, auth: Mapping[str, object]) -> Iterator[Path]:
+    """All that is sent to a service as a proof, but for who a user is."""
+    for key, member in auth.items():
+        where = (*path, key)
+        if isinstance(member, dict):
+            yield from _credentials(reading, where, member)
+        elif key != "user" and _is_literal(reading, where):
+            yield where
 
 
 def _proofs(reading: AnyReading, path: Path, value: Mapping[str, object]) -> Iterator[Path]:

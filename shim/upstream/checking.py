@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from shim.paths import exposed, missing
 from shim.upstream.commandline import config as commandline
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.openapi.document import MAX_BYTES, Unreadable, Unsuited, read
+from shim.upstream.openapi.offering import offering
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`path` leads from the upstream's block to what is wrong. An error makes the configuration unusable."""
+    """`path` leads from the upstream's block to what is wrong; `place` is the file and line, where that is in another
+    file than the configuration. An error makes the configuration unusable.
+    """
 
     path: tuple[str | int, ...]
     message: str
     level: Literal["error", "warning"] = "error"
+    place: tuple[str, int] | None = None
 
 
 def faults(block: UpstreamBlock) -> Iterator[Fault]:
@@ -37,6 +43,31 @@ def _tls(block: UpstreamBlock) -> Iterator[Fault]:
             yield Fault(("tls", key), wrong)
 
 
+def _document(block: UpstreamBlock) -> Iterator[Fault]:
+    """Whether a document that is a file holds what is asked of it. One of the service is read from there."""
+    name = block.openapi
+    if name is None or block.is_fetched:
+        return
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        yield Fault(("openapi",), f"the document {name} cannot be read ({error.strerror})")
+        return
+    try:
+        made = offering(read(data), block)
+    except Unsuited as error:
+        yield Fault(tuple(error.path), str(error))
+        return
+    except Unreadable as error:
+        yield Fault(("openapi",), str(error), place=None if error.line is None else (name, error.line))
+        return
+    for position in made.idle:
+        yield Fault(("operations", position), f"no operation fits {block.operations[position]!r}", "warning")
+    for spot, why in made.left_out:
+        yield Fault(("openapi",), f"left out {spot[:120]}: {why}", "warning")
+
+
 def _interpreter(block: UpstreamBlock) -> Iterator[Fault]:
     found = block.interpreter
     if found is not None and "/" in found and (wrong := missing(found)):
@@ -51,6 +82,7 @@ def _program(block: UpstreamBlock) -> Iterator[Fault]:
 _CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {
     "url": _tls,
     "program": _program,
+    "openapi": _document,
     "python": _interpreter,
 }
 """By the key of the configuration that chooses the kind."""

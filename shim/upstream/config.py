@@ -12,6 +12,7 @@ from shim.paths import PATH
 from shim.units import Block, Duration, SecretName, Size
 from shim.upstream.commandline.config import KEYS as PROGRAM_KEYS
 from shim.upstream.commandline.config import ProgramKeys
+from shim.upstream.openapi.config import OPENAPI_KEYS, OpenApiBlock
 from shim.upstream.python.config import PythonBlock
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:_?[a-z0-9-])*_?$", max_length=64)]
@@ -43,6 +44,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "command": frozenset({"env", "cwd"}),
     "url": frozenset({"headers", "tls"}),
     "program": PROGRAM_KEYS,
+    "openapi": OPENAPI_KEYS,
     "python": frozenset({"interpreter", "inject", "cwd", "env"}),
 }
 """For each kind of upstream the keys that are its own, by the one that chooses it."""
@@ -50,14 +52,14 @@ KEYS: Mapping[str, frozenset[str]] = {
 SERVERS = frozenset({"command", "url"})
 """The kinds that are MCP servers: they judge arguments of calls themselves. Of all others the shim does."""
 
-SECRETS_IN = frozenset({"headers", "env", "files", "inject"})
+SECRETS_IN = frozenset({"headers", "env", "files", "auth", "fixed", "inject"})
 """The keys in whose values, however deep, `${secret:NAME}` may stand."""
 
-JSON_IN: tuple[tuple[str, ...], ...] = (("tools", "*", "input"), ("tools", "*", "schema"))
+JSON_IN: tuple[tuple[str, ...], ...] = (("tools", "*", "input"), ("tools", "*", "schema"), ("fixed",))
 """Where any JSON may stand: in the values of these mappings. `*` is any key."""
 
 
-class UpstreamBlock(ProgramKeys, PythonBlock):
+class UpstreamBlock(ProgramKeys, OpenApiBlock, PythonBlock):
     """One existing source of tools. Exactly one of the keys of `KEYS`; seconds and bytes as numbers.
 
     What is under the keys of `SECRETS_IN` may hold `${secret:NAME}` (here as `shim.templates` has it). `catalog`: for a
@@ -88,10 +90,7 @@ class UpstreamBlock(ProgramKeys, PythonBlock):
     def _one_kind(self, info: ValidationInfo) -> UpstreamBlock:
         written = [key for key in KEYS if getattr(self, key) is not None]
         if len(written) != 1:
-            raise ValueError(
-                "write exactly one of `command` (a stdio MCP server), `url` (an HTTP MCP server), `program` (a command "
-                "line) and `python` (functions)"
-            )
+            raise ValueError(f"write exactly one of {', '.join(f'`{kind}`' for kind in KEYS)}")
         own = KEYS[written[0]]
         for key in frozenset().union(*KEYS.values()) - own:
             if getattr(self, key):
@@ -107,6 +106,8 @@ class UpstreamBlock(ProgramKeys, PythonBlock):
             # Read without its environment, an address may be a variable that is not known here.
             is_open = bool(info.context and info.context.get("unset")) and self.url.startswith("${env:")
             self._check_http("https://host/" if is_open else self.url)
+        if self.openapi is not None:
+            self.check_openapi(unset=bool(info.context and info.context.get("unset")))
         return self
 
     @property

@@ -15,6 +15,7 @@ from shim.upstream.hiding import Hiding
 from shim.upstream.http import HttpSession
 from shim.upstream.inbox import Watcher
 from shim.upstream.making import Making
+from shim.upstream.openapi.api import OpenApi
 from shim.upstream.pace import Pace
 from shim.upstream.program import CannotStart, program
 from shim.upstream.python.kind import Python
@@ -92,6 +93,7 @@ _KINDS: Mapping[str, Callable[[str, UpstreamBlock, Making], Kind]] = {
     "command": Stdio,
     "url": Http,
     "program": CommandLine,
+    "openapi": OpenApi,
     "python": Python,
 }
 """By the key of the configuration that chooses it. A new kind is a file, a line here, and its keys in `config.py`."""

@@ -61,14 +61,20 @@ def defined(definition: JsonObject, hidden: Json) -> JsonObject:
 
 
 class LocalSession:
-    """Answers for a toolset. Any number of calls at once; each ends by itself when the session is closed."""
+    """Answers for a toolset. Any number of calls at once; each ends by itself when the session is closed.
 
-    def __init__(self, name: str, toolset: Toolset, watcher: Watcher, values: Mapping[str, str]) -> None:
+    `is_ours`: results are made here of what was said, and may have members in `_meta` that only the shim sets.
+    """
+
+    def __init__(
+        self, name: str, toolset: Toolset, watcher: Watcher, values: Mapping[str, str], *, is_ours: bool = False
+    ) -> None:
         self.peer: Peer | None = None
         self.ended = asyncio.Event()
         self.inbox = Inbox(name, watcher, lambda _: None)
         self._name = name
         self._toolset = toolset
+        self._is_ours = is_ours
         self._values = values
         self._ids = itertools.count(1)
         self._waiting: set[Exchange] = set()
@@ -138,7 +144,7 @@ class LocalSession:
         if size > ask.limit:
             exchange.fail(too_large(self._name, ask.limit))
         else:
-            exchange.answer(Reply(result, None, size))
+            exchange.answer(Reply(result, None, size, is_ours=self._is_ours))
 
     async def _result(self, exchange: Exchange) -> JsonObject | None:
         ask = exchange.ask

@@ -155,7 +155,6 @@ NOT_YET = [
 ]
 UPSTREAM_KEYS = [
     "pins: hold",
-    *("openapi: x", "base: x", "operations: []", "auth: {}", "fixed: {}", "slashes: []", "response_headers: []"),
 ]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from tests.parts import browser, peers
+from tests.parts import documents as described
 from tests.parts.install import MissingPart
 
 T = TypeVar("T")
@@ -49,3 +50,9 @@ def typescript() -> peers.TypeScript:
 def chromium() -> browser.Chromium:
     """A real browser, and the driver that goes with it."""
     return _or_fail(browser.chromium)
+
+
+@pytest.fixture(scope="session")
+def documents() -> Mapping[str, Path]:
+    """OpenAPI documents of GitHub, Directus, Figma and rclone, by those names."""
+    return _or_fail(described.documents)

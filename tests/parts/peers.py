@@ -106,14 +106,14 @@ class TypeScript:
 def node() -> Node:
     """Node with the Inspector, the reference servers and the conformance suite. Raises MissingPart."""
     binary = _node()
-    return Node(binary, _packages("npm", _NPM, binary) / "node_modules")
+    return Node(binary, _packages("npm", _NPM) / "node_modules")
 
 
 @functools.cache
 def typescript() -> TypeScript:
     """Node with what is written in TypeScript. Raises MissingPart."""
     binary = _node()
-    return TypeScript(binary, _packages("typescript", _TYPESCRIPT, binary))
+    return TypeScript(binary, _packages("typescript", _TYPESCRIPT))
 
 
 def _node() -> Path:
@@ -123,15 +123,19 @@ def _node() -> Path:
     return wheel / "bin" / "node"
 
 
-def _packages(name: str, pins: Path, binary: Path) -> Path:
+def npm() -> list[str | Path]:
+    """npm, to which words are added. Raises MissingPart."""
+    binary = _node()
+    # The wheel's own bin/npm does not run; the script that it should start does.
+    return [binary, binary.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+
+
+def _packages(name: str, pins: Path) -> Path:
     def build(folder: Path) -> None:
         for file in ("package.json", "package-lock.json"):
             shutil.copy(pins / file, folder / file)
-        # The wheel's own bin/npm does not run; the script that it should start does.
-        npm = binary.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         command: list[str | Path] = [
-            binary,
-            npm,
+            *npm(),
             "ci",
             "--ignore-scripts",
             "--no-audit",

@@ -1,0 +1,1 @@
+"""HTTP APIs that describe themselves: from an OpenAPI document to tools, and from a call to one request."""

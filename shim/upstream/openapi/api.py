@@ -1,0 +1,154 @@
+"""`openapi`: an HTTP API that describes itself, as a kind of upstream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+
+from shim.model import JsonObject, Tool
+from shim.upstream.arguments import Judge
+from shim.upstream.config import UpstreamBlock
+from shim.upstream.endpoint import CannotTrust, trust
+from shim.upstream.failures import fault, rejected, unavailable
+from shim.upstream.handing import Handed
+from shim.upstream.inbox import Watcher
+from shim.upstream.local import Doing, LocalSession
+from shim.upstream.making import Making
+from shim.upstream.openapi import answers
+from shim.upstream.openapi.credentials import credentials
+from shim.upstream.openapi.document import MAX_BYTES, Unreadable, read
+from shim.upstream.openapi.offering import Offering, filled, offering
+from shim.upstream.openapi.requests import Request, Unfit
+from shim.upstream.openapi.service import Service, Terms
+from shim.upstream.session import Session
+
+_log = logging.getLogger("shim.upstream")
+
+
+class OpenApi:
+    """One service. What its document offers is read anew with each reading of the catalog, and kept for the calls."""
+
+    over_http = False
+
+    def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:
+        self._name = name
+        self._block = block
+        self._making = making
+        self._judge = Judge()
+        self._service: Service | None = None
+        self._offering: Offering | None = None
+
+    async def start(self, watcher: Watcher, handed: Handed) -> Session:
+        toolset = _Operations(self, self._opened(), handed.values)
+        return LocalSession(self._name, toolset, watcher, handed.values, is_ours=True)
+
+    def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
+        """By the schema, and by where each value is to go."""
+        why = self._judge.misfit(tool, arguments)
+        if why is None and self._offering is not None:
+            why = self._offering.misfit(tool.name, arguments, tool.fixed.arguments if tool.fixed is not None else {})
+        return why
+
+    async def close(self) -> None:
+        service, self._service = self._service, None
+        if service is not None:
+            service.close()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Headers of responses that callers see, in lower case."""
+        return tuple(name.lower() for name in self._block.response_headers)
+
+    async def offering(self, values: Mapping[str, str], service: Service) -> Offering:
+        """What is offered, as it was last read."""
+        return self._offering or await self.read(values, service)
+
+    async def read(self, values: Mapping[str, str], service: Service) -> Offering:
+        """Read the document, and keep what it offers. Raises the Refusals."""
+        data = await (self._fetched(values, service) if self._block.is_fetched else self._from_file())
+        try:
+            made = await anyio.to_thread.run_sync(lambda: offering(read(data), self._block))
+        except Unreadable as error:
+            raise unavailable(self._name, f"its OpenAPI document cannot be used: {error}") from None
+        for spot, why in made.left_out:
+            _log.warning("%s: left out %.200r of its document: %.300s", self._name, spot, why)
+        self._offering = made
+        return made
+
+    def _opened(self) -> Service:
+        if self._service is None:
+            base = self._block.base or ""
+            try:
+                self._service = Service(self._name, base, trust(base, self._block.tls, self._making.folder))
+            except CannotTrust as error:
+                raise unavailable(self._name, str(error)) from None
+        return self._service
+
+    async def _from_file(self) -> bytes:
+        path = Path(self._making.folder, self._block.openapi or "")
+        try:
+            return await anyio.to_thread.run_sync(_bounded, path)
+        except OSError as error:
+            raise unavailable(self._name, f"its OpenAPI document cannot be read ({error.strerror})") from None
+
+    async def _fetched(self, values: Mapping[str, str], service: Service) -> bytes:
+        # A scheme of the document cannot be known before it is there.
+        sent = credentials(self._block.auth, None).filled(values)
+        parts = urlsplit(self._block.openapi or "")
+        query = tuple((name, value) for name, _, value in (one.partition("=") for one in parts.query.split("&") if one))
+        request = Request("GET", parts.path or "/", query, (), ())
+        response = await service.at(request, sent, Terms(MAX_BYTES, True, _nothing))
+        if response.status != 200:
+            raise rejected(self._name, response.status)
+        if not response.content:
+            raise fault(self._name, "sent no OpenAPI document")
+        return response.content
+
+
+class _Operations:
+    """The operations of a service, with the secrets of one session."""
+
+    def __init__(self, api: OpenApi, service: Service, values: Mapping[str, str]) -> None:
+        self._api = api
+        self._service = service
+        self._values = values
+
+    async def tools(self) -> Sequence[JsonObject]:
+        """See `Toolset`."""
+        made = await self._api.read(self._values, self._service)
+        return [tool.definition for tool in made.tools.values()]
+
+    async def call(self, name: str, arguments: JsonObject, doing: Doing, /) -> JsonObject:
+        """See `Toolset`."""
+        made = await self._api.offering(self._values, self._service)
+        tool = made.tools.get(name)
+        if tool is None:
+            raise fault(self._api.name, "does not have this operation any more")
+        try:
+            request = made.request(name, arguments, filled(made.fixed, self._values))
+        except Unfit as error:
+            return {
+                "resultType": "complete",
+                "content": [{"type": "text", "text": f"These arguments cannot be sent: {error}."}],
+                "isError": True,
+            }
+        sent = made.credentials.filled(self._values)
+        response = await self._service.below(request, sent, Terms(doing.limit, tool.is_safe, doing.began))
+        return answers.result(response, self._api.shown, f"result:/{self._api.name}/{name}")
+
+
+def _bounded(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _nothing() -> None:
+    """A reading of the catalog is nobody's call."""
