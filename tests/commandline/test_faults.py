@@ -114,7 +114,7 @@ def test_a_tool_that_cannot_be_held_to_its_word_is_refused(tmp_path: Path, tools
         ("git", "    args: [-C, '{x}']\n", "6: a call's values go into"),
         ("git", "    args: ['{']\n", "6: a brace that is no place"),
         ("git", "    args: ['${secret:k}']\n", "6: a secret cannot stand in a program's words"),
-        ("'${secret:k}'", "", "4: a secret is handed to an upstream in its `env` or `files`"),
+        ("'${secret:k}'", "", "4: a secret is handed to an upstream in its "),
         ("git", "    cwd: gone\n", "6: there is no folder "),
         ("git", "    env: {PATH: /bin}\n", "6: PATH is set by the shim; write the folders as `path`"),
         ("git", "    env: {HOME: /root}\n", "6: HOME is set by the shim; it is a private folder"),
