@@ -174,10 +174,18 @@ def upstreams(reading: AnyReading) -> Iterator[Problem]:
         path: Path = ("upstreams", name)
         yield from _tls(reading, path, block)
         if block.program is not None:
-            found = files.upstream(block, reading.source, reading.source.folder)
-            for where, message in commandline.faults(found, found.env, found.cwd, found.timeout):
-                if not reading.is_unset((*path, *where)):
-                    yield reading.problem((*path, *where), message)
+            yield from _program(reading, path, block)
+
+
+def _program(reading: AnyReading, path: Path, block: UpstreamBlock) -> Iterator[Problem]:
+    unset = [("program",), ("cwd",), *(("path", position) for position in range(len(block.path)))]
+    if any(reading.is_unset((*path, *where)) for where in unset):
+        # What is on this machine hangs on variables that are not known here.
+        return
+    found = files.upstream(block, reading.source, reading.source.folder)
+    for where, message in commandline.faults(found, found.env, found.cwd, found.timeout):
+        if not reading.is_unset((*path, *where)):
+            yield reading.problem((*path, *where), message)
 
 
 def _tls(reading: AnyReading, path: Path, block: UpstreamBlock) -> Iterator[Problem]:
