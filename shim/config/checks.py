@@ -175,7 +175,7 @@ def upstreams(reading: AnyReading) -> Iterator[Problem]:
             path: Path = ("upstreams", name, *fault.path)
             if fault.place is not None:
                 yield Problem(*fault.place, fault.level, fault.message)
-            elif not reading.is_unset(path):
+            elif not any(reading.is_unset(("upstreams", name, *one)) for one in (fault.path, *fault.by)):
                 yield reading.problem(path, fault.message, fault.level)
 
 

@@ -66,6 +66,8 @@ def _literals(reading: AnyReading) -> Iterator[Path]:
         at: Path = ("upstreams", name)
         yield from _of(reading, (*at, "headers"), upstream.headers, _HEADERS)
         yield from _of(reading, (*at, "env"), upstream.env, _VARIABLES)
+        yield from _of(reading, (*at, "files"), upstream.files, _VARIABLES)
+        yield from _of(reading, (*at, "inject"), upstream.inject, _ARGUMENTS)
         yield from _credentials(reading, (*at, "auth"), upstream.auth)
         yield from _of(reading, (*at, "fixed"), upstream.fixed, _ARGUMENTS)
     for name, source in reading.document.secret_sources.items():

@@ -17,13 +17,14 @@ from shim.upstream.openapi.offering import offering
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`path` leads from the upstream's block to what is wrong; `place` is the file and line, where that is in another
-    file than the configuration. An error makes the configuration unusable.
+    file than the configuration, `by` what else it hangs on. An error makes the configuration unusable.
     """
 
     path: tuple[str | int, ...]
     message: str
     level: Literal["error", "warning"] = "error"
     place: tuple[str, int] | None = None
+    by: tuple[tuple[str | int, ...], ...] = ()
 
 
 def faults(block: UpstreamBlock) -> Iterator[Fault]:
@@ -75,8 +76,9 @@ def _interpreter(block: UpstreamBlock) -> Iterator[Fault]:
 
 
 def _program(block: UpstreamBlock) -> Iterator[Fault]:
+    by = (("program",), ("cwd",), *(("path", position) for position in range(len(block.path))))
     for path, message in commandline.faults(block, block.env, block.cwd, block.timeout):
-        yield Fault(path, message)
+        yield Fault(path, message, by=by)
 
 
 _CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {

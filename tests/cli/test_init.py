@@ -446,6 +446,5 @@ async def test_a_command_line_that_is_no_server_becomes_a_program(desk: Desk) ->
     text = desk.config.read_text()
     assert "git/log  # git log" in text
     code, out, err = await desk.shim("check", "--json")
-    assert json.loads(out)["upstreams"] == [
-        {"name": "git", "state": "up", "era": "2026-07-28", "error": None, "tools": 1}
-    ]
+    (seen,) = json.loads(out)["upstreams"]
+    assert (seen["name"], seen["state"], seen["tools"]) == ("git", "up", 1)

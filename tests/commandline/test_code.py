@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shim.upstream.commandline import code
+from shim.upstream.commandline.finding import found
 from shim.upstream.commandline.template import parsed
+from tests.commandline.given import script
 
 REFUSED: list[tuple[str, list[Any]]] = [
     ("sh", ["-c", "echo {x}"]),
@@ -117,5 +120,15 @@ def test_what_comes_on_stdin_is_code_for_some(program: str, run: list[Any], is_r
     assert (code.fault([program], [parsed(one) for one in run], fed=True) is not None) == is_refused
 
 
-def test_it_is_what_it_really_is_whatever_it_is_called() -> None:
-    assert code.fault(["greet", "dash"], [parsed("a"), parsed("{x}")], fed=False) is not None
+def test_it_is_what_it_really_is_whatever_it_is_called(tmp_path: Path) -> None:
+    names = {}
+    for real, called in (("dash", "greet"), ("busybox", "ls"), ("busybox", "sh"), ("jq", "jq")):
+        script(tmp_path, "", real)
+        if called != real:
+            (tmp_path / called).symlink_to(real)
+        names[called] = found(called, [str(tmp_path)]).names
+    assert names == {"greet": ("greet", "dash"), "ls": ("ls",), "sh": ("sh",), "jq": ("jq",)}
+    filled = [parsed("a"), parsed("{x}")]
+    assert code.fault(names["greet"], filled, fed=False) is not None
+    assert code.fault(names["ls"], filled, fed=False) is None
+    assert code.fault(names["sh"], filled, fed=False) is not None

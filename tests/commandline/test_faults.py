@@ -82,6 +82,8 @@ DOC = "d: {type: object}"
         (tool("[a]", X, ", stdin: '{y}'"), "`stdin`: there is no input y"),
         (tool("[a]", DOC, ", stdin: '{d}'"), '`stdin`: d is no text; write {json: "{d}"}'),
         (tool("[a]", X, ", stdin: {json: 'a {x}'}"), "`stdin`: json takes one input"),
+        (tool("[a, '{x}']", X, ", stdin: {json: '{x}'}"), "`stdin`: x goes there whole, and cannot stand in `run`"),
+        (tool("[a]", "d: {type: object, as: file}", ", stdin: {json: '{d}'}"), "`stdin`: d is a file already"),
         (tool("[a]", X, ", stdin: {yaml: '{x}'}"), '`stdin`: write a text with places, or {json: "{INPUT}"}'),
         (tool("[a]", "", ", schema: {type: object}"), "`schema` is that of an output in JSON; write `output: json`"),
         (tool("[a]", "", ", output: json, schema: {type: 7}"), "`schema`: this is no JSON Schema"),
@@ -185,3 +187,12 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
     block = loaded(tmp_path, written(tool("[a, '{p}', '{q}']", inputs), more="    cwd: work\n")).upstreams["u"]
     made = block.tools["t"].declaration.inputs
     assert block.cwd == made["p"].under == made["q"].under == str(tmp_path / "work")
+
+
+def test_what_a_variable_says_is_known_where_it_is_set(tmp_path: Path) -> None:
+    text = written(program="'${env:PROGRAM}'", more="    cwd: '${env:WHERE}'\n")
+    assert faults(tmp_path, text, {"PROGRAM": "git", "WHERE": "/"}) == []
+    assert faults(tmp_path, text, {"PROGRAM": "gti", "WHERE": "/"}) == [
+        "4: there is no program gti in /usr/bin, /bin; install it, or write its folder as `path`"
+    ]
+    assert faults(tmp_path, text, {}, expand=False) == []

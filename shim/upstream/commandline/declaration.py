@@ -90,9 +90,10 @@ def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, objec
     used |= {fed} if isinstance(fed, str) else set(fed.names) if fed is not None else set()
     if unused := [name for name in taken if name not in used]:
         raise ValueError(f"`input`: {unused[0]} is used nowhere; write {{{unused[0]}}} into `run` or `stdin`")
-    for name, one in taken.items():
-        if one.as_file and fed == name:
-            raise ValueError(f"`stdin`: {name} is a file already; leave `as: file` out")
+    if isinstance(fed, str) and taken[fed].as_file:
+        raise ValueError(f"`stdin`: {fed} is a file already; leave `as: file` out")
+    if isinstance(fed, str) and any(fed in element.names for element in elements):
+        raise ValueError(f"`stdin`: {fed} goes there whole, and cannot stand in `run` as well")
     return Declaration(elements, fed, taken)
 
 

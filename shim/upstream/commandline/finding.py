@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 _LINKS: Final = 40
+_MANY: Final = ("busybox", "toybox", "coreutils")
 _TRUSTED: Final = frozenset({0, 80} if sys.platform == "darwin" else {0})
 """Groups that may write: root's, and on macOS that of administrators, who are root when they want."""
 
@@ -28,8 +29,9 @@ class Found:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it is called, and what it really is called."""
-        return tuple(dict.fromkeys((Path(self.path).name, Path(self.real).name)))
+        """What it is called, and what it really is called. One that is many programs is the one it is called by."""
+        called, really = Path(self.path).name, Path(self.real).name
+        return (called,) if really in (called, *_MANY) else (called, really)
 
     @property
     def is_still(self) -> bool:
