@@ -8,15 +8,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
-from shim.errors import RecordUnavailable
-from shim.model import JsonObject, Lease, Scope
 from shim.secrets.alive import Alive
+from shim.secrets.asking import Asking
 from shim.secrets.config import SourceBlock
 from shim.secrets.ending import Ending
 from shim.secrets.faults import where
@@ -26,24 +24,17 @@ from shim.secrets.lines import LineScrubber
 from shim.secrets.logs import hidden_in_logs
 from shim.secrets.noticing import Noticing
 from shim.secrets.patterns import Patterns
-from shim.secrets.source import PATIENCE, Around, Issued, Source, Unavailable, Wanted
+from shim.secrets.source import PATIENCE, Around, Source, Unavailable
 from shim.secrets.sources import Sources
 from shim.secrets.tickets import Tickets
-from shim.secrets.values import check
-from shim.store.chain import stamp
-from shim.store.tx import LeaseRow
 
 _log = logging.getLogger("shim.secrets")
 
 _SWEEP = 15.0
 _STOPPING = 10.0
-_LATE = 100.0
-"""Seconds for an answer that revokes something: nobody waits for it any more, and what comes is ended."""
 _COMPILED = 256
 _MOST = 64
 """Shared leases of one secret that one identity has at once: who begins runs without end has no more than these."""
-_SHARED = 900.0
-"""Seconds that a lease of a run or an identity lasts where neither the secret nor its source says."""
 
 
 class Issuer:
@@ -69,12 +60,12 @@ class Issuer:
         self.forget = forget
         self._around = replace(around, sources=self.source)
         self.sources = Sources(self._around)
-        self._ledger = ledger
         self._patience = patience
         self._key = around.random(32)
         self._held: dict[str, Held] = {}
         self._shared: dict[Hashable, asyncio.Future[Held]] = {}
         self._ending = Ending(ledger, self.sources)
+        self._asking = Asking(around, ledger, self._ending, patience)
         self._compiled: dict[bytes, Patterns] = {}
         self._noticing = Noticing(ledger, self._held, self._end) if ledger is not None else None
         self._look = 0.0
@@ -246,75 +237,26 @@ class Issuer:
     async def _issue(self, asked: Asked) -> Held:
         try:
             with self.sources.asking(asked.of):
-                return await self._asked_of(asked.of, asked)
+                # Without a life of its own nothing goes on after who waits for it.
+                held = await self._asking.issue(asked, late=self._group is not None)
+                await self._hold(held, asked)
         finally:
             await self._let_go(asked.of)
+        return held
 
-    async def _asked_of(self, source: Source[Any], asked: Asked) -> Held:
-        id_, now = self._around.new_id(), self._around.clock()
-        purpose = replace(asked.purpose, lease=id_)
-        row = LeaseRow(id_, "", asked.secret, asked.source, asked.scope, purpose.identity, asked.cause, stamp(now))
-        prepared: JsonObject | None = None
-        try:
-            async with asyncio.timeout(self._patience):
-                prepared = await source.prepare(asked.keys, purpose)
-            if prepared is not None:
-                await self._asked(row, asked.kind, prepared)
-            waits = self._patience if prepared is None or self._group is None else _LATE
-            async with asyncio.timeout(waits):
-                issued = await source.issue(asked.keys, asked.fields, purpose)
-        except TimeoutError:
-            why = f"its source ({asked.source}) did not answer within {self._patience:g} s"
-            await self._failed(row, source, prepared, why)
-            raise Unavailable(why) from None
-        except Wanted:
-            # Nothing failed: nobody was asked yet.
-            raise
-        except Unavailable as unavailable:
-            await self._failed(row, source, prepared, str(unavailable))
-            raise
-        except Exception:
-            # Of one that breaks its word, too, nothing is left.
-            await self._failed(row, source, prepared, "its source failed")
-            raise
-        return await self._issued(asked, row, source, issued, prepared)
-
-    async def _issued(
-        self, asked: Asked, row: LeaseRow, source: Source[Any], issued: Issued, prepared: JsonObject | None
-    ) -> Held:
-        now = self._around.clock()
-        revocation = issued.revocation
-        expires = _first(issued.expires, asked.purpose.ttl, now, asked.scope)
-        long_lived = issued.expires is None and revocation is None
-        try:
-            for name, value in issued.values.items():
-                check(value, is_public=name is not None and name in asked.public)
-            row = replace(row, issued=stamp(now), expires=stamp(expires) if expires is not None else None)
-            await self._kept(row, asked.kind, revocation, long_lived=long_lived)
-        except (Unavailable, RecordUnavailable) as error:
-            await self._failed(row, source, revocation if revocation is not None else prepared, str(error))
-            raise Unavailable(str(error)) from None
-        if prepared is not None and revocation is None:
-            # What was foreseen did not come: there is nothing to revoke.
-            await self._ending.over(row.lease, "ended", "there is nothing to revoke")
-        lease = Lease(row.lease, asked.secret, asked.source, now, expires, long_lived=long_lived, scope=asked.scope)
-        ends = None
-        if expires is not None:
-            ends = asyncio.get_running_loop().time() + (expires - now).total_seconds()
-        shared = asked.shared if self._group is not None else None
-        held = Held(lease, issued.values, source, revocation, ends, shared, issued.doubt, identity=row.identity)
+    async def _hold(self, held: Held, asked: Asked) -> None:
         hidden = {
             asked.shown if name is None else f"{asked.shown}.{name}": value
-            for name, value in issued.values.items()
+            for name, value in held.values.items()
             if name is None or name not in asked.public
         }
-        self.alive.add(lease.id, self._patterns(hidden) if long_lived else Patterns(hidden))
-        self._held[lease.id] = held
-        if shared is not None:
-            await self._thin(held)
-        if ends is not None and ends < self._look:
+        self.alive.add(held.lease.id, self._patterns(hidden) if held.lease.long_lived else Patterns(hidden))
+        held.shared = asked.shared if self._group is not None else None
+        self._held[held.lease.id] = held
+        if held.ends is not None and held.ends < self._look:
             self._sooner.set()
-        return held
+        if held.shared is not None:
+            await self._thin(held)
 
     async def _thin(self, new: Held) -> None:
         """End the oldest of the shared leases of one identity for one secret, where there are too many."""
@@ -334,25 +276,6 @@ class Issuer:
         if len(self._compiled) > _COMPILED:
             del self._compiled[next(iter(self._compiled))]
         return patterns
-
-    async def _asked(self, row: LeaseRow, kind: str, prepared: JsonObject) -> None:
-        if self._ledger is None:
-            return
-        try:
-            await self._ledger.asked(row, kind, prepared)
-        except RecordUnavailable as error:
-            raise Unavailable(f"that it is asked for could not be recorded: {error}") from None
-
-    async def _kept(self, row: LeaseRow, kind: str, revocation: JsonObject | None, *, long_lived: bool) -> None:
-        if self._ledger is not None and not await self._ledger.issued(row, kind, revocation, long_lived=long_lived):
-            raise Unavailable("it was revoked while it was asked for; the next call asks for another")
-
-    async def _failed(self, row: LeaseRow, source: Source[Any], revocation: JsonObject | None, why: str) -> None:
-        if self._ledger is not None:
-            with suppress(RecordUnavailable):
-                await self._ledger.trouble(row, "failed", why)
-        if revocation is not None:
-            await self._ending.revoke(row.lease, row.source, source, revocation, why)
 
     async def _end(self, held: Held, why: str) -> None:
         if held.over:
@@ -407,10 +330,3 @@ def _is_usable(there: asyncio.Future[Held]) -> bool:
         return False
     held = there.result()
     return not held.over and (held.ends is None or held.ends - asyncio.get_running_loop().time() > 1.0)
-
-
-def _first(expires: datetime | None, ttl: float | None, now: datetime, scope: Scope) -> datetime | None:
-    if ttl is None and expires is None and scope != "call":
-        ttl = _SHARED
-    ends = [one for one in (expires, now + timedelta(seconds=ttl) if ttl is not None else None) if one is not None]
-    return min(ends, default=None)
