@@ -44,6 +44,12 @@ class Declaration:
             "additionalProperties": False,
         }
 
+    @property
+    def shown(self) -> frozenset[str]:
+        """The inputs whose values stand in the command line, where everyone who lists processes sees them."""
+        names = {name for one in self.elements if not isinstance(one, Choice) for name in one.names}
+        return frozenset(name for name in names if not self.inputs[name].as_file)
+
     def fill(self, before: Sequence[str], arguments: JsonObject, folder: str) -> Filled:
         """The whole of a call, of arguments that fit the schema: those that are left out have their defaults.
 
