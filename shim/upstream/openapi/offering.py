@@ -50,6 +50,9 @@ class Offering:
         try:
             self.request(name, {**arguments, **_plain(more or {})}, _plain(self.fixed))
         except Unfit as error:
+            if error.name in {**self.fixed, **(more or {})}:
+                # Callers neither see nor send it.
+                return "What whoever runs this server puts into calls of the tool is unfit."
             return f"These arguments cannot be sent: {error}."
         return None
 
