@@ -21,6 +21,9 @@ from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.schemas import Schemas
 from shim.upstream.session import CATALOG_LIMIT
 
+PUT_IN = "What whoever runs this server puts into calls of the tool is unfit."
+"""Of arguments that callers neither see nor send."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offering:
@@ -51,8 +54,7 @@ class Offering:
             self.request(name, {**arguments, **_plain(more or {})}, _plain(self.fixed))
         except Unfit as error:
             if error.name in {**self.fixed, **(more or {})}:
-                # Callers neither see nor send it.
-                return "What whoever runs this server puts into calls of the tool is unfit."
+                return PUT_IN
             return f"These arguments cannot be sent: {error}."
         return None
 
