@@ -190,14 +190,9 @@ def test_a_name_on_the_disk_that_is_no_text_is_refused(tmp_path: Path) -> None:
             made.fill((), {"p": link.decode()}, "/f")
 
 
-def test_what_goes_to_stdin_fills_its_places_as_well() -> None:
-    x = {"type": "string", "maxLength": 9}
-    made = declaration(["put", "{name}", "{to}"], {"json": "{name}"}, {"name": x, "to": x})
-    filled = made.fill((), {"name": "a", "to": "b"}, "/f")
-    assert (filled.words, filled.stdin) == (("put", "a", "b"), b'"a"')
-    # One that is there alone may hold what no word can.
-    made = declaration(["put"], {"json": "{name}"}, {"name": x})
-    assert made.fill((), {"name": "a\n"}, "/f").stdin == b'"a\\n"'
+def test_what_goes_to_stdin_as_json_is_json() -> None:
+    made = declaration(["put"], {"json": "{name}"}, {"name": {"type": "string", "maxLength": 30}})
+    assert made.fill((), {"name": '{"admin": true}\n'}, "/f").stdin == b'"{\\"admin\\": true}\\n"'
 
 
 @pytest.mark.parametrize(

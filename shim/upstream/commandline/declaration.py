@@ -58,7 +58,6 @@ class Declaration:
         values: dict[str, Value] = {}
         files: dict[str, bytes] = {}
         stdin = b""
-        places = {name for element in self.elements for name in element.names}
         for name, one in self.inputs.items():
             if name not in arguments and not one.has_default:
                 continue
@@ -66,10 +65,9 @@ class Declaration:
             if one.as_file:
                 file = f"_{name}" if name.strip(".") == "" else name
                 files[file], values[name] = one.content(given), f"{folder}/{file}"
-                continue
-            if self.stdin == name:
+            elif self.stdin == name:
                 stdin = jsontext.dump(given)
-            if self.stdin != name or name in places:
+            else:
                 values[name] = one.value(given)
         if isinstance(self.stdin, Text) and all(name in values for name in self.stdin.names):
             stdin = self.stdin.text(values).encode()
