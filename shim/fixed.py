@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from shim import templates
-from shim.errors import SecretUnavailable
+from shim.errors import Refusal, SecretUnavailable
 from shim.lending import Leased, Need
-from shim.model import Call, Json, JsonObject, Offered, Tool
+from shim.model import Call, Json, JsonObject, Offered, Reason, Tool
 
 _CALL = "tools/call"
 
@@ -44,6 +44,26 @@ def filled(call: Call, target: Offered, params: JsonObject, leased: Leased) -> t
         members = params.get("_meta")
         sent["_meta"] = {**(members if isinstance(members, dict) else {}), **_filled(fixed.meta, leased.values)}
     return fixed.own, sent
+
+
+def veiled(refusal: Refusal, target: Offered) -> Refusal:
+    """What is said of arguments once all is put in, which callers neither see nor send, is not for them."""
+    fixed = target.fixed if isinstance(target, Tool) else None
+    if refusal.reason is not Reason.INVALID_ARGUMENTS or fixed is None or not fixed.arguments:
+        return refusal
+    return _PutIn(refusal.detail)
+
+
+class _PutIn(Refusal):
+    reason = Reason.INVALID_ARGUMENTS
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("The call was not made: what whoever runs this server puts into calls of the tool is unfit.")
+        self._detail = detail
+
+    @property
+    def detail(self) -> str:
+        return self._detail
 
 
 def _values(call: Call, target: Offered) -> Iterator[Json]:

@@ -112,7 +112,7 @@ class Gateway:
             reply = await self._tasks.take(call, use.target, decision, use.told(await scrub.reply(reply)))
         except Refusal as refusal:
             await self._wanting.look(refusal, leases)
-            answer, outcome = failed(call, decision, scrub.refusal(refusal), _since(started))
+            answer, outcome = failed(call, decision, scrub.refusal(fixed.veiled(refusal, use.target)), _since(started))
         except (asyncio.CancelledError, Exception) as error:
             # A defect of the shim's own goes on as one, but what began gets its end.
             end = left if isinstance(error, asyncio.CancelledError) else broken

@@ -22,6 +22,7 @@ _RUNNERS: Final = naming.RUNNERS | frozenset({"perl", "ruby", "php", "dotnet", "
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:@][A-Za-z0-9_./:@-]{0,99}")
 _PATTERN: Final = _PLAIN.pattern
 _NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
+_NO_VALUE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST: Final = 1000
 
 
@@ -69,26 +70,35 @@ def _drafted(program: str, path: tuple[str, ...], words: Sequence[str], there: F
         if word.startswith("-"):
             break
         command.append(word)
-    run, inputs = _open(words[len(command) :])
+    run, inputs = _open(words[len(command) :], known=bool(command))
     run = [*map(_literal, command), *run]
     name = _NAME.sub("_", "_".join(command)).strip("_")[:64] or naming.upstream(program)
     remark = "Its values are inputs now, with yours as defaults. Make narrower what may be sent: docs/tools/program.md"
+    if not inputs:
+        remark = "It takes no arguments yet: nothing in it is surely a value. See docs/tools/program.md"
     if (why := code.fault(there.names, [parsed(one) for one in run], False)) is not None:
         run, inputs = [_literal(word) for word in words], {}
         remark = f"It takes no arguments yet: {why}. See docs/tools/program.md"
     return Wrapped(program, path, name, tuple(run), inputs, remark)
 
 
-def _open(words: Sequence[str]) -> tuple[list[str], dict[str, JsonObject]]:
-    """The words after the command, with places for what may be values."""
+def _open(words: Sequence[str], *, known: bool) -> tuple[list[str], dict[str, JsonObject]]:
+    """The words after the command, with places for what may be values.
+
+    Where the command is not `known`, because options come first, any word that is none may be it, and stays.
+    """
     run: list[str] = []
     inputs: dict[str, JsonObject] = {}
     called = "argument"
     for word in words:
         flag, equals, value = word.partition("=")
         if not word.startswith("-"):
+            if not known or not _may_be_value(word):
+                run.append(_literal(word))
+                called = "argument"
+                continue
             flag, value = "", word
-        elif not equals:
+        elif not equals or not _may_be_value(value):
             run.append(_literal(word))
             called = word.lstrip("-") or "argument"
             continue
@@ -99,6 +109,11 @@ def _open(words: Sequence[str]) -> tuple[list[str], dict[str, JsonObject]]:
         inputs[name] = _input(value)
         called = "argument"
     return run, inputs
+
+
+def _may_be_value(text: str) -> bool:
+    """Whether a call could send it, as a default has to be."""
+    return len(text) <= _LONGEST and not _NO_VALUE.search(text)
 
 
 def _input(value: str) -> JsonObject:

@@ -14,10 +14,13 @@ from shim.config.faults import first_of, key_of, suggestion
 from shim.config.listening import is_known
 from shim.model import Problem
 from shim.paths import exposed, paths, unfit
+from shim.policy.check import fault_of_tools
+from shim.policy.globs import Glob
 from shim.secrets.config import KINDS, UNDECLARED, Kind, SecretBlock, SourceBlock
 from shim.secrets.sealkeys import vault_of
 from shim.server.config import ServerBlock
 from shim.units import Block
+from shim.upstream import places
 from shim.upstream.config import SECRETS_IN
 from shim.yamltext import Path
 
@@ -77,6 +80,12 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
     )
     used: set[str] = set()
     keys: dict[str, str] = {}
+    exposing = {
+        f"{upstream}/{tool}": arguments
+        for one in readings
+        for upstream, block in one.document.upstreams.items()
+        for tool, arguments in places.shown(block).items()
+    }
     for reading in readings:
         yield from _declared(reading)
         yield from _keys(reading, keys)
@@ -85,6 +94,7 @@ def problems(readings: Sequence[AnyReading], names: tuple[str, ...]) -> Iterator
         for upstream in reading.document.upstreams:
             yield from _handed(reading, ("upstreams", upstream), known, used)
         yield from _fixed(reading, known, used)
+        yield from _exposed(reading, exposing)
         yield from _shared(reading, known)
     for reading in readings:
         for name, block in reading.document.secrets.items():
@@ -238,6 +248,23 @@ def _fixed(reading: AnyReading, known: _Secrets, used: set[str]) -> Iterator[Pro
             name, field = templates.name_of(reference), templates.field_of(reference)
             used.add(name)
             yield from _named(reading, where, known, name, field)
+
+
+def _exposed(reading: AnyReading, exposing: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+    """Secrets that would be put into arguments which others on the machine see."""
+    for where in curated.texts(reading, ("fixed",)):
+        _, pattern, _, argument, *_ = where
+        if not placeholders.secrets(reading.written(where) or "") or fault_of_tools(str(pattern)) is not None:
+            continue
+        glob = Glob(str(pattern))
+        for tool, arguments in exposing.items():
+            if argument in arguments and glob.matches(tool):
+                message = (
+                    f"{argument} of {tool} stands in a command line, which everyone who lists processes sees; hand the "
+                    "secret over as `env` or `files` of the upstream, or make the input `as: file`"
+                )
+                yield reading.problem(where, message)
+                break
 
 
 def _named(reading: AnyReading, where: Path, known: _Secrets, name: str, field: str | None) -> Iterator[Problem]:

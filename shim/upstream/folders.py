@@ -68,17 +68,34 @@ class Folders:
 
 
 def remove(folder: Path) -> None:
-    """All of it, whatever a program did with the rights of what is in it. Links are not followed."""
+    """All of it, whatever a program did with the rights of what is in it, and however deep. Links are not followed."""
+    _flatten(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        return
-    # From the top: what is below a folder that cannot be read is seen only once it can.
-    for path, names, _ in os.walk(folder):
-        for name in names:
-            if not (below := Path(path, name)).is_symlink():
-                with contextlib.suppress(OSError):
-                    below.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flatten(folder: Path) -> None:
+    """Every folder below it right in it, and all open to us: a tree is removed with a descriptor for each level."""
+    name, numbers = os.urandom(8).hex(), itertools.count(1)
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)
+    left = [str(folder)]
+    while left:
+        at = left.pop()
+        for below in _folders(at):
+            with contextlib.suppress(OSError):
+                Path(below).chmod(0o700)
+                if at == str(folder):
+                    left.append(below)
+                else:
+                    left.append(str(Path(below).rename(folder / f"{name}-{next(numbers)}")))
+
+
+def _folders(at: str) -> list[str]:
+    try:
+        with os.scandir(at) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _left(base: Path) -> Iterator[Path]:

@@ -1,7 +1,8 @@
-"""What of an upstream's block is a path."""
+"""What of an upstream's block is a path, and where others on the machine see what is in a call."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,3 +25,8 @@ def absolute(block: UpstreamBlock, written: Path, folder: Path) -> UpstreamBlock
         tools = commandline.absolute(block.tools, partial(paths.resolved, written))
         block = block.model_copy(update={"tools": tools})
     return block.model_copy(update={"cwd": block.cwd or str(folder)}) if block.command or block.python else block
+
+
+def shown(block: UpstreamBlock) -> Mapping[str, frozenset[str]]:
+    """For each tool that the block itself declares, the arguments that everyone who lists processes sees."""
+    return commandline.shown(block.tools)

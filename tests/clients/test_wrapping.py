@@ -32,6 +32,21 @@ def test_what_may_be_a_value_is_an_input_with_its_value_as_default(path: str) ->
     }
 
 
+def test_a_command_behind_options_is_not_a_call_s_to_choose(path: str) -> None:
+    made = wrapped(["kubectl", "-n", "default", "get", "pods", "--limit=5"], path)
+    assert made is not None
+    assert made.run == ("-n", "default", "get", "pods", "--limit={limit}")
+
+
+def test_what_no_call_could_send_stays_what_it_is(path: str) -> None:
+    made = wrapped(["kubectl", "get", "-n", "a\nb", "-w", "x" * 1001, "--to=\x1b", "c"], path)
+    assert made is not None
+    assert made.run == ("get", "-n", "a\nb", "-w", "x" * 1001, "--to=\x1b", "{to}")
+    made = wrapped(["kubectl", "get"], path)
+    assert made is not None
+    assert "takes no arguments yet" in made.remark
+
+
 @pytest.mark.parametrize(
     ("words", "run"),
     [

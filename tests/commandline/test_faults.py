@@ -38,6 +38,16 @@ DOC = "d: {type: object}"
         (tool("['{x}']", X), "`run`: its first word begins with text of yours"),
         (tool("[['{x}']]", X), "`run`: its first word begins with text of yours"),
         (tool("['a{x}']", X), "`run`: its first word begins with text of yours"),
+        (
+            tool("[{m: {a: log}}, '{x}']", f"m: {{enum: [a, b]}}, {X}"),
+            "`run`: its first word begins with text of yours",
+        ),
+        (tool("[{m: {true: []}}, ['{x}']]", f"m: {{type: boolean}}, {X}"), "`run`: its first word begins with text of"),
+        (
+            tool("[{m: {a: log}}, '{x}']", f"m: {{enum: [a], optional: true}}, {X}"),
+            "`run`: its first word begins with text of yours",
+        ),
+        (tool("[a, {m: {a: b}}]", "m: {enum: [a], as: file}"), "`run`: m is neither a boolean nor an enum"),
         (tool("[a, '{y}']"), "`run`: there is no input y; declare it in `input`"),
         (tool("[a, '-{x}']", X), "`run`: in -{x} the value would be a part of the option's name"),
         (tool("[a, '--{x}']", X), "`run`: in --{x} the value would be a part of the option's name"),

@@ -10,6 +10,7 @@ import pytest
 from shim.model import JsonObject
 from shim.upstream.arguments import compiled
 from shim.upstream.commandline.output import failed, result, schema_of
+from shim.upstream.commandline.stderr import Stderr
 
 NUMBERS: JsonObject = {"type": "array", "items": {"type": "integer"}}
 OBJECT: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -76,3 +77,18 @@ def test_a_signal_is_told_as_one() -> None:
     assert failed("x", -9, "image/png", b"\x00", "")["content"] == [
         {"type": "text", "text": "x was ended by signal 9."}
     ]
+
+
+def test_a_line_of_which_a_part_is_cut_off_is_not_told() -> None:
+    told: list[str] = []
+    stderr = Stderr(lambda text: text.replace("secret-of-theirs", "***"), told.append)
+    for piece in (
+        b"secret-of-",
+        b"theirs",
+        b"x" * 4090,
+        b"\n",
+        b"\x07" * 4085 + b"secret-of-theirs\n",
+        b"secret-of-theirs\n",
+    ):
+        stderr(piece)
+    assert told == ["***"]

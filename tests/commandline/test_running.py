@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from shim.errors import Refusal, ResultTooLarge, UpstreamTimeout, UpstreamUnavailable
 from shim.model import JsonObject
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.folders import remove
 from tests.commandline.given import alive, block, content, left, script
 from tests.upstream.support import Heard, running
 
@@ -132,6 +134,22 @@ async def test_what_it_makes_goes_whatever_its_rights(tmp_path: Path, base: Path
     async with running({"u": block(makes, {"run": []})}) as run:
         assert content((await run.call("u", "t")).result) == ["done\n"]
         assert left(base) == []
+
+
+def test_a_folder_goes_however_deep_it_is(tmp_path: Path) -> None:
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "link").symlink_to(tmp_path / "keep")
+    at = os.open(tmp_path / "gone", os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=at)
+        os.symlink("/", "root", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    remove(tmp_path / "gone")
+    assert [path.name for path in tmp_path.iterdir()] == ["keep"]
 
 
 async def test_no_more_run_at_once_than_the_pool_has(tmp_path: Path, base: Path) -> None:

@@ -180,3 +180,30 @@ def test_what_is_longer_than_a_system_takes_is_refused_before() -> None:
     made = declaration(["a", "--x={x}"], None, {"x": {"type": "string", "maxLength": 1_000_000}})
     with pytest.raises(Misfit, match="longer than systems take"):
         made.fill([], {"x": "y" * 140_000}, "/private")
+
+
+def test_a_name_on_the_disk_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    made = declaration(["cat", "{p}"], None, {"p": {"type": "path", "under": str(tmp_path)}})
+    for link, target in ((b"bytes", b"\xff"), (b"lines", b"a\nb")):
+        (tmp_path / link.decode()).symlink_to(os.fsdecode(target))
+        with pytest.raises(Misfit, match="a name that is no text"):
+            made.fill((), {"p": link.decode()}, "/f")
+
+
+def test_what_goes_to_stdin_as_json_is_json() -> None:
+    made = declaration(["put"], {"json": "{name}"}, {"name": {"type": "string", "maxLength": 30}})
+    assert made.fill((), {"name": '{"admin": true}\n'}, "/f").stdin == b'"{\\"admin\\": true}\\n"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "word"),
+    [
+        ("integer", 1e20, "-U100000000000000000000"),
+        ("integer", 3.0, "-U3"),
+        ("number", 1e-7, "-U0.0000001"),
+        ("number", 2.5, "-U2.5"),
+    ],
+)
+def test_a_number_is_digits_and_no_letter(kind: str, given: float, word: str) -> None:
+    made = declaration(["log", "-U{n}"], None, {"n": {"type": kind, "minimum": 0}})
+    assert made.fill((), {"n": given}, "/f").words == ("log", word)

@@ -125,3 +125,33 @@ def test_a_pattern_twice_names_both_places(tmp_path: Path) -> None:
 
 def test_a_secret_that_only_a_call_uses_is_used(tmp_path: Path) -> None:
     assert loaded(tmp_path, fixed("'${secret:key}${secret:file}'")).warnings == ()
+
+
+def test_a_secret_is_never_put_into_a_command_line(tmp_path: Path) -> None:
+    text = """version: 1
+upstreams:
+  u:
+    program: git
+    tools:
+      t:
+        run: [log, "--author={a}", "{f}", ["{l}"], {c: {x: -v}}]
+        stdin: {json: "{s}"}
+        input:
+          a: {type: string, maxLength: 9}
+          f: {type: string, maxLength: 9, as: file}
+          l: {type: array, items: {type: string, maxLength: 9}, maxItems: 3, optional: true}
+          s: {type: string, maxLength: 9}
+          c: {enum: [x]}
+identities:
+  me: {local: true}
+secrets:
+  key: {source: env, name: KEY}
+tools:
+  "*/t": {fixed: {f: "${secret:key}", s: "${secret:key}", c: "${secret:key}"}}
+  u/*: {fixed: {a: plain}}
+"""
+    assert loaded(tmp_path, text).tools
+    for value in ('"x ${secret:key}"', '["${secret:key}"]'):
+        for name in ("a", "l"):
+            (said,) = faults(tmp_path, text.replace("a: plain", f"{name}: {value}"))
+            assert said.startswith(f"21: {name} of u/t stands in a command line")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -89,7 +90,9 @@ async def serving(config: Path, *more: str, env: Mapping[str, str] | None = None
             yield Running(url, process, errors)
         finally:
             if process.returncode is None:
-                process.terminate()
+                with contextlib.suppress(ProcessLookupError):
+                    # Killed by the test, and not yet known to be gone.
+                    process.terminate()
                 try:
                     await asyncio.wait_for(process.wait(), START)
                 except TimeoutError:

@@ -244,3 +244,33 @@ def homed(base: Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+async def test_what_is_put_in_and_does_not_fit_is_not_told_to_callers(tmp_path: Path) -> None:
+    (tmp_path / "api.json").write_text(
+        '{"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/p/{hidden}": {"get": {"operationId":'
+        '"p", "parameters": [{"name": "hidden", "in": "path", "required": true, "schema": {"type": "string"}}],'
+        '"responses": {}}}}}'
+    )
+    upstreams = """  u:
+    program: echo
+    tools:
+      word: {run: [a, "{hidden}"], input: {hidden: {type: string, maxLength: 9}}}
+      long: {run: [a, "{hidden}"], input: {hidden: {type: string, maxLength: 1}}}
+  h: {openapi: api.json, base: "http://127.0.0.1:9", operations: ["*"]}
+  g: {openapi: api.json, base: "http://127.0.0.1:9", operations: ["*"], fixed: {hidden: "${secret:bad}"}}
+  i: {openapi: api.json, base: "http://127.0.0.1:9", operations: ["*"]}
+secrets: {bad: {source: env, name: BAD}}
+tools:
+  u/*: {fixed: {hidden: -option}}
+  h/*: {fixed: {hidden: ../up}}
+  i/*: {fixed: {hidden: "${secret:bad}"}}
+"""
+    config = configured(tmp_path, upstreams)
+    env = {"BAD": "secret/../up"}
+    async with serving(config, env=env) as shim, http(shim.url, "modern", token=token("alice")) as peer:
+        for name in ("u__word", "u__long", "h__p", "g__p", "i__p"):
+            answer = await asked(peer, name)
+            assert refused(answer) == "invalid-arguments"
+            assert "whoever runs this server" in text(answer)
+            assert "hidden" not in str(answer)

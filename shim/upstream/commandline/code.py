@@ -23,7 +23,8 @@ _SHELLS: Final = _words("sh bash dash zsh ksh mksh ash fish csh tcsh rbash busyb
 _STARTERS: Final = _words(
     "env xargs sudo doas su runuser ssh nohup nice ionice timeout time setsid chroot unshare nsenter stdbuf script "
     "watch parallel strace ltrace gdb flock systemd-run start-stop-daemon setpriv capsh firejail bwrap unbuffer expect "
-    "deno bun make ninja vi vim ed ex emacs less more man"
+    "deno bun make ninja vi vim vim.basic vim.tiny nvim ed ex emacs less more man taskset chrt setarch prlimit pkexec "
+    "fakeroot faketime valgrind perf sg gosu su-exec tini dumb-init run-parts socat entr tmux screen rlwrap npx uvx"
 )
 
 
@@ -95,8 +96,15 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
     "rsync": _shape("-e --rsh --rsync-path", word=False),
     "curl": _shape("-K --config", word=False),
     "wget": _shape("-e --execute --use-askpass --config", word=False),
+    "sort": _shape("--compress-program", word=False),
+    "split": _shape("--filter", word=False),
+    **dict.fromkeys(("scp", "sftp"), _shape("-S -o -F -D -b", word=False)),
+    **dict.fromkeys(("mysql", "mariadb"), _shape("-e --execute --init-command --pager", word=False, stdin=True)),
     "zip": _shape("-TT --unzip-command", word=False),
 }
+_GIT_TAKES: Final = _words("-c -C --git-dir --work-tree --namespace --config-env --super-prefix")
+_GIT_NAMES: Final = ("user.name=", "user.email=")
+_GIT_RUNS: Final = {"submodule": "foreach", "bisect": "run"}
 _VERSION: Final = re.compile(r"[-.]?\d[\d.]*$")
 _CODE_FILES: Final = frozenset({"-", "/dev/stdin", "/dev/fd/0"})
 
@@ -131,8 +139,32 @@ def fault(names: Sequence[str], elements: Sequence[Element], fed: bool) -> str |
             if known in _STARTERS:
                 return f"{known} starts other programs, which nobody checks; name the program itself"
         shape = _SHAPES.get(name) or _SHAPES.get(bare)
+        if bare == "git" and (why := _git_fault(elements)) is not None:
+            return why
         if shape is not None and (why := _Reader(bare, shape, fed).fault(elements)) is not None:
             return why
+    return None
+
+
+def _git_fault(elements: Sequence[Element]) -> str | None:
+    """What is code by where it stands: settings before the command, or of a clone, and what two commands run."""
+    command = option = ""
+    runs = False
+    for text, _ in _texts(elements):
+        if runs and text.names:
+            return f"git {command} {_GIT_RUNS[command]} runs what follows; write it without a place"
+        if option:
+            if option == "-c" and text.names and not text.begins.startswith(_GIT_NAMES):
+                return "what comes with -c is a setting of git's, many of which are code; write it without a place"
+            option = ""
+        elif text.begins == "-c" and command in ("", "clone"):
+            option = "-c"
+        elif not command and text.begins in _GIT_TAKES:
+            option = text.begins
+        elif not command and not text.begins.startswith("-"):
+            command = text.begins
+        elif text.begins == _GIT_RUNS.get(command):
+            runs = True
     return None
 
 

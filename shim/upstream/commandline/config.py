@@ -104,6 +104,11 @@ def absolute(tools: Mapping[str, ProgramTool], resolved: Callable[[str], str]) -
     }
 
 
+def shown(tools: Mapping[str, ProgramTool]) -> Mapping[str, frozenset[str]]:
+    """Of each tool the arguments that stand in its command line."""
+    return {name: tool.declaration.shown for name, tool in tools.items()}
+
+
 def _under(schema: Any, resolved: Callable[[str], str]) -> Any:
     if not isinstance(schema, dict):
         return schema

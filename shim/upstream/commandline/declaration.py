@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shim import jsontext
 from shim.model import Json, JsonObject
 from shim.upstream.commandline import template
 from shim.upstream.commandline.inputs import Input, declared
@@ -43,6 +44,12 @@ class Declaration:
             "additionalProperties": False,
         }
 
+    @property
+    def shown(self) -> frozenset[str]:
+        """The inputs whose values stand in the command line, where everyone who lists processes sees them."""
+        names = {name for one in self.elements if not isinstance(one, Choice) for name in one.names}
+        return frozenset(name for name in names if not self.inputs[name].as_file)
+
     def fill(self, before: Sequence[str], arguments: JsonObject, folder: str) -> Filled:
         """The whole of a call, of arguments that fit the schema: those that are left out have their defaults.
 
@@ -59,7 +66,7 @@ class Declaration:
                 file = f"_{name}" if name.strip(".") == "" else name
                 files[file], values[name] = one.content(given), f"{folder}/{file}"
             elif self.stdin == name:
-                stdin = one.content(given)
+                stdin = jsontext.dump(given)
             else:
                 values[name] = one.value(given)
         if isinstance(self.stdin, Text) and all(name in values for name in self.stdin.names):
@@ -81,10 +88,10 @@ def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, objec
         elements = tuple(template.parsed(one) for one in run)
     except ValueError as error:
         raise ValueError(f"`run`: {error}") from None
-    if elements and not _is_sure(elements[0]):
-        raise ValueError("`run`: its first word begins with text of yours, because it may choose what the program does")
     for element in elements:
         _check(element, taken)
+    if not _begins_sure(elements, taken):
+        raise ValueError("`run`: its first word begins with text of yours, because it may choose what the program does")
     fed = _fed(stdin, taken)
     used = {name for element in elements for name in element.names}
     used |= {fed} if isinstance(fed, str) else set(fed.names) if fed is not None else set()
@@ -97,9 +104,17 @@ def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, objec
     return Declaration(elements, fed, taken)
 
 
-def _is_sure(first: Element) -> bool:
-    """Whether a first word, which is often a command, is not a call's to choose."""
-    return isinstance(first, Choice) or (isinstance(first, Text) and (not first.names or first.begins.startswith("-")))
+def _begins_sure(elements: Sequence[Element], taken: Mapping[str, Input]) -> bool:
+    """Whether the first word, which is often a command, is never a call's to choose: also where a choice adds none."""
+    for element in elements:
+        if isinstance(element, Text):
+            return not element.names or element.begins.startswith("-")
+        if isinstance(element, Group):
+            return False
+        chosen, one = {value for value, words in element.literals.items() if words}, taken[element.name]
+        if not one.may_lack and one.choices is not None and one.choices <= chosen:
+            return True
+    return True
 
 
 def _check(element: Element, taken: Mapping[str, Input]) -> None:
@@ -108,7 +123,8 @@ def _check(element: Element, taken: Mapping[str, Input]) -> None:
             hint = "; a brace that is none is written twice" if len(name) < 20 else ""
             raise ValueError(f"`run`: there is no input {name}; declare it in `input`{hint}")
     if isinstance(element, Choice):
-        choices = taken[element.name].choices
+        one = taken[element.name]
+        choices = one.choices if one.shape == "text" and not one.as_file else None
         if choices is None:
             raise ValueError(f"`run`: {element.name} is neither a boolean nor an enum, so that it cannot choose words")
         if strange := sorted(element.literals.keys() - choices):

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -78,16 +79,22 @@ class Input:
             raise Misfit(self.name, "it holds half of a character (a lone surrogate)")
         if (_NO_LINES if self.lines else _CONTROL).search(text):
             raise Misfit(self.name, "it holds a control character" + ("" if self.lines else ", such as a line's end"))
-        return within(self.under, text, self.name) if self.under is not None else text
+        if self.under is None:
+            return text
+        found = within(self.under, text, self.name)
+        # A link may lead to any name that a disk can hold.
+        if _SURROGATE.search(found) or _CONTROL.search(found):
+            raise Misfit(self.name, "what it leads to has a name that is no text")
+        return found
 
 
 def text_of(value: Json) -> str:
-    """A number, text or boolean as programs write it."""
+    """A number, text or boolean as programs write it: numbers with digits alone, no exponent."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, float):
         # JSON Schema holds 1.0 for an integer.
-        return str(int(value))
+        return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
     return value if isinstance(value, str) else str(value)
 
 

@@ -121,6 +121,14 @@ def _end_by_home(folder: Path) -> None:
     if sys.platform != "linux":
         return
     mark = b"HOME=" + os.fsencode(folder) + b"/"
+    deadline = time.monotonic() + _DYING
+    # Once more where there was any: meanwhile it may have started others.
+    while _ended(mark, deadline) and time.monotonic() < deadline:
+        pass
+
+
+def _ended(mark: bytes, deadline: float) -> bool:
+    """End all that has this in its environment; whether there was any."""
     ending = select.poll()
     held: set[int] = set()
     for name in os.listdir("/proc"):  # noqa: PTH208 (a hundred paths for each call are dear)
@@ -132,7 +140,7 @@ def _end_by_home(folder: Path) -> None:
                 if mark in _environment(name):
                     signal.pidfd_send_signal(one, signal.SIGKILL)
                     ending.register(one, select.POLLIN)
-    deadline = time.monotonic() + _DYING
+    found = bool(held)
     while held and (left := deadline - time.monotonic()) > 0:
         for one, _ in ending.poll(left * 1000):
             ending.unregister(one)
@@ -140,6 +148,7 @@ def _end_by_home(folder: Path) -> None:
             os.close(one)
     for one in held:
         os.close(one)
+    return found
 
 
 def _environment(process: str) -> bytes:

@@ -32,9 +32,10 @@ class Stderr:
         self._end = whole[-_KEPT:]
         if self._told is not None:
             *lines, self._line = _BREAK.split(self._line + data)
-            self._line = self._line[-_LONGEST:]
+            # One that is longer is not told: what is cut off may be a part of a secret, which nothing would recognise.
+            self._line = self._line[: _LONGEST + 1]
             for line in lines:
-                if text := self._readable(line[:_LONGEST]).strip():
+                if len(line) <= _LONGEST and (text := self._readable(line).strip()):
                     self._told(text[:_LINE])
 
     @property

@@ -13,7 +13,7 @@ from shim.model import JsonObject, Tool
 from shim.upstream.arguments import Judge
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, trust
-from shim.upstream.failures import fault, rejected, unavailable
+from shim.upstream.failures import Unfitting, fault, rejected, unavailable
 from shim.upstream.handing import Handed
 from shim.upstream.inbox import Watcher
 from shim.upstream.local import Doing, LocalSession
@@ -21,7 +21,7 @@ from shim.upstream.making import Making
 from shim.upstream.openapi import answers
 from shim.upstream.openapi.credentials import credentials
 from shim.upstream.openapi.document import MAX_BYTES, Unreadable, read
-from shim.upstream.openapi.offering import Offering, filled, offering
+from shim.upstream.openapi.offering import PUT_IN, Offering, filled, offering
 from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.service import Service, Terms
 from shim.upstream.session import Session
@@ -135,11 +135,10 @@ class _Operations:
         try:
             request = made.request(name, arguments, filled(made.fixed, self._values))
         except Unfit as error:
-            return {
-                "resultType": "complete",
-                "content": [{"type": "text", "text": f"These arguments cannot be sent: {error}."}],
-                "isError": True,
-            }
+            if error.name in made.fixed:
+                _log.error("a call of %s was not made: the argument %s", self._api.name, error)
+                raise Unfitting(PUT_IN) from None
+            raise Unfitting(f"These arguments cannot be sent: {error}.") from None
         sent = made.credentials.filled(self._values)
         response = await self._service.below(request, sent, Terms(doing.limit, tool.is_safe, doing.began))
         return answers.result(response, self._api.shown, f"result:/{self._api.name}/{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ from shim.upstream.openapi.operations import Heading, headings, operation
 from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.schemas import Schemas
 from shim.upstream.session import CATALOG_LIMIT
+
+_log = logging.getLogger("shim.upstream")
+
+PUT_IN = "What whoever runs this server puts into calls of the tool is unfit."
+"""Of arguments that callers neither see nor send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,9 @@ class Offering:
         try:
             self.request(name, {**arguments, **_plain(more or {})}, _plain(self.fixed))
         except Unfit as error:
+            if error.name in {**self.fixed, **(more or {})}:
+                _log.error("a call of %s was not made: the argument %s", name, error)
+                return PUT_IN
             return f"These arguments cannot be sent: {error}."
         return None
 

@@ -16,7 +16,11 @@ _SPARED = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 class Unfit(ValueError):
-    """Arguments that cannot be sent. `str()` names each one and why, without its value."""
+    """An argument that cannot be sent. `str()` names it and says why, without its value."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"`{name}` {why}")
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class _Named:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, Misplaced):
-            raise Unfit(f"`{self._argument}` {error}") from None
+            raise Unfit(self._argument, str(error)) from None
 
 
 def _elsewhere(mapped: Mapped, arguments: JsonObject) -> Iterator[tuple[str, Parameter, Json]]:
@@ -94,7 +98,7 @@ def _path(operation: Operation, given: Mapping[str, tuple[str, Parameter, Json]]
     for position in range(1, len(pieces), 2):
         name = pieces[position]
         if name not in given:
-            raise Unfit(f"`{name}` is missing, and stands in the path")
+            raise Unfit(name, "is missing, and stands in the path")
         argument, parameter, value = given[name]
         others = frozenset(given) - {name}
         with _Named(argument):
