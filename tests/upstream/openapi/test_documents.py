@@ -206,10 +206,10 @@ def test_what_is_fixed_is_not_shown_and_always_sent() -> None:
 
 
 def test_a_credential_is_no_argument_and_no_key_of_an_object_can_be_one() -> None:
-    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "api_key"}}}
+    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "apiKey"}}}
     free = {"type": "object", "additionalProperties": {"type": "string"}}
     parameters = [
-        {"name": "api_key", "in": "query"},
+        {"name": "apiKey", "in": "query"},
         {"name": "filter", "in": "query", "schema": free},
         {"name": "x", "in": "query"},
     ]
@@ -219,10 +219,22 @@ def test_a_credential_is_no_argument_and_no_key_of_an_object_can_be_one() -> Non
         more={"components": schemes},
     )
     assert list(made.tools["a"].definition["inputSchema"]["properties"]) == ["filter", "x"]
-    assert made.credentials.filled({}).query == (("api_key", "k%261"),)
+    assert made.credentials.filled({}).query == (("apiKey", "k%261"),)
     assert made.misfit("a", {"filter": {"free": "b"}}) is None
-    for key in ("api_key", "x"):
+    for key in ("apiKey", "x"):
         assert "would be another parameter" in (made.misfit("a", {"filter": {key: "b"}}) or "")
+
+
+def test_nor_where_the_document_does_not_name_it_as_a_parameter() -> None:
+    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "apiKey"}}}
+    parameters = [{"name": "filter", "in": "query", "schema": {"type": "object"}}]
+    made = offered(
+        {"/a": {"get": {"operationId": "a", "parameters": parameters}}},
+        auth={"key": "k"},
+        more={"components": schemes},
+    )
+    for key in ("apiKey", "APIKEY", "apiKey[x]"):
+        assert "would be another parameter" in (made.misfit("a", {"filter": {key: "b"}}) or ""), key
 
 
 @pytest.mark.parametrize(
