@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, trust
 from shim.upstream.failures import fault, rejected, unavailable
 from shim.upstream.handing import Handed
+from shim.upstream.hiding import Hiding
 from shim.upstream.inbox import Watcher
 from shim.upstream.local import Doing, LocalSession
 from shim.upstream.making import Making
@@ -66,6 +67,10 @@ class OpenApi:
     def shown(self) -> tuple[str, ...]:
         """Headers of responses that callers see, in lower case."""
         return tuple(name.lower() for name in self._block.response_headers)
+
+    def hiding(self, values: Mapping[str, str]) -> Callable[[str], str]:
+        """What takes these values of secrets out of a text, and all others that are known."""
+        return Hiding(values, {}, self._making.hiding(values))
 
     async def offering(self, values: Mapping[str, str], service: Service) -> Offering:
         """What is offered, as it was last read."""
@@ -142,7 +147,10 @@ class _Operations:
             }
         sent = made.credentials.filled(self._values)
         response = await self._service.below(request, sent, Terms(doing.limit, tool.is_safe, doing.began))
-        return answers.result(response, self._api.shown, f"result:/{self._api.name}/{name}")
+        return answers.result(response, self._api.shown, f"result:/{self._api.name}/{name}", self._hidden)
+
+    def _hidden(self, text: str) -> str:
+        return self._api.hiding(self._values)(text)
 
 
 def _bounded(path: Path) -> bytes:
