@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shim import jsontext, templates
 from shim.model import Json, JsonObject
@@ -20,6 +21,9 @@ from shim.upstream.openapi.operations import Heading, headings, operation
 from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.schemas import Schemas
 from shim.upstream.session import CATALOG_LIMIT
+
+_PATIENCE: Final = 10.0
+"""Seconds of computing for one document; the largest that are known take a few tenths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
     """What a document and a configuration make. Raises Unreadable, and Unsuited, with what would be right."""
     found: list[Heading] = []
     left_out: list[tuple[str, str]] = []
+    until = time.thread_time() + _PATIENCE
     for one in headings(document):
+        _check_time(until)
         if isinstance(one, Heading):
             found.append(one)
         else:
@@ -78,6 +84,7 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
     size = 0
     binary: dict[str, frozenset[str]] = {}
     for heading in kept:
+        _check_time(until)
         name = names[heading.spot]
         try:
             tool = mapped(name, operation(document, heading), around)
@@ -99,6 +106,14 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
     made = Offering(tools, tuple(left_out), tuple(idle), proofs, block.fixed, frozenset(block.slashes), binary)
     _check_fixed(made, schemas)
     return made
+
+
+def _check_time(until: float) -> None:
+    # Much may be shared by many operations and none of it end up in a definition, as where each is broken.
+    if time.thread_time() > until:
+        raise Unsuited(
+            "its operations take too long to be read; cut the document to those that are needed", "operations"
+        )
 
 
 def _nothing(found: list[Heading]) -> str:

@@ -290,3 +290,14 @@ def test_a_document_that_is_made_to_cost_much_costs_little() -> None:
     with pytest.raises(Unreadable, match="more than 4000000 values"):
         read(b'{"openapi": "3.0.0", "paths": {}, "x": [' + b"[]," * 4_000_001 + b"1]}")
     assert time.process_time() - began < 5
+
+
+def test_what_is_broken_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shim.upstream.openapi.offering._PATIENCE", 0.2)
+    schema = {"properties": {**{f"p{n}": {"type": "string"} for n in range(5000)}, "z": "no schema"}}
+    bodies = {"all": {"content": {"application/json": {"schema": schema}}}}
+    paths = {f"/{n}": {"post": {"requestBody": {"$ref": "#/components/requestBodies/all"}}} for n in range(500)}
+    began = time.process_time()
+    with pytest.raises(Unsuited, match="take too long to be read"):
+        offered({**paths, "/fine": {"get": {}}}, more={"components": {"requestBodies": bodies}})
+    assert time.process_time() - began < 2
