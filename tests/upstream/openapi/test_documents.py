@@ -301,3 +301,10 @@ def test_what_is_broken_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPa
     with pytest.raises(Unsuited, match="take too long to be read"):
         offered({**paths, "/fine": {"get": {}}}, more={"components": {"requestBodies": bodies}})
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Connection"])
+def test_a_scheme_of_a_document_is_no_header_that_http_needs(name: str) -> None:
+    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": name}}}
+    with pytest.raises(Unsuited, match="no name that a header can have"):
+        offered({"/a": {"get": {}}}, auth={"key": "k"}, more={"components": schemes})
