@@ -28,6 +28,8 @@ from shim.upstream.openapi.service import Service, Terms
 from shim.upstream.session import Session
 
 _log = logging.getLogger("shim.upstream")
+_TOLD = 50
+"""Of what was left out, so many are told one by one."""
 
 
 class OpenApi:
@@ -83,10 +85,16 @@ class OpenApi:
             made = await anyio.to_thread.run_sync(lambda: offering(read(data), self._block))
         except Unreadable as error:
             raise unavailable(self._name, f"its OpenAPI document cannot be used: {error}") from None
-        for spot, why in made.left_out:
-            _log.warning("%s: left out %.200r of its document: %.300s", self._name, spot, why)
+        if self._offering is None or made.left_out != self._offering.left_out:
+            self._tell(made.left_out)
         self._offering = made
         return made
+
+    def _tell(self, left_out: Sequence[tuple[str, str]]) -> None:
+        for spot, why in left_out[:_TOLD]:
+            _log.warning("%s: left out %.200r of its document: %.300s", self._name, spot, why)
+        if len(left_out) > _TOLD:
+            _log.warning("%s: left out %d more of its document", self._name, len(left_out) - _TOLD)
 
     def _opened(self) -> Service:
         if self._service is None:

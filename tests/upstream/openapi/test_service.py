@@ -134,6 +134,18 @@ async def test_a_service_that_is_not_there_has_not_seen_the_call(tmp_path: Path)
         assert service.asked == []
 
 
+async def test_what_is_left_out_is_not_told_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    many = {f"no path {number}": {"get": {}} for number in range(1000)}
+    monkeypatch.setattr(f"{__name__}.PATHS", {**PATHS, **many})
+    async with fronted(tmp_path, Service()) as run:
+        await run.call("api", "odd")
+        told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+        assert len(told) == 51
+        assert told[-1] == "api: left out 950 more of its document"
+
+
 async def test_a_document_that_is_elsewhere_than_it_says_is_no_document(tmp_path: Path) -> None:
     service = Service()
     server = await asyncio.start_server(service, "127.0.0.1", 0)
