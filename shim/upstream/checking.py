@@ -10,7 +10,7 @@ from typing import Final, Literal
 from shim.paths import exposed, missing
 from shim.upstream.commandline import config as commandline
 from shim.upstream.config import UpstreamBlock
-from shim.upstream.openapi.document import MAX_BYTES, Unreadable, Unsuited, read
+from shim.upstream.openapi.document import Unreadable, Unsuited, bytes_of, read
 from shim.upstream.openapi.offering import offering
 
 _SHOWN: Final = 50
@@ -51,8 +51,7 @@ def _document(block: UpstreamBlock) -> Iterator[Fault]:
     if name is None or block.is_fetched:
         return
     try:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = bytes_of(Path(name))
     except OSError as error:
         yield Fault(("openapi",), f"the document {name} cannot be read ({error.strerror})")
         return

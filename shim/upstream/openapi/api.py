@@ -21,7 +21,7 @@ from shim.upstream.local import Doing, LocalSession
 from shim.upstream.making import Making
 from shim.upstream.openapi import answers
 from shim.upstream.openapi.credentials import credentials
-from shim.upstream.openapi.document import MAX_BYTES, Unreadable, read
+from shim.upstream.openapi.document import MAX_BYTES, Unreadable, bytes_of, read
 from shim.upstream.openapi.offering import Offering, filled, offering
 from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.service import Service, Terms
@@ -108,7 +108,7 @@ class OpenApi:
     async def _from_file(self) -> bytes:
         path = Path(self._making.folder, self._block.openapi or "")
         try:
-            return await anyio.to_thread.run_sync(_bounded, path)
+            return await anyio.to_thread.run_sync(bytes_of, path)
         except OSError as error:
             raise unavailable(self._name, f"its OpenAPI document cannot be read ({error.strerror})") from None
 
@@ -159,11 +159,6 @@ class _Operations:
 
     def _hidden(self, text: str) -> str:
         return self._api.hiding(self._values)(text)
-
-
-def _bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
 
 
 def _nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,8 @@ def test_a_scheme_of_a_document_is_no_header_that_http_needs(name: str) -> None:
     schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": name}}}
     with pytest.raises(Unsuited, match="no name that a header can have"):
         offered({"/a": {"get": {}}}, auth={"key": "k"}, more={"components": schemes})
+
+
+def test_a_pipe_that_nobody_writes_to_is_no_document(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert faults(tmp_path, CONFIG.replace("api.yaml", "pipe"))[0].endswith("cannot be read (It is no file)")
