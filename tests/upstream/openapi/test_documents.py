@@ -314,3 +314,12 @@ def test_a_scheme_of_a_document_is_no_header_that_http_needs(name: str) -> None:
 def test_a_pipe_that_nobody_writes_to_is_no_document(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert faults(tmp_path, CONFIG.replace("api.yaml", "pipe"))[0].endswith("cannot be read (It is no file)")
+
+
+def test_a_header_that_is_fixed_is_no_argument_in_another_case() -> None:
+    item = {
+        "parameters": [{"name": "x-tenant", "in": "header"}],
+        "get": {"operationId": "a", "parameters": [{"name": "X-Tenant", "in": "header"}]},
+    }
+    tool = offered({"/a": item}, fixed={"X-Tenant": "ours"}).tools["a"]
+    assert tool.definition["inputSchema"]["properties"] == {}
