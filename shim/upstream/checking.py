@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from shim.paths import exposed, missing
 from shim.upstream.commandline import config as commandline
 from shim.upstream.config import UpstreamBlock
-from shim.upstream.openapi.document import MAX_BYTES, Unreadable, Unsuited, read
+from shim.upstream.openapi.document import Unreadable, Unsuited, bytes_of, read
 from shim.upstream.openapi.offering import offering
+
+_SHOWN: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,7 @@ def _document(block: UpstreamBlock) -> Iterator[Fault]:
     if name is None or block.is_fetched:
         return
     try:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = bytes_of(Path(name))
     except OSError as error:
         yield Fault(("openapi",), f"the document {name} cannot be read ({error.strerror})")
         return
@@ -65,8 +66,10 @@ def _document(block: UpstreamBlock) -> Iterator[Fault]:
         return
     for position in made.idle:
         yield Fault(("operations", position), f"no operation fits {block.operations[position]!r}", "warning")
-    for spot, why in made.left_out:
+    for spot, why in made.left_out[:_SHOWN]:
         yield Fault(("openapi",), f"left out {spot[:120]}: {why}", "warning")
+    if len(made.left_out) > _SHOWN:
+        yield Fault(("openapi",), f"left out {len(made.left_out) - _SHOWN} more", "warning")
 
 
 def _interpreter(block: UpstreamBlock) -> Iterator[Fault]:

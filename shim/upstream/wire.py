@@ -209,11 +209,20 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # A second response, to nothing: it is no part of the first, and nobody is asked here again.
+            self.abort()
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._complete:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
+        if self._complete:
+            return
         parser = cast(httptools.HttpResponseParser, self._parser)
         self.status = parser.get_status_code()
         if self.status >= 200:
@@ -222,7 +231,7 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def on_body(self, body: bytes) -> None:
-        if self._linger is not None:
+        if self._linger is not None or self._complete:
             return
         self._chunks.append(body)
         self._buffered += len(body)
@@ -230,6 +239,8 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def on_message_complete(self) -> None:
+        if self._complete:
+            return
         if self.status < 200:
             self.headers = {}
             return

@@ -122,6 +122,10 @@ async def test_what_a_service_refuses_and_where_it_would_lead(peer: wire.HttpPee
     assert "no note 9" in text
     # A service may repeat what it was sent.
     assert KEY not in json.dumps(missing)
+    # Nor a part of it, where what a service says is cut.
+    verbose = (await call(peer, "verbose", {}))["content"][-1]["text"]
+    assert verbose.endswith(" … (cut)")
+    assert KEY[:12] not in verbose
     elsewhere = await call(peer, "elsewhere", {})
     assert elsewhere["isError"] is True
     assert "a redirect, which is never followed" in elsewhere["content"][0]["text"]

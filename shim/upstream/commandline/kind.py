@@ -99,7 +99,7 @@ class _Commands:
         if tool is None:
             raise fault(kind.name, f"has no tool {name[:100]}")
         # Once more, of all that was put in meanwhile.
-        if (why := misfit(tool.judge, arguments)) is not None:
+        if (why := misfit(tool.judge, tool.definition["inputSchema"], arguments)) is not None:
             raise Unfitting(why)
         async with kind.slots:
             return await self._within(tool, arguments, doing)

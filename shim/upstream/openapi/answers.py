@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import http
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,10 +37,13 @@ class Response:
     content: bytes | None = field(repr=False)
 
 
-def result(response: Response, shown: Collection[str], uri: str) -> JsonObject:
-    """The result of a call. `shown`: headers that are shown, in lower case. `uri` names what is bytes."""
+def result(response: Response, shown: Collection[str], uri: str, hide: Callable[[str], str]) -> JsonObject:
+    """The result of a call. `shown`: headers that are shown, in lower case. `uri` names what is bytes.
+
+    `hide` takes the values of secrets out of a text that is about to be cut: nobody could find a part of one later.
+    """
     is_error = not 200 <= response.status < 300
-    made = _failed(response) if is_error else _succeeded(response, uri)
+    made = _failed(response, hide) if is_error else _succeeded(response, uri)
     said: JsonObject = {"status": response.status}
     headers = {name: response.headers[name] for name in shown if name in response.headers}
     if headers:
@@ -69,7 +72,7 @@ def _succeeded(response: Response, uri: str) -> JsonObject:
     return {"content": [_bytes(content, media or "application/octet-stream", uri)]}
 
 
-def _failed(response: Response) -> JsonObject:
+def _failed(response: Response, hide: Callable[[str], str]) -> JsonObject:
     if 300 <= response.status < 400:
         sentence = f"The service answered with {_named(response.status)}, a redirect, which is never followed."
     else:
@@ -80,8 +83,9 @@ def _failed(response: Response) -> JsonObject:
     said = [_text(sentence)]
     text = _decoded(response, media_type(response)) if response.content else None
     if text:
-        is_long = len(text) > _LONGEST_ERROR
-        said.append(_text(text[:_LONGEST_ERROR] + (" … (cut)" if is_long else "")))
+        if len(text) > _LONGEST_ERROR:
+            text = hide(text[: 4 * _LONGEST_ERROR])[:_LONGEST_ERROR] + " … (cut)"
+        said.append(_text(text))
     return {"content": said}
 
 

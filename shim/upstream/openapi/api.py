@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,18 +15,21 @@ from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, trust
 from shim.upstream.failures import Unfitting, fault, rejected, unavailable
 from shim.upstream.handing import Handed
+from shim.upstream.hiding import Hiding
 from shim.upstream.inbox import Watcher
 from shim.upstream.local import Doing, LocalSession
 from shim.upstream.making import Making
 from shim.upstream.openapi import answers
 from shim.upstream.openapi.credentials import credentials
-from shim.upstream.openapi.document import MAX_BYTES, Unreadable, read
+from shim.upstream.openapi.document import MAX_BYTES, Unreadable, bytes_of, read
 from shim.upstream.openapi.offering import PUT_IN, Offering, filled, offering
 from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.service import Service, Terms
 from shim.upstream.session import Session
 
 _log = logging.getLogger("shim.upstream")
+_TOLD = 50
+"""Of what was left out, so many are told one by one."""
 
 
 class OpenApi:
@@ -67,6 +70,10 @@ class OpenApi:
         """Headers of responses that callers see, in lower case."""
         return tuple(name.lower() for name in self._block.response_headers)
 
+    def hiding(self, values: Mapping[str, str]) -> Callable[[str], str]:
+        """What takes these values of secrets out of a text, and all others that are known."""
+        return Hiding(values, {}, self._making.hiding(values))
+
     async def offering(self, values: Mapping[str, str], service: Service) -> Offering:
         """What is offered, as it was last read."""
         return self._offering or await self.read(values, service)
@@ -78,10 +85,16 @@ class OpenApi:
             made = await anyio.to_thread.run_sync(lambda: offering(read(data), self._block))
         except Unreadable as error:
             raise unavailable(self._name, f"its OpenAPI document cannot be used: {error}") from None
-        for spot, why in made.left_out:
-            _log.warning("%s: left out %.200r of its document: %.300s", self._name, spot, why)
+        if self._offering is None or made.left_out != self._offering.left_out:
+            self._tell(made.left_out)
         self._offering = made
         return made
+
+    def _tell(self, left_out: Sequence[tuple[str, str]]) -> None:
+        for spot, why in left_out[:_TOLD]:
+            _log.warning("%s: left out %.200r of its document: %.300s", self._name, spot, why)
+        if len(left_out) > _TOLD:
+            _log.warning("%s: left out %d more of its document", self._name, len(left_out) - _TOLD)
 
     def _opened(self) -> Service:
         if self._service is None:
@@ -95,7 +108,7 @@ class OpenApi:
     async def _from_file(self) -> bytes:
         path = Path(self._making.folder, self._block.openapi or "")
         try:
-            return await anyio.to_thread.run_sync(_bounded, path)
+            return await anyio.to_thread.run_sync(bytes_of, path)
         except OSError as error:
             raise unavailable(self._name, f"its OpenAPI document cannot be read ({error.strerror})") from None
 
@@ -141,12 +154,10 @@ class _Operations:
             raise Unfitting(f"These arguments cannot be sent: {error}.") from None
         sent = made.credentials.filled(self._values)
         response = await self._service.below(request, sent, Terms(doing.limit, tool.is_safe, doing.began))
-        return answers.result(response, self._api.shown, f"result:/{self._api.name}/{name}")
+        return answers.result(response, self._api.shown, f"result:/{self._api.name}/{name}", self._hidden)
 
-
-def _bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+    def _hidden(self, text: str) -> str:
+        return self._api.hiding(self._values)(text)
 
 
 def _nothing() -> None:

@@ -19,10 +19,11 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _TEXT = re.compile(r"[\x00\t\x20-\x7e]*")
 _METHODS: Final = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "*")
 _PLAIN = re.compile(r"[\x21-\x7e]+")
-_OWN: Final = frozenset(
+OWN: Final = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "cookie", "expect", "host"}
     | {"keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+"""Headers that HTTP itself needs: no credential is one."""
 
 
 def _credentials(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -41,7 +42,7 @@ def _credentials(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _headers(said: object) -> None:
     for name, value in said.items() if isinstance(said, Mapping) else [("", None)]:
-        if not _HEADER.fullmatch(name) or name.lower() in _OWN:
+        if not _HEADER.fullmatch(name) or name.lower() in OWN:
             raise ValueError(f"`header` cannot set {name[:60]!r}: that is no header, or one that HTTP itself needs")
         if not _is_text(value):
             raise ValueError(f"`header` has a value for {name} that is no text of one line")

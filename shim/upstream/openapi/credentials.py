@@ -15,6 +15,7 @@ from urllib.parse import quote
 from shim import templates
 from shim.errors import SecretUnavailable
 from shim.model import JsonObject
+from shim.upstream.openapi.config import OWN
 from shim.upstream.openapi.document import Document, Unsuited
 
 _HEADER: Final = re.compile(r"[\t\x20-\x7e]*")
@@ -110,7 +111,8 @@ def _of_scheme(name: str, said: Any, schemes: Mapping[str, JsonObject]) -> _One:
     if is_basic:
         return _One("header", "authorization", "Basic ", (said["user"], said["password"]))
     if kind == "apiKey" and where in ("header", "query", "cookie") and isinstance(called, str) and called:
-        if where != "query" and not re.fullmatch(r"[A-Za-z0-9!#$&'*+.^_`|~-]+", called):
+        is_none = where != "query" and not re.fullmatch(r"[A-Za-z0-9!#$&'*+.^_`|~-]+", called)
+        if is_none or (where == "header" and called.lower() in OWN):
             raise Unsuited(f"the scheme {name[:60]!r} has no name that a {where} can have", "auth", name)
         return _One(where, called.lower() if where == "header" else called, "", (said,))
     if kind in ("oauth2", "openIdConnect") or (kind == "http" and way == "bearer"):

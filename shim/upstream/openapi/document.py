@@ -6,7 +6,9 @@ things, or nothing, is refused here.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -88,6 +90,14 @@ class Document:
         if reference not in ("#", "#/") and not reference.startswith("#/"):
             raise Broken(f"{reference[:120]} is no place in the document")
         return [_unescaped(step) for step in reference.split("/")[1:]]
+
+
+def bytes_of(path: Path) -> bytes:
+    """What a file holds, up to what is too much for a document. Raises OSError, also for what may never end to come."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "It is no file")
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def read(data: bytes) -> Document:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shim import jsontext, templates
 from shim.model import Json, JsonObject
@@ -26,6 +27,8 @@ _log = logging.getLogger("shim.upstream")
 
 PUT_IN = "What whoever runs this server puts into calls of the tool is unfit."
 """Of arguments that callers neither see nor send."""
+_PATIENCE: Final = 10.0
+"""Seconds of computing for one document; the largest that are known take a few tenths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
     """What a document and a configuration make. Raises Unreadable, and Unsuited, with what would be right."""
     found: list[Heading] = []
     left_out: list[tuple[str, str]] = []
+    until = time.thread_time() + _PATIENCE
     for one in headings(document):
+        _check_time(until)
         if isinstance(one, Heading):
             found.append(one)
         else:
@@ -87,6 +92,7 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
     size = 0
     binary: dict[str, frozenset[str]] = {}
     for heading in kept:
+        _check_time(until)
         name = names[heading.spot]
         try:
             tool = mapped(name, operation(document, heading), around)
@@ -108,6 +114,14 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
     made = Offering(tools, tuple(left_out), tuple(idle), proofs, block.fixed, frozenset(block.slashes), binary)
     _check_fixed(made, schemas)
     return made
+
+
+def _check_time(until: float) -> None:
+    # Much may be shared by many operations and none of it end up in a definition, as where each is broken.
+    if time.thread_time() > until:
+        raise Unsuited(
+            "its operations take too long to be read; cut the document to those that are needed", "operations"
+        )
 
 
 def _nothing(found: list[Heading]) -> str:

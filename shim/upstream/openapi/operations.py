@@ -177,7 +177,9 @@ def _parameters(document: Document, heading: Heading) -> Iterator[Parameter]:
         for one in held if isinstance(held, list) else ():
             parameter = _parameter(document.resolved(one))
             if parameter is not None:
-                found[parameter.where, parameter.name] = parameter
+                # Two headers whose names differ in their case are one: a caller could send what is fixed once more.
+                name = parameter.name.lower() if parameter.where == "header" else parameter.name
+                found[parameter.where, name] = parameter
     wanted = places(heading.path)
     for name in wanted:
         if ("path", name) not in found:

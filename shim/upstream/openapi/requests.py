@@ -123,8 +123,10 @@ def _alone(
         for one in mapped.operation.parameters
         if one.where == parameter.where and one.name != parameter.name
     } | {name for name, _ in before}
-    others |= {quote(name, safe="") for where, name in mapped.kept_out if where == parameter.where}
+    kept_out = {quote(name, safe="").lower() for where, name in mapped.kept_out if where == parameter.where}
     for name, _ in pairs:
-        if name != own and (name in others or name.split("%5B")[0] in others):
+        bare = name.split("%5B")[0]
+        # Credentials in whatever case: a service may not look at that.
+        if name != own and (name in others or bare in others or {name.lower(), bare.lower()} & kept_out):
             raise Misplaced("holds a key that would be another parameter")
     return pairs

@@ -101,6 +101,10 @@ def app_of(notes: Notes) -> FastAPI:
     async def large() -> Response:
         return Response(b"x" * 200_000, media_type="text/plain")
 
+    @app.get("/verbose", tags=["files"])
+    async def verbose() -> Response:
+        return Response("x" * (16_384 - len(KEY) + 1) + KEY, 500, media_type="text/plain")
+
     @app.get("/elsewhere", tags=["files"])
     async def elsewhere() -> Response:
         return RedirectResponse("/notes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -206,10 +207,10 @@ def test_what_is_fixed_is_not_shown_and_always_sent() -> None:
 
 
 def test_a_credential_is_no_argument_and_no_key_of_an_object_can_be_one() -> None:
-    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "api_key"}}}
+    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "apiKey"}}}
     free = {"type": "object", "additionalProperties": {"type": "string"}}
     parameters = [
-        {"name": "api_key", "in": "query"},
+        {"name": "apiKey", "in": "query"},
         {"name": "filter", "in": "query", "schema": free},
         {"name": "x", "in": "query"},
     ]
@@ -219,10 +220,22 @@ def test_a_credential_is_no_argument_and_no_key_of_an_object_can_be_one() -> Non
         more={"components": schemes},
     )
     assert list(made.tools["a"].definition["inputSchema"]["properties"]) == ["filter", "x"]
-    assert made.credentials.filled({}).query == (("api_key", "k%261"),)
+    assert made.credentials.filled({}).query == (("apiKey", "k%261"),)
     assert made.misfit("a", {"filter": {"free": "b"}}) is None
-    for key in ("api_key", "x"):
+    for key in ("apiKey", "x"):
         assert "would be another parameter" in (made.misfit("a", {"filter": {key: "b"}}) or "")
+
+
+def test_nor_where_the_document_does_not_name_it_as_a_parameter() -> None:
+    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "apiKey"}}}
+    parameters = [{"name": "filter", "in": "query", "schema": {"type": "object"}}]
+    made = offered(
+        {"/a": {"get": {"operationId": "a", "parameters": parameters}}},
+        auth={"key": "k"},
+        more={"components": schemes},
+    )
+    for key in ("apiKey", "APIKEY", "apiKey[x]"):
+        assert "would be another parameter" in (made.misfit("a", {"filter": {key: "b"}}) or ""), key
 
 
 @pytest.mark.parametrize(
@@ -278,3 +291,35 @@ def test_a_document_that_is_made_to_cost_much_costs_little() -> None:
     with pytest.raises(Unreadable, match="more than 4000000 values"):
         read(b'{"openapi": "3.0.0", "paths": {}, "x": [' + b"[]," * 4_000_001 + b"1]}")
     assert time.process_time() - began < 5
+
+
+def test_what_is_broken_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shim.upstream.openapi.offering._PATIENCE", 0.2)
+    schema = {"properties": {**{f"p{n}": {"type": "string"} for n in range(5000)}, "z": "no schema"}}
+    bodies = {"all": {"content": {"application/json": {"schema": schema}}}}
+    paths = {f"/{n}": {"post": {"requestBody": {"$ref": "#/components/requestBodies/all"}}} for n in range(500)}
+    began = time.process_time()
+    with pytest.raises(Unsuited, match="take too long to be read"):
+        offered({**paths, "/fine": {"get": {}}}, more={"components": {"requestBodies": bodies}})
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Connection"])
+def test_a_scheme_of_a_document_is_no_header_that_http_needs(name: str) -> None:
+    schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": name}}}
+    with pytest.raises(Unsuited, match="no name that a header can have"):
+        offered({"/a": {"get": {}}}, auth={"key": "k"}, more={"components": schemes})
+
+
+def test_a_pipe_that_nobody_writes_to_is_no_document(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert faults(tmp_path, CONFIG.replace("api.yaml", "pipe"))[0].endswith("cannot be read (It is no file)")
+
+
+def test_a_header_that_is_fixed_is_no_argument_in_another_case() -> None:
+    item = {
+        "parameters": [{"name": "x-tenant", "in": "header"}],
+        "get": {"operationId": "a", "parameters": [{"name": "X-Tenant", "in": "header"}]},
+    }
+    tool = offered({"/a": item}, fixed={"X-Tenant": "ours"}).tools["a"]
+    assert tool.definition["inputSchema"]["properties"] == {}

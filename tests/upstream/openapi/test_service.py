@@ -36,6 +36,7 @@ PATHS: dict[str, Any] = {
     "/moved": {"post": {"operationId": "moved"}},
     "/odd": {"get": {"operationId": "odd"}},
     "/lies": {"get": {"operationId": "lies"}},
+    "/twice": {"get": {"operationId": "twice"}},
 }
 ANSWERS = {
     "/half": b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\nhalf",
@@ -44,6 +45,8 @@ ANSWERS = {
     "/said": b"HTTP/1.1 200 X\r\ncontent-length: 1000000\r\n\r\n",
     "/moved": b"HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
     "/odd": b"HTTP/1.1 200 X\r\ncontent-type: application/zip\r\ncontent-length: 2\r\n\r\nPK",
+    "/twice": b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nhi"
+    b"HTTP/1.1 500 X\r\netag: e\r\ncontent-length: 6\r\n\r\nforged",
     "/lies": b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n{no}",
 }
 
@@ -132,6 +135,27 @@ async def test_a_service_that_is_not_there_has_not_seen_the_call(tmp_path: Path)
         with pytest.raises(UpstreamUnavailable, match="refuses connections"):
             await run.call("api", "post_lost")
         assert service.asked == []
+
+
+async def test_a_second_response_is_no_part_of_the_first_nor_one_to_the_next_call(tmp_path: Path) -> None:
+    async with fronted(tmp_path, Service(), response_headers=["etag"]) as run:
+        for _ in range(2):
+            twice = await run.call("api", "twice")
+            assert text(twice) == "hi"
+            assert "etag" not in json.dumps(twice.result)
+        assert text(await run.call("api", "lies")) == "{no}"
+
+
+async def test_what_is_left_out_is_not_told_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    many: dict[str, Any] = {f"no path {number}": {"get": {}} for number in range(1000)}
+    monkeypatch.setattr(f"{__name__}.PATHS", {**PATHS, **many})
+    async with fronted(tmp_path, Service()) as run:
+        await run.call("api", "odd")
+        told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+        assert len(told) == 51
+        assert told[-1] == "api: left out 950 more of its document"
 
 
 async def test_a_document_that_is_elsewhere_than_it_says_is_no_document(tmp_path: Path) -> None:

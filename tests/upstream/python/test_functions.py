@@ -71,6 +71,12 @@ def test_a_model_is_told_what_annotations_and_docstring_say() -> None:
     }
 
 
+def test_a_default_that_json_cannot_say_is_not_said() -> None:
+    # Said all the same, it would be no JSON, and no function of the upstream could be served.
+    assert schema("capped")["properties"]["most"] == {"type": "number"}
+    assert result("capped", {"value": 3})["structuredContent"] == {"result": 3.0}
+
+
 def test_neither_the_context_nor_what_is_filled_in_is_seen() -> None:
     assert schema("whoami")["properties"].keys() == {"db"}
     assert function("whoami", "db").definition["inputSchema"]["properties"] == {}

@@ -67,7 +67,7 @@ def structured(run: object) -> Json:
 
 async def test_what_functions_print_and_raise_is_no_part_of_the_conversation(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    names = ("echo", "fails", "leaves", "lies", "add")
+    names = ("echo", "fails", "leaves", "lies", "add", "unspeakable", "unspeakable_later")
     async with running({"up": sums(*names, inject={"db": "literal-canary"})}) as run:
         reply = await run.call("up", "echo", {"point": {"x": 1}, "colour": "blue"})
         assert structured(reply)["colour"] == "blue"
@@ -76,6 +76,9 @@ async def test_what_functions_print_and_raise_is_no_part_of_the_conversation(cap
         assert failed.result["isError"]
         assert text(failed) == "LookupError: no rows in [db]"
         assert text(await run.call("up", "leaves")) == "SystemExit: 3"
+        # Whoever raised that has an answer, and the others still do.
+        assert text(await run.call("up", "unspeakable")) == "Unspeakable"
+        assert text(await run.call("up", "unspeakable_later")) == "Unspeakable"
         assert text(await run.call("up", "lies")).startswith("The function ran, but its result is not what its return")
         assert text(await run.call("up", "add", {"a": "5"})).startswith("These arguments do not fit: `a`: ")
         assert structured(await run.call("up", "add", {"a": 5})) == {"result": 7}

@@ -188,11 +188,11 @@ class Calls:
             return _error(f"The function ran, but {error}.")
         if running.cancelled.is_set() and isinstance(error, asyncio.CancelledError):
             return None
-        # In one piece: lines of several calls would be mixed.
-        sys.stderr.write("".join(traceback.format_exception(error)))
         try:
+            # In one piece: lines of several calls would be mixed.
+            sys.stderr.write("".join(traceback.format_exception(error)))
             text = f"{type(error).__name__}: {error}"
-        except Exception:  # noqa: BLE001 (its own words may fail, too)
+        except BaseException:  # noqa: BLE001 (its own words may fail, too, and nobody else would answer then)
             text = type(error).__name__
         for name, value in running.meta.get(_INJECT, {}).items():
             text = text.replace(value, f"[{name}]") if value else text

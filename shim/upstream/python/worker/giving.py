@@ -51,6 +51,7 @@ class Giving:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 schema = self._adapter.json_schema(mode="serialization", schema_generator=Schema)
+            json.dumps(schema, allow_nan=False)
         except Exception as error:  # noqa: BLE001 (a type may make its own schema, and raise what it likes)
             raise Unusable(f"{entry}: its return annotation has no schema: {first_line(error)}") from None
         definitions = schema.pop("$defs", None)

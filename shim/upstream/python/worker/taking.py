@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticSerializationError
 
 from .context import is_wanted
 from .finding import Unusable
@@ -30,6 +31,15 @@ class Schema(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 (pydantic's signature)
         return False
+
+    def encode_default(self, dft: Any) -> Any:
+        value = super().encode_default(dft)
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            # Left out of the schema, as any other default that JSON cannot say.
+            raise PydanticSerializationError(str(error)) from None
+        return value
 
 
 class Taking:
@@ -156,6 +166,7 @@ def _schema(entry: str, model: type[BaseModel]) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         try:
             schema = model.model_json_schema(schema_generator=Schema)
+            json.dumps(schema, allow_nan=False)
         except Exception as error:  # noqa: BLE001 (see above)
             raise Unusable(f"{entry}: its parameters have no schema: {first_line(error)}") from None
     schema.pop("title", None)

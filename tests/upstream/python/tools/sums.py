@@ -239,3 +239,20 @@ def hogs(mark: str) -> None:
     with open(mark, "w") as file:  # noqa: PTH123
         file.write(str(os.getpid()))
     re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+def capped(value: int, most: float = float("inf")) -> float:
+    return min(value, most)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(9)
+
+
+def unspeakable() -> None:
+    raise Unspeakable
+
+
+async def unspeakable_later() -> None:
+    raise Unspeakable
