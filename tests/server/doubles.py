@@ -27,6 +27,7 @@ from shim.model import (
     Outcome,
     Reason,
     Reply,
+    Tool,
 )
 from shim.policy.conditions import Facts
 from shim.policy.engine import Policy
@@ -103,6 +104,9 @@ class MemoryUpstreams:
 
     async def settled(self) -> None:
         return
+
+    def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
+        return None
 
     def needs(self, upstream: str, bind: object = ()) -> Sequence[Need]:
         return ()
