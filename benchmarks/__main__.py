@@ -17,6 +17,7 @@ from typing import Any
 import uvloop
 
 from benchmarks import fronts, tables
+from benchmarks.apis import apis
 from benchmarks.documents import loading
 from benchmarks.fronts import Front, Shape
 from benchmarks.functions import functions
@@ -105,6 +106,10 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
             series, direct = await programs(QUICK_PROGRAMS if options.quick else PROGRAMS, folder)
             report["programs"] = {"fronts": [asdict(one) for one in series], "direct": asdict(direct)}
             out.print(tables.programs(series, direct))
+        if "shim" in options.subjects and options.kinds:
+            series, asked = await apis(size, folder)
+            report["apis"] = {"fronts": [asdict(one) for one in series], "direct": asdict(asked)}
+            out.print(tables.apis(series, asked))
         if "shim" in options.subjects and options.streams:
             found = await idle(folder, options.streams)
             report["streams"] = {key: {**asdict(one), "kib": one.kib} for key, one in found.items()}

@@ -8,6 +8,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.apis import DirectApi
 from benchmarks.documents import Loaded
 from benchmarks.functions import Alone
 from benchmarks.leases import Bare
@@ -113,6 +114,19 @@ def programs(found: Sequence[Series], direct: Direct) -> Table:
     """A program through the shim at each number of callers."""
     table = _table(
         f"mcp-shim: `echo` as a tool; started directly: {direct.alone:.2f} ms, {direct.per_second:.0f} "
+        f"a second at {CALLERS[1]} callers",
+        *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call"),
+    )
+    for one in found:
+        figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
+        table.add_row(one.front, str(one.callers), *figures)
+    return table
+
+
+def apis(found: Sequence[Series], direct: DirectApi) -> Table:
+    """An operation of an HTTP API through the shim at each number of callers."""
+    table = _table(
+        f"mcp-shim: an operation of an HTTP API; asked directly: {direct.alone:.2f} ms, {direct.per_second:.0f} "
         f"a second at {CALLERS[1]} callers",
         *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call"),
     )
