@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from shim.model import JsonObject, Tool
 from shim.upstream.commandline.kind import CommandLine
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.definitions import CATALOG_LIMIT
 from shim.upstream.endpoint import CannotTrust, Endpoint, trust
 from shim.upstream.failures import unavailable
 from shim.upstream.handing import Handed, plain
@@ -19,7 +20,7 @@ from shim.upstream.openapi.api import OpenApi
 from shim.upstream.pace import Pace
 from shim.upstream.program import CannotStart, program
 from shim.upstream.python.kind import Python
-from shim.upstream.session import CATALOG_LIMIT, Kind, Session
+from shim.upstream.session import Kind, Session
 from shim.upstream.stdio import StdioSession
 
 

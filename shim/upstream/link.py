@@ -11,10 +11,11 @@ from shim.upstream.attendant import Attendant
 from shim.upstream.calls import Calls
 from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.definitions import CATALOG_LIMIT
 from shim.upstream.failures import unavailable
 from shim.upstream.hearing import SUBSCRIBE
 from shim.upstream.opening import Opening
-from shim.upstream.session import CATALOG_LIMIT, Kind
+from shim.upstream.session import Kind
 from shim.upstream.subscribing import Subscribing
 from shim.upstream.surroundings import Surroundings
 from shim.upstream.wants import Wants

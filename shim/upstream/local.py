@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 import anyio
 from mcp_types import METHOD_NOT_FOUND
@@ -18,13 +18,11 @@ from mcp_types.version import LATEST_MODERN_VERSION
 
 from shim import jsontext
 from shim.errors import Refusal
-from shim.model import META_PREFIX, Json, JsonObject, Reply
+from shim.model import JsonObject, Reply
 from shim.upstream.exchange import Ask, Exchange
 from shim.upstream.failures import too_large, unavailable, unknown
 from shim.upstream.inbox import Inbox, Watcher
 from shim.upstream.session import Peer
-
-HIDDEN: Final = f"{META_PREFIX}hidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,6 @@ class Toolset(Protocol):
 
         Nothing of it is left when this returns or raises, also where it is cancelled.
         """
-
-
-def defined(definition: JsonObject, hidden: Json) -> JsonObject:
-    """A tool's definition whose digest is also over what it does not show; callers do not see that."""
-    return {**definition, "_meta": {**definition.get("_meta", {}), HIDDEN: jsontext.digest({"": hidden})}}
 
 
 class LocalSession:

@@ -13,9 +13,6 @@ from shim.upstream.exchange import Ask
 from shim.upstream.handing import Handed
 from shim.upstream.inbox import LISTS, Inbox, Watcher
 
-CATALOG_LIMIT = 10 * 2**20
-"""Bytes of a page of a catalog that are always read, however little a call's result may be."""
-
 Spawn: TypeAlias = Callable[..., None]
 """`spawn(function, *arguments)` runs a coroutine function as a child of the one task group that owns all sessions."""
 

@@ -14,8 +14,9 @@ from shim.errors import OutcomeUnknown, ResultTooLarge, UpstreamTimeout, Upstrea
 from shim.model import JsonObject, Offer, Question, Response
 from shim.offered import read_offer
 from shim.upstream import modern
+from shim.upstream.definitions import HIDDEN, defined
 from shim.upstream.exchange import Ask
-from shim.upstream.local import HIDDEN, Doing, LocalSession, defined
+from shim.upstream.local import Doing, LocalSession
 from shim.upstream.session import Me
 
 TOOL: JsonObject = {"name": "work", "inputSchema": {"type": "object"}}

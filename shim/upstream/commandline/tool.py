@@ -14,7 +14,7 @@ from shim.upstream.commandline import output
 from shim.upstream.commandline.config import ProgramTool
 from shim.upstream.commandline.declaration import Declaration
 from shim.upstream.commandline.template import Misfit
-from shim.upstream.local import defined
+from shim.upstream.definitions import defined
 
 _HINTS: Final[Mapping[str, str]] = {
     "read_only": "readOnlyHint",

@@ -10,7 +10,7 @@ from typing import Final
 
 from shim.model import Json, JsonObject
 from shim.upstream.arguments import NoSchema, compiled
-from shim.upstream.local import defined
+from shim.upstream.definitions import defined
 from shim.upstream.openapi.document import Broken
 from shim.upstream.openapi.operations import Body, Operation, Parameter
 from shim.upstream.openapi.schemas import Schemas, is_binary

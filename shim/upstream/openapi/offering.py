@@ -12,6 +12,7 @@ from typing import Any, Final
 from shim import jsontext, templates
 from shim.model import Json, JsonObject
 from shim.upstream.arguments import compiled
+from shim.upstream.definitions import CATALOG_LIMIT
 from shim.upstream.openapi import requests
 from shim.upstream.openapi.choosing import chosen, named
 from shim.upstream.openapi.config import OpenApiBlock
@@ -21,7 +22,6 @@ from shim.upstream.openapi.mapping import Around, Mapped, binary_members, mapped
 from shim.upstream.openapi.operations import Heading, headings, operation
 from shim.upstream.openapi.requests import Request, Unfit
 from shim.upstream.openapi.schemas import Schemas
-from shim.upstream.session import CATALOG_LIMIT
 
 _log = logging.getLogger("shim.upstream")
 

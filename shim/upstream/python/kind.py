@@ -10,6 +10,7 @@ from shim import templates
 from shim.model import JsonObject, Tool
 from shim.upstream.arguments import Judge
 from shim.upstream.config import UpstreamBlock
+from shim.upstream.definitions import CATALOG_LIMIT
 from shim.upstream.failures import unavailable
 from shim.upstream.handing import Handed, plain
 from shim.upstream.hiding import Hiding
@@ -18,7 +19,7 @@ from shim.upstream.making import Making
 from shim.upstream.pace import Pace
 from shim.upstream.program import CannotStart, program
 from shim.upstream.python.session import Order, Sources, WorkerSession
-from shim.upstream.session import CATALOG_LIMIT, Session
+from shim.upstream.session import Session
 from shim.upstream.stdio import StdioSession
 
 _WORKER = Path(__file__).parent / "worker" / "__main__.py"

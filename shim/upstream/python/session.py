@@ -13,10 +13,10 @@ import anyio
 from shim.errors import Refusal
 from shim.model import META_PREFIX, Json, JsonObject, Reply
 from shim.upstream.arguments import NoSchema, compiled
+from shim.upstream.definitions import defined
 from shim.upstream.exchange import Ask
 from shim.upstream.failures import Ended, unavailable
 from shim.upstream.inbox import Watcher
-from shim.upstream.local import defined
 from shim.upstream.session import Peer, Spawn
 from shim.upstream.stdio import StdioSession
 

@@ -17,7 +17,7 @@ import pytest
 from shim.errors import OutcomeUnknown, UpstreamUnavailable
 from shim.model import Json
 from shim.upstream.config import UpstreamBlock
-from shim.upstream.local import HIDDEN
+from shim.upstream.definitions import HIDDEN
 from tests.secrets.asking import broker
 from tests.upstream.support import Heard, running, text
 
