@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from typing import IO, Any
 
 import anyio
 
@@ -114,9 +115,9 @@ class Child:
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         process = self._process
-        await loop.connect_write_pipe(lambda: self.input, process.stdin)
-        await loop.connect_read_pipe(lambda: self.output, process.stdout)
-        await loop.connect_read_pipe(lambda: self.complaints, process.stderr)
+        await loop.connect_write_pipe(lambda: self.input, _handed(loop, process.stdin))
+        await loop.connect_read_pipe(lambda: self.output, _handed(loop, process.stdout))
+        await loop.connect_read_pipe(lambda: self.complaints, _handed(loop, process.stderr))
         # A thread that sleeps, for as long as the child lives: no system call that every system has can be waited for
         # by the loop.
         threading.Thread(target=self._reap, args=(loop,), name=f"child {self.pid}", daemon=True).start()
@@ -133,6 +134,32 @@ class Child:
         self.input.lose()
         # What it left behind may hold its stdout open for ever; what it wrote itself is read within an instant.
         asyncio.get_running_loop().call_later(0.2, self.output.end)
+
+
+class _Number:
+    """A file that a loop takes over by its number, and closes itself."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+    def close(self) -> None:
+        """The loop does it."""
+
+
+def _handed(loop: asyncio.AbstractEventLoop, file: IO[bytes] | None) -> Any:
+    """The file as a loop may have it.
+
+    uvloop closes the object first and then its number once more, which may be that of another thread's file by then.
+    """
+    assert file is not None
+    if isinstance(loop, asyncio.SelectorEventLoop):
+        return file
+    number = os.dup(file.fileno())
+    file.close()
+    return _Number(number)
 
 
 def _begun(what: Program) -> subprocess.Popen[bytes]:
