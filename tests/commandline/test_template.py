@@ -127,6 +127,17 @@ def test_a_child_has_exactly_these_words(texts: list[str]) -> None:
     assert len(words) == len(texts)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ELEMENTS.filter(is_plain), min_size=1, max_size=6), VALUES)
+def test_a_child_has_the_words_of_any_template(run: list[Any], values: dict[str, Any]) -> None:
+    each = [expected(element, values) for element in run]
+    if None in each:
+        return
+    words = [word for words in each if words is not None for word in words]
+    # Without any, `printf` writes its format once.
+    assert asyncio.run(said(argv([parsed(element) for element in run], values))) == (words or [""])
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.text(max_size=20) | HOSTILE | st.sampled_from(["a\0b", "a\nb", "\x1b[2J", "\x85", "\ud800"]),
