@@ -8,15 +8,15 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
-from typing import IO, Any
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import anyio
 
 from shim.upstream.complaints import Complaints
 from shim.upstream.program import CannotStart, Program
 from shim.upstream.strays import Strays
-from shim.upstream.streams import Input, Output
+from shim.upstream.streams import Input, Output, connect
 from shim.upstream.watchdog import Watchdog
 
 _GRACE, _TERM_GRACE, _KILL_GRACE = 2.0, 1.0, 2.0
@@ -27,18 +27,14 @@ _LAUNCH = 'unset PWD OLDPWD SHLVL _; IFS= read -r go && exec "$@"'
 
 
 class Child:
-    """A running program in a session of its own.
+    """A running program in a session of its own. Its standard streams are pipes of ours; nothing else is open in it."""
 
-    Its standard streams are pipes of ours and nothing else is open in it: uvloop would give it sockets, on which
-    opening /dev/stderr fails, and each of them twice, so that what it closes stays open.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes], complaints: Complaints) -> None:
+    def __init__(self, complaints: Complaints) -> None:
         self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.input = Input()
         self.output = Output()
         self.complaints = complaints
-        self._process = process
+        self._process: subprocess.Popen[bytes]
 
     @classmethod
     async def start(
@@ -47,20 +43,12 @@ class Child:
         what: Program,
         watchdog: Watchdog,
         hide: Callable[[str], str],
-        heard: Callable[[bytes], None] | None = None,
     ) -> Child:
-        """`hide` takes out of what it says on stderr what nobody should read; `heard` gets all of that as it comes.
-
-        Raises CannotStart.
-        """
-        try:
-            process = _begun(what)
-        except OSError as error:
-            raise CannotStart(f"it could not be started ({error.strerror or error})") from None
-        child = cls(process, Complaints(name, hide, heard))
+        """`hide` takes out of what it says on stderr what nobody should read. Raises CannotStart."""
+        child = cls(Complaints(name, hide))
         # Left half-way, nobody would know of it.
         with anyio.CancelScope(shield=True):
-            await child._connect()
+            await child._begin(what)
             try:
                 watchdog.know(child.pid)
             except OSError:
@@ -98,9 +86,7 @@ class Child:
         finally:
             strays.end()
         watchdog.forget(self.pid)
-        self.input.abort()
-        self.output.close()
-        self.complaints.close()
+        self._close()
 
     async def finished(self, within: float) -> None:
         """Return when it has ended and all that it said was heard, or after so many seconds."""
@@ -112,15 +98,22 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        process = self._process
-        await loop.connect_write_pipe(lambda: self.input, _handed(loop, process.stdin))
-        await loop.connect_read_pipe(lambda: self.output, _handed(loop, process.stdout))
-        await loop.connect_read_pipe(lambda: self.complaints, _handed(loop, process.stderr))
+    async def _begin(self, what: Program) -> None:
+        try:
+            with ExitStack() as theirs:
+                self._process = _begun(what, await connect(theirs, self.input, self.output, self.complaints))
+        except OSError as error:
+            self._close()
+            raise CannotStart(f"it could not be started ({error.strerror or error})") from None
         # A thread that sleeps, for as long as the child lives: no system call that every system has can be waited for
         # by the loop.
+        loop = asyncio.get_running_loop()
         threading.Thread(target=self._reap, args=(loop,), name=f"child {self.pid}", daemon=True).start()
+
+    def _close(self) -> None:
+        self.input.abort()
+        self.output.close()
+        self.complaints.close()
 
     def _reap(self, loop: asyncio.AbstractEventLoop) -> None:
         self._process.wait()
@@ -136,40 +129,13 @@ class Child:
         asyncio.get_running_loop().call_later(0.2, self.output.end)
 
 
-class _Number:
-    """A file that a loop takes over by its number, and closes itself."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def fileno(self) -> int:
-        return self._number
-
-    def close(self) -> None:
-        """The loop does it."""
-
-
-def _handed(loop: asyncio.AbstractEventLoop, file: IO[bytes] | None) -> Any:
-    """The file as a loop may have it.
-
-    uvloop closes the object first and then its number once more, which may be that of another thread's file by then.
-    """
-    assert file is not None
-    if isinstance(loop, asyncio.SelectorEventLoop):
-        return file
-    number = os.dup(file.fileno())
-    file.close()
-    return _Number(number)
-
-
-def _begun(what: Program) -> subprocess.Popen[bytes]:
+def _begun(what: Program, streams: Sequence[int]) -> subprocess.Popen[bytes]:
     # An event loop does no better: it forks just so, and waits until the shell is there or not.
     return subprocess.Popen(
         ("/bin/sh", "-c", _LAUNCH, "sh", *what.argv),
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=streams[0],
+        stdout=streams[1],
+        stderr=streams[2],
         env=dict(what.env),
         cwd=what.cwd,
         start_new_session=True,

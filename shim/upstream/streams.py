@@ -1,10 +1,12 @@
-"""The standard input and output of a child, each a pipe."""
+"""The standard streams of a child, each a pipe."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
-from typing import cast
+from contextlib import ExitStack
+from typing import Any, cast
 
 _HIGH_WATER = 256 * 1024
 
@@ -123,3 +125,45 @@ class Output(asyncio.Protocol):
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+
+async def connect(theirs: ExitStack, stdin: Input, stdout: Output, stderr: asyncio.BaseProtocol) -> list[int]:
+    """Three new pipes: our ends are the loop's from now on, the child's are returned, and closed by `theirs`.
+
+    Of its own accord uvloop gives a child sockets, on which opening /dev/stderr fails, and each of them twice, so that
+    what it closes stays open. Raises OSError.
+    """
+    loop = asyncio.get_running_loop()
+    ends: list[int] = []
+
+    def pipe() -> tuple[int, int]:
+        reading, writing = os.pipe()
+        ends.append(writing if ends else reading)
+        theirs.callback(os.close, ends[-1])
+        return reading, writing
+
+    await loop.connect_write_pipe(lambda: stdin, _handed(loop, pipe()[1], "wb"))
+    await loop.connect_read_pipe(lambda: stdout, _handed(loop, pipe()[0], "rb"))
+    await loop.connect_read_pipe(lambda: stderr, _handed(loop, pipe()[0], "rb"))
+    return ends
+
+
+class _Number:
+    """A file that a loop takes over by its number, and closes itself."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+    def close(self) -> None:
+        """The loop does it."""
+
+
+def _handed(loop: asyncio.AbstractEventLoop, number: int, mode: str) -> Any:
+    """The file as a loop may have it.
+
+    uvloop closes the object first and then its number once more, which may be that of another thread's file by then.
+    """
+    return os.fdopen(number, mode, 0) if isinstance(loop, asyncio.SelectorEventLoop) else _Number(number)

@@ -21,6 +21,7 @@ from shim.upstream.condition import FIRST
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.failures import unavailable
 from shim.upstream.folders import Folders
+from shim.upstream.guarding import Guards
 from shim.upstream.kinds import kind_of
 from shim.upstream.link import Link
 from shim.upstream.making import Making
@@ -162,7 +163,8 @@ class _Keeper:
         self._known = known
         self._around = Surroundings(me, self._spawn, self, jitter, on_offer, self._event, on_event)
         self._watchdog = Watchdog()
-        self._folders = Folders(environment.get("TMPDIR") or "/tmp", self._watchdog)  # noqa: S108
+        self._folders = Folders(environment.get("TMPDIR") or "/tmp")  # noqa: S108
+        self._guards = Guards(self._folders)
         self._wants: dict[str, Wants] = {}
         self._scopes: dict[Link, anyio.CancelScope] = {}
         self._group: TaskGroup | None = None
@@ -213,11 +215,20 @@ class _Keeper:
                 for link in self._scopes:
                     await link.close()
                 await self._watchdog.stop()
+                await self._guards.stop()
                 self._folders.close()
 
     def start(self, name: str, block: UpstreamBlock) -> Link:
         """A link that lives from now on."""
-        making = Making(self._folder, self._environment, self._watchdog, self._folders, self._spawn, self.hiding)
+        making = Making(
+            self._folder,
+            self._environment,
+            self._watchdog,
+            self._folders,
+            self._guards,
+            self._spawn,
+            self.hiding,
+        )
         kind = kind_of(name, block, making)
         # They outlive the link: whoever is told of a resource is told by the one that takes its place.
         wants = self._wants.setdefault(name, Wants(name))

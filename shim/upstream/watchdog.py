@@ -2,9 +2,7 @@
 
 A death signal set on a child is not inherited by what the child starts, and not every system has one. So one small
 shell outlives us by an instant: it reads the groups from a pipe, and when the pipe closes, for whatever reason, kills
-those it still knows. A child that moves to a session of its own escapes; nothing portable prevents that. Of calls of
-programs, each of which has a home below one folder, those are found by it (where there is a /proc), and then that
-folder is removed.
+those it still knows. A child that moves to a session of its own escapes; nothing portable prevents that.
 """
 
 from __future__ import annotations
@@ -19,24 +17,14 @@ _log = logging.getLogger("shim.upstream")
 _SCRIPT = """
 trap '' HUP INT TERM
 PATH=/usr/bin:/bin
-known=' ' folder=
+known=' '
 while read -r sign group; do
     case $sign in
         +) known="$known$group " ;;
         -) known="${known%% $group *} ${known#* $group }" ;;
-        /) folder=$group ;;
     esac
 done
 for group in $known; do kill -s KILL -- "-$group" 2>/dev/null; done
-[ -n "$folder" ] || exit 0
-for turn in 1 2 3; do
-    for place in $(grep -lsaF -- "HOME=$folder/" /proc/[0-9]*/environ); do
-        one=${place#/proc/}
-        kill -s KILL -- "${one%/environ}" 2>/dev/null
-    done
-    rm -rf -- "$folder" 2>/dev/null && break
-    chmod -R u+rwx -- "$folder" 2>/dev/null
-done
 """
 
 
@@ -46,7 +34,6 @@ class Watchdog:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
-        self._folder: str | None = None
 
     def know(self, group: int) -> None:
         """From now on this group dies with us. Returns when the kernel has the message."""
@@ -62,14 +49,6 @@ class Watchdog:
         if group in self._groups:
             self._groups.discard(group)
             self._tell(f"- {group}\n")
-
-    def clear(self, folder: str) -> None:
-        """From now on this folder goes with us, and what has its home in it. Its path has no line's end."""
-        self._folder = folder
-        if self._process is None:
-            self._start()
-        else:
-            self._tell(f"/ {folder}\n")
 
     async def stop(self) -> None:
         """End the watchdog. Groups that it still knows are killed by it."""
@@ -94,8 +73,6 @@ class Watchdog:
             bufsize=0,
             start_new_session=True,
         )
-        if self._folder is not None:
-            self._tell(f"/ {self._folder}\n")
         for group in self._groups:
             self._tell(f"+ {group}\n")
 

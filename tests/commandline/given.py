@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import select
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from shim.model import Json, JsonObject
+from shim.upstream import guard
 from shim.upstream.config import UpstreamBlock
+
+RELAY = """
+import os
+while True:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+"""
+RELAYS = f"for n in 1 2 3; do env -i setsid {sys.executable} -I -S -c '{RELAY}' & done"
+"""Each forks and ends without pause, every time in a session of its own, and with nothing in its environment."""
 
 
 def block(program: str, tool: dict[str, Any], **keys: Any) -> UpstreamBlock:
@@ -34,6 +48,30 @@ def alive(below: Path) -> list[str]:
     """The command lines of processes whose home is below a folder."""
     mark = b"HOME=" + os.fsencode(below) + b"/"
     return [line for process, line in _processes() if mark in process]
+
+
+@contextmanager
+def held(path: Path) -> Iterator[Callable[[], bool]]:
+    """A FIFO that programs open for writing; whether each that did has ended, with all that has inherited it."""
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        yield lambda: bool(select.select([reading], [], [], 0)[0]) and os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
+
+
+def guards_of(pid: int) -> list[int]:
+    """The process that guards come from, then they."""
+    found = _children(pid)
+    first = next(one for one in found if os.fsencode(guard.__file__) in Path(f"/proc/{one}/cmdline").read_bytes())
+    return [first, *_children(first)]
+
+
+def _children(pid: int) -> list[int]:
+    # Of a process of several threads, each has its own.
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def _processes() -> Iterator[tuple[bytes, str]]:

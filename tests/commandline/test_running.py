@@ -15,7 +15,7 @@ from shim.errors import Refusal, ResultTooLarge, UpstreamTimeout, UpstreamUnavai
 from shim.model import JsonObject
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.folders import remove
-from tests.commandline.given import alive, block, content, left, script
+from tests.commandline.given import RELAYS, alive, block, content, held, left, script
 from tests.upstream.support import Heard, running
 
 
@@ -83,16 +83,22 @@ FLOOD = "exec yes"
 FOREVER = "sleep 1000 & sleep 1000"
 STUBBORN = "trap '' TERM INT HUP; sleep 1000; sleep 1000; sleep 1000"
 ASTRAY = "setsid sleep 1000 & sleep 1000"
+ORPHAN = "(env -i setsid sleep 1000 &); sleep 1000"
 
 
-@pytest.mark.parametrize("text", [FOREVER, STUBBORN, ASTRAY], ids=["children", "stubborn", "astray"])
+@pytest.mark.parametrize(
+    "text",
+    [FOREVER, STUBBORN, ASTRAY, ORPHAN, f"{RELAYS}; sleep 1000"],
+    ids=["children", "stubborn", "astray", "orphan", "relays"],
+)
 async def test_one_that_never_ends_is_ended(tmp_path: Path, base: Path, text: str) -> None:
-    upstream = block(script(tmp_path, text), {"run": [], "timeout": 0.4})
-    async with running({"u": upstream}) as run:
-        with pytest.raises(UpstreamTimeout):
-            await run.call("u", "t")
-        assert alive(base) == []
-        assert left(base) == []
+    with held(tmp_path / "held") as ended:
+        upstream = block(script(tmp_path, f"exec 3>{tmp_path}/held; {text}"), {"run": [], "timeout": 0.4})
+        async with running({"u": upstream}) as run:
+            with pytest.raises(UpstreamTimeout):
+                await run.call("u", "t")
+            assert ended()
+            assert left(base) == []
 
 
 async def test_one_that_writes_without_end_is_ended_at_its_bound(tmp_path: Path, base: Path) -> None:
@@ -105,12 +111,13 @@ async def test_one_that_writes_without_end_is_ended_at_its_bound(tmp_path: Path,
 
 
 async def test_children_that_keep_the_pipe_delay_nothing(tmp_path: Path, base: Path) -> None:
-    keeps = script(tmp_path, "(sleep 1000; echo late) & setsid sleep 1000 & echo done", "keeps")
-    async with running({"u": block(keeps, {"run": []})}) as run:
-        before = time.monotonic()
-        assert content((await run.call("u", "t")).result) == ["done\n"]
-        assert time.monotonic() - before < 5
-        assert alive(base) == []
+    text = f"exec 3>{tmp_path}/held; (sleep 1000; echo late) & (env -i setsid sleep 1000 &); {RELAYS}; echo done"
+    with held(tmp_path / "held") as ended:
+        async with running({"u": block(script(tmp_path, text, "keeps"), {"run": []})}) as run:
+            before = time.monotonic()
+            assert content((await run.call("u", "t")).result) == ["done\n"]
+            assert time.monotonic() - before < 5
+            assert ended()
 
 
 async def test_a_cancelled_call_leaves_nothing(tmp_path: Path, base: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.upstream.child import Child
 from shim.upstream.commandline.declaration import declaration
 from shim.upstream.commandline.template import Misfit, argv, holds_place, parsed, text_of
+from shim.upstream.folders import Folders
+from shim.upstream.guarding import Guards
 from shim.upstream.program import Program
-from shim.upstream.watchdog import Watchdog
 
 NAMES = ("a", "b", "list", "flag")
 HOSTILE = st.sampled_from(
@@ -104,16 +105,17 @@ def test_words_are_those_of_the_template(run: list[Any], values: dict[str, Any])
 
 async def said(words: tuple[str, ...]) -> list[str]:
     """The words that a real child has, besides its own name and format."""
-    watchdog = Watchdog()
     what = Program(("/usr/bin/printf", "[%s]\\0", *words), {"PATH": "/usr/bin:/bin"}, "/")
-    child = await Child.start("printf", what, watchdog, str)
     out = b""
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        folders = Folders(folder)
+        guards = Guards(folders)
+        child = await guards.start("printf", what, str, lambda _: None)
         while chunk := await child.output.read():
             out += chunk
-    finally:
-        await child.stop(watchdog, grace=0)
-        await watchdog.stop()
+        await child.stop()
+        await guards.stop()
+        folders.close()
     return [word[1:-1].decode() for word in out.split(b"\0")[:-1]]
 
 

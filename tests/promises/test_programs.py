@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from shim.model import JsonObject
-from tests.commandline.given import alive, left, script
+from tests.commandline.given import RELAYS, alive, guards_of, held, left, script
 from tests.promises.databases import exported
 from tests.promises.running import Running, identity, serving, token, write_config
 from tests.promises.wire import HttpPeer, http
@@ -149,7 +149,7 @@ async def test_git_as_its_operator_declared_it(tmp_path: Path, repo: Path) -> No
 
 ODD = {
     "gigabyte": "head -c 1000000000 /dev/zero",
-    "endless": "sleep 1000 & setsid sleep 1000 & sleep 1000",
+    "endless": f"{RELAYS}; sleep 1000 & setsid sleep 1000 & sleep 1000",
     "keeper": "(sleep 1000; echo late) & echo done",
     "asks": 'read -r answer </dev/tty; echo "got $answer"',
 }
@@ -157,18 +157,20 @@ ODD = {
 
 async def test_odd_programs_are_bounded_and_on_the_record(tmp_path: Path) -> None:
     tools = "{t: {run: [], timeout: 1s}}"
+    programs = {name: script(tmp_path, f"exec 3>{tmp_path}/held; {text}", name) for name, text in ODD.items()}
     upstreams = "".join(
-        f"  {name}: {{program: {script(tmp_path, written, name)}, max_result: 1MiB, tools: {tools}}}\n"
-        for name, written in ODD.items()
+        f"  {name}: {{program: {path}, max_result: 1MiB, tools: {tools}}}\n" for name, path in programs.items()
     )
     base = tmp_path / "base"
     base.mkdir()
     config = configured(tmp_path, upstreams)
-    async with serving(config, env={"TMPDIR": str(base)}) as shim:
-        answers = dict(zip(ODD, await asyncio.gather(*(call(shim, f"{name}__t") for name in ODD)), strict=True))
-        assert alive(base) == []
-        assert left(base) == []
-        assert peak(shim.process.pid) < 400
+    with held(tmp_path / "held") as ended:
+        async with serving(config, env={"TMPDIR": str(base)}) as shim:
+            answers = dict(zip(ODD, await asyncio.gather(*(call(shim, f"{name}__t") for name in ODD)), strict=True))
+            assert ended()
+            assert alive(base) == []
+            assert left(base) == []
+            assert peak(shim.process.pid) < 400
     assert refused(answers["gigabyte"]) == "result-too-large"
     assert refused(answers["endless"]) == "upstream-timeout"
     assert text(answers["keeper"]) == "done\n"
@@ -197,53 +199,36 @@ async def until(is_so: Callable[[], bool], within: float = 10.0) -> bool:
     return is_so()
 
 
-@pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["shim", "watchdog, too"])
+@pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["shim", "guards, too"])
 async def test_nothing_is_left_of_a_call_when_the_shim_is_killed(tmp_path: Path, both: bool) -> None:
-    program = script(tmp_path, "echo x >$HOME/x; setsid sleep 1000 & sleep 1000 & touch began; sleep 1000", "endless")
+    text = f"exec 3>held; echo x >$HOME/x; setsid sleep 1000 & {RELAYS}; touch began; sleep 1000"
+    program = script(tmp_path, text.replace("held", str(tmp_path / "held")), "endless")
     base = tmp_path / "base"
     base.mkdir()
     upstream = f"  u: {{program: {program}, files: {{KEY: k3y}}, tools: {{t: {{run: []}}}}}}\n"
     config = configured(tmp_path, upstream)
     env = {"TMPDIR": str(base)}
-    async with serving(config, env=env) as shim:
-        calling = asyncio.ensure_future(call(shim, "u__t"))
-        assert await until(lambda: any("began" in path for path in left(base)))
-        assert any("KEY" in path for path in left(base))
-        if both:
-            os.kill(watchdog_of(shim.process.pid), signal.SIGKILL)
-        shim.kill()
-        with pytest.raises(httpx2.HTTPError):
-            await calling
-        if both:
-            # Nobody is there to do it, until the next start.
-            assert left(base) != []
-            for pid in homed(base):
-                os.kill(pid, signal.SIGKILL)
-        else:
-            assert await until(lambda: not alive(base) and not list(base.iterdir())), (alive(base), left(base))
+    with held(tmp_path / "held") as ended:
+        async with serving(config, env=env) as shim:
+            calling = asyncio.ensure_future(call(shim, "u__t"))
+            assert await until(lambda: any("began" in path for path in left(base)))
+            assert any("KEY" in path for path in left(base))
+            if both:
+                os.kill(guards_of(shim.process.pid)[0], signal.SIGKILL)
+            shim.kill()
+            with pytest.raises(httpx2.HTTPError):
+                await calling
+            assert await until(ended)
+            if both:
+                # The files go with the next start: nobody else is there to do it.
+                assert left(base) != []
+            else:
+                assert await until(lambda: not list(base.iterdir())), left(base)
     if both:
         async with serving(config, env=env):
             assert left(base) == []
     (row,) = [row for row in await exported(config) if row["upstream"] == "u"]
     assert row["status"] == "unknown"
-
-
-def watchdog_of(pid: int) -> int:
-    """The shell among a process's children that guards the others."""
-    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return next(child for child in children if b"known=" in Path(f"/proc/{child}/cmdline").read_bytes())
-
-
-def homed(base: Path) -> list[int]:
-    mark = b"HOME=" + os.fsencode(base) + b"/"
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
 
 
 async def test_what_is_put_in_and_does_not_fit_is_not_told_to_callers(tmp_path: Path) -> None:

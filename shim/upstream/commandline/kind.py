@@ -139,7 +139,7 @@ class _Commands:
                 what = Program((program, *filled.words), variables, kind.block.cwd or f"{folder}/work")
                 asked = Run(kind.name, what, filled.stdin, limit)
                 doing.began()
-                ran = await run(asked, kind.making.watchdog, self._logged, stderr)
+                ran = await run(asked, kind.making.guards, self._logged, stderr)
         except CannotStart as error:
             raise unavailable(kind.name, str(error)) from None
         except TooMuch:

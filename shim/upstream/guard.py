@@ -1,0 +1,280 @@
+"""Runs programs, each below a process that ends all that came of it. A script: `guard.py CONTROL FOLDER`.
+
+It imports nothing of the shim, and is started once. Whenever that asks it forks a guard, which runs one program at a
+time: starts it, and is the new parent of whatever loses its own (PR_SET_CHILD_SUBREAPER, prctl(2)), so that what leaves
+the group, the session or the environment is still below it. When the program has ended, or its end is asked for, or the
+shim is gone, the guard kills its children until it has none. What a guard leaves that was killed itself comes to the
+process that forked it, and ends there. Once the shim is gone, and with it all programs, the folder goes. Where there is
+no such prctl, the program's process group is all that is ended.
+
+Each byte on the control socket comes with a descriptor: a guard's own socket. On that comes a `SIZE` with three
+descriptors, the program's stdin, stdout and stderr, and then as many bytes, what to start (`packed`); a `SIZE` of 0
+asks for the end of what runs. The answers are each a `REPORT`; after OVER the guard is free for another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+SIZE: Final = struct.Struct("!I")
+REPORT: Final = struct.Struct("!ci")
+TAKEN, STARTED, FAILED, EXITED, OVER = b"t", b"s", b"f", b"e", b"o"
+"""What to start is known, and nothing was started before; it is started; it is not, with the errno; it has ended, with
+its code, negative for a signal; nothing is left of it."""
+
+TERM_GRACE: Final = 1.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_SUBREAPER: Final = 36
+_NEVER: Final = float("inf")
+
+
+def packed(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> bytes:
+    """What to start, as a guard takes it. There is no NUL in any of it."""
+    words = [cwd, str(len(argv)), *argv, *(f"{name}={value}" for name, value in env.items())]
+    return b"".join(os.fsencode(word) + b"\0" for word in words)
+
+
+def main(control: socket.socket, folder: str) -> None:
+    """Fork guards until the shim is gone, and then see to it that nothing is left."""
+    wake = _ready()
+    _adopt()
+    guards: set[int] = set()
+    looking = select.poll()
+    looking.register(control, select.POLLIN)
+    looking.register(wake, select.POLLIN)
+    listening = True
+    while listening or guards:
+        for found, _ in looking.poll():
+            if found == wake:
+                os.read(wake, 4096)
+                continue
+            message, held, *_ = socket.recv_fds(control, 1, 1)
+            if not message:
+                listening = False
+                looking.unregister(control)
+            for one in held:
+                if (guard := os.fork()) == 0:
+                    control.close()
+                    os.close(wake)
+                    _guard(socket.socket(fileno=one))
+                guards.add(guard)
+                os.close(one)
+        ended, _ = _reaped()
+        # One that did not end by itself has left its children to us, and those leave us theirs.
+        left = any(pid not in guards or code for pid, code in ended.items())
+        guards -= ended.keys()
+        if left:
+            _kill_children(guards)
+    _end_children()
+    _remove(folder)
+
+
+def _guard(link: socket.socket) -> None:
+    """See to one program after another. Does not return."""
+    code = 1
+    try:
+        wake, adopts = _ready(), _adopt()
+        while (wanted := _received(link)) is not None:
+            _report(link, TAKEN)
+            program = _started(link, *wanted)
+            if program is not None:
+                _see_through(program, link, wake, adopts)
+            _report(link, OVER)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _started(
+    link: socket.socket, argv: Sequence[bytes], env: Mapping[bytes, bytes], cwd: bytes
+) -> subprocess.Popen[bytes] | None:
+    """Start a program with the standard streams that this process has, and keep none of them."""
+    program = None
+    try:
+        program = subprocess.Popen(argv, env=env, cwd=cwd, start_new_session=True)
+        _report(link, STARTED)
+    except OSError as error:
+        _report(link, FAILED, error.errno or 0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    os.close(null)
+    return program
+
+
+def _see_through(program: subprocess.Popen[bytes], link: socket.socket, wake: int, adopts: bool) -> None:
+    """Return when nothing is left of it."""
+    looking = select.poll()
+    looking.register(link, select.POLLIN)
+    looking.register(wake, select.POLLIN)
+    until = _NEVER
+    while (wait := until - time.monotonic()) > 0:
+        for found, _ in looking.poll(None if until == _NEVER else wait * 1000):
+            if found == wake:
+                os.read(wake, 4096)
+                continue
+            # Its end is asked for, or the shim has gone.
+            looking.unregister(link)
+            until = time.monotonic()
+            if program.returncode is None:
+                _kill_group(program.pid, signal.SIGTERM)
+                until += TERM_GRACE
+        ended, others = _reaped()
+        if program.pid in ended:
+            program.returncode = ended[program.pid]
+            _report(link, EXITED, program.returncode)
+            until = _NEVER if until == _NEVER else 0
+        if not others:
+            return
+    if program.returncode is None or not adopts:
+        _kill_group(program.pid, signal.SIGKILL)
+    codes = _end_children()
+    if program.returncode is None:
+        program.returncode = codes[program.pid]
+        _report(link, EXITED, program.returncode)
+
+
+def _received(link: socket.socket) -> tuple[list[bytes], dict[bytes, bytes], bytes] | None:
+    """Argv, environment and working directory, with the streams as our own; None where the shim has gone."""
+    size = 0
+    # What asks for the end of one that was over already is for nobody.
+    while not size:
+        head, streams, *_ = socket.recv_fds(link, SIZE.size, 3)
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        if len(head) < SIZE.size:
+            return None
+        (size,) = SIZE.unpack(head)
+    whole = bytearray()
+    while len(whole) < size:
+        piece = link.recv(size - len(whole))
+        if not piece:
+            return None
+        whole += piece
+    cwd, count, *words = bytes(whole).split(b"\0")[:-1]
+    variables = (word.partition(b"=") for word in words[int(count) :])
+    return words[: int(count)], {name: value for name, _, value in variables}, cwd
+
+
+def _report(link: socket.socket, what: bytes, number: int = 0) -> None:
+    # Where the shim has gone, what comes next is the same.
+    with contextlib.suppress(OSError):
+        link.sendall(REPORT.pack(what, number))
+
+
+def _ready() -> int:
+    """Mind no signal, and get a descriptor that can be read once a child has ended."""
+    wake, waking = os.pipe()
+    for one in (wake, waking):
+        os.set_blocking(one, False)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Not ignored, as that would be handed on to the program.
+        signal.signal(number, lambda *_: None)
+    return wake
+
+
+def _adopt() -> bool:
+    """From now on what loses its parent below this process gets this one. Whether the system can do that."""
+    try:
+        return bool(ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+def _reaped() -> tuple[dict[int, int], bool]:
+    """The children that have ended, with their codes; whether there are others."""
+    ended: dict[int, int] = {}
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            ended[found[0]] = os.waitstatus_to_exitcode(found[1])
+        return ended, True
+    return ended, False
+
+
+def _end_children() -> dict[int, int]:
+    """Kill all that there are until there are none, and return their codes.
+
+    Those of one that ends become ours before it can be reaped, so that none is missed.
+    """
+    codes: dict[int, int] = {}
+    others = True
+    while others:
+        _kill_children()
+        with contextlib.suppress(ChildProcessError):
+            # Wait for one, and take all: what forks without pause would else fill the table of processes.
+            pid, status = os.waitpid(-1, 0)
+            codes[pid] = os.waitstatus_to_exitcode(status)
+        ended, others = _reaped()
+        codes |= ended
+    return codes
+
+
+def _kill_children(spared: AbstractSet[int] = frozenset()) -> None:
+    ours = os.getpgrp()
+    for pid in _children():
+        if pid in spared:
+            continue
+        # It is not reaped before we do it, so that the number is still its own, and its group's.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+            if (group := os.getpgid(pid)) != ours:
+                os.killpg(group, signal.SIGKILL)
+
+
+def _children() -> Iterator[int]:
+    me = os.getpid()
+    listed = _content(f"/proc/{me}/task/{me}/children")
+    if listed is not None:
+        yield from map(int, listed.split())
+    else:
+        # Not every kernel has that. The newest first: one that forks and ends without pause is gone a moment later.
+        yield from (pid for pid in _processes() if _parent(pid) == me)
+
+
+def _processes() -> list[int]:
+    with contextlib.suppress(OSError):
+        return sorted(map(int, filter(str.isdecimal, os.listdir("/proc"))), reverse=True)  # noqa: PTH208 (quick)
+    return []
+
+
+def _parent(pid: int) -> int | None:
+    content = _content(f"/proc/{pid}/stat")
+    # The name before it may hold anything.
+    return int(content.rpartition(b")")[2].split()[1]) if content else None
+
+
+def _content(path: str) -> bytes | None:
+    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:  # noqa: PTH123 (quick)
+        return file.read()
+    return None
+
+
+def _kill_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _remove(folder: str) -> None:
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+        if not os.path.lexists(folder):
+            return
+        subprocess.run([*command, "--", folder], env={"PATH": "/usr/bin:/bin"}, check=False)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
