@@ -1,6 +1,6 @@
 """Private folders that exist only during a call, and are gone however this process ends.
 
-All lie in one folder of this process. The process that guards programs removes that when we end, however we do; where
+All lie in one folder of this process. The process that guards children removes that when we end, however we do; where
 it was killed, too, the next start does, which knows by a lock that nobody holds any more that the owner is gone.
 """
 
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from shim.upstream.guarding import Guards
+
 _PREFIX: Final = "mcp-shim-calls-"
 _LOCK: Final = "lock"
 
@@ -24,8 +26,9 @@ _LOCK: Final = "lock"
 class Folders:
     """Makes them below a folder for temporary things, readable by nobody else."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, guards: Guards) -> None:
         self._base = Path(base).absolute()
+        self._guards = guards
         self._root: Path | None = None
         self._lock = -1
         self._numbers = itertools.count(1)
@@ -35,15 +38,11 @@ class Folders:
         for left in _left(self._base):
             remove(left)
 
-    def root(self) -> Path:
-        """The folder of all of them. Raises OSError."""
-        if self._root is None or not self._root.is_dir():
-            self._root = self._own()
-        return self._root
-
     def make(self) -> Path:
         """A new empty one. Raises OSError."""
-        folder = self.root() / str(next(self._numbers))
+        if self._root is None or not self._root.is_dir():
+            self._root = self._own()
+        folder = self._root / str(next(self._numbers))
         folder.mkdir(mode=0o700)
         return folder
 
@@ -61,6 +60,7 @@ class Folders:
             with contextlib.suppress(OSError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if root.is_dir():
+                    self._guards.clear(root)
                     return root
             # A start that swept has taken it for one that was left.
             os.close(self._lock)

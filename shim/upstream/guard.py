@@ -1,13 +1,13 @@
-"""Runs programs, each below a process that ends all that came of it. A script: `guard.py CONTROL FOLDER`.
+"""Runs programs, each below a process that ends all that came of it. A script: `guard.py CONTROL`.
 
 It imports nothing of the shim, and is started once. Whenever that asks it forks a guard, which runs one program at a
 time: starts it, and is the new parent of whatever loses its own (PR_SET_CHILD_SUBREAPER, prctl(2)), so that what leaves
 the group, the session or the environment is still below it. When the program has ended, or its end is asked for, or the
 shim is gone, the guard kills its children until it has none. What a guard leaves that was killed itself comes to the
-process that forked it, and ends there. Once the shim is gone, and with it all programs, the folder goes. Where there is
-no such prctl, the program's process group is all that is ended.
+process that forked it, and ends there. Where there is no such prctl, the program's process group is all that is ended.
 
-Each byte on the control socket comes with a descriptor: a guard's own socket. On that comes a `SIZE` with three
+On the control socket comes FORK with a descriptor, a new guard's own socket, or CLEAR with a `SIZE` and a path: a
+folder that goes when the shim is gone, and with it all programs. On a guard's socket comes a `SIZE` with three
 descriptors, the program's stdin, stdout and stderr, and then as many bytes, what to start (`packed`); a `SIZE` of 0
 asks for the end of what runs. The answers are each a `REPORT`; after OVER the guard is free for another.
 """
@@ -26,19 +26,19 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final
 
-SIZE: Final = struct.Struct("!I")
-REPORT: Final = struct.Struct("!ci")
+FORK, CLEAR = b"+", b"/"
+SIZE = struct.Struct("!I")
+REPORT = struct.Struct("!ci")
 TAKEN, STARTED, FAILED, EXITED, OVER = b"t", b"s", b"f", b"e", b"o"
 """What to start is known, and nothing was started before; it is started; it is not, with the errno; it has ended, with
 its code, negative for a signal; nothing is left of it."""
 
-TERM_GRACE: Final = 1.0
+TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 
-_SUBREAPER: Final = 36
-_NEVER: Final = float("inf")
+_SUBREAPER = 36
+_NEVER = float("inf")
 
 
 def packed(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> bytes:
@@ -47,11 +47,12 @@ def packed(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> bytes:
     return b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
-def main(control: socket.socket, folder: str) -> None:
+def main(control: socket.socket) -> None:
     """Fork guards until the shim is gone, and then see to it that nothing is left."""
     wake = _ready()
     _adopt()
     guards: set[int] = set()
+    folder = b""
     looking = select.poll()
     looking.register(control, select.POLLIN)
     looking.register(wake, select.POLLIN)
@@ -62,7 +63,9 @@ def main(control: socket.socket, folder: str) -> None:
                 os.read(wake, 4096)
                 continue
             message, held, *_ = socket.recv_fds(control, 1, 1)
-            if not message:
+            if message == CLEAR:
+                folder = _exactly(control, *SIZE.unpack(_exactly(control, SIZE.size) or SIZE.pack(0))) or b""
+            elif not message:
                 listening = False
                 looking.unregister(control)
             for one in held:
@@ -159,15 +162,23 @@ def _received(link: socket.socket) -> tuple[list[bytes], dict[bytes, bytes], byt
         if len(head) < SIZE.size:
             return None
         (size,) = SIZE.unpack(head)
+    whole = _exactly(link, size)
+    if whole is None:
+        return None
+    cwd, count, *words = whole.split(b"\0")[:-1]
+    variables = (word.partition(b"=") for word in words[int(count) :])
+    return words[: int(count)], {name: value for name, _, value in variables}, cwd
+
+
+def _exactly(link: socket.socket, size: int) -> bytes | None:
+    """So many bytes; None where the shim has gone before."""
     whole = bytearray()
     while len(whole) < size:
         piece = link.recv(size - len(whole))
         if not piece:
             return None
         whole += piece
-    cwd, count, *words = bytes(whole).split(b"\0")[:-1]
-    variables = (word.partition(b"=") for word in words[int(count) :])
-    return words[: int(count)], {name: value for name, _, value in variables}, cwd
+    return bytes(whole)
 
 
 def _report(link: socket.socket, what: bytes, number: int = 0) -> None:
@@ -269,12 +280,12 @@ def _kill_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _remove(folder: str) -> None:
+def _remove(folder: bytes) -> None:
     for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
-        if not os.path.lexists(folder):
+        if not folder or not os.path.lexists(folder):
             return
         subprocess.run([*command, "--", folder], env={"PATH": "/usr/bin:/bin"}, check=False)
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+    main(socket.socket(fileno=int(sys.argv[1])))

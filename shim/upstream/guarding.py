@@ -1,4 +1,4 @@
-"""Runs of programs whose end is guarded: all that came of one is gone when it is over, however it is over."""
+"""Starts every child of the shim, below a guard: all that came of one is gone when it is over, however it is over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,17 +17,15 @@ from typing import Final
 import anyio
 
 from shim.upstream import guard
+from shim.upstream.child import Child
 from shim.upstream.complaints import Complaints
-from shim.upstream.folders import Folders
 from shim.upstream.program import CannotStart, Program
-from shim.upstream.streams import Input, Output, connect
+from shim.upstream.streams import connect
 
 _log = logging.getLogger("shim.upstream")
 
 _STARTING: Final = 10.0
-_ENDING: Final = guard.TERM_GRACE + 2
-_LATE: Final = 0.2
-"""Seconds in which what a program wrote is read after its end, while something else still has its stdout."""
+_ENDING: Final = 2.0
 
 _IDLE: Final = 16
 """Guards that wait for their next program, at most."""
@@ -37,26 +34,22 @@ _TRIES: Final = 3
 
 
 class Guards:
-    """Starts programs below guards (see `shim.upstream.guard`). The first needs them started; they are used again.
+    """Starts programs below guards (see `shim.upstream.guard`), which are used again. Started on first use."""
 
-    `folders` go with the shim, after all that runs.
-    """
-
-    def __init__(self, folders: Folders) -> None:
-        self._folders = folders
-        self._folder: Path | None = None
+    def __init__(self) -> None:
+        self._folder: bytes | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._idle: list[_Guard] = []
 
     async def start(
-        self, name: str, what: Program, hide: Callable[[str], str], heard: Callable[[bytes], None]
-    ) -> Guarded:
+        self, name: str, what: Program, hide: Callable[[str], str], heard: Callable[[bytes], None] | None = None
+    ) -> Child:
         """`hide` takes out of what it says on stderr what nobody should read; `heard` gets all of that as it comes.
 
         Raises CannotStart.
         """
-        run = Guarded(Complaints(name, hide, heard))
+        run = Child(Complaints(name, hide, heard))
         # Left half-way, nobody would know of it.
         with anyio.CancelScope(shield=True):
             try:
@@ -68,6 +61,12 @@ class Guards:
                 raise CannotStart(f"it could not be started ({error.strerror or 'nothing guards its end'})") from None
         return run
 
+    def clear(self, folder: Path) -> None:
+        """From now on this folder goes with us, after all that runs. Raises OSError."""
+        self._folder = os.fsencode(folder)
+        if self._control is not None:
+            self._tell(self._control)
+
     async def stop(self) -> None:
         """End the guards, once what they ran is over."""
         process, idle, self._idle = self._process, self._idle, []
@@ -78,7 +77,7 @@ class Guards:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(process.wait, _ENDING)
 
-    async def _begin(self, run: Guarded, what: Program) -> None:
+    async def _begin(self, run: Child, what: Program) -> None:
         """Hand a run to a guard. Raises OSError."""
         with ExitStack() as theirs:
             streams = await connect(theirs, run.input, run.output, run.complaints)
@@ -102,24 +101,21 @@ class Guards:
         return _Guard(ours, self)
 
     def _fork(self, link: socket.socket) -> None:
-        folder = self._folders.root()
-        if self._control is None or folder != self._folder:
-            self._leave()
-            self._folder, self._control = folder, self._begun(folder)
+        if self._control is None:
+            self._control = self._begun()
         try:
-            socket.send_fds(self._control, [b"+"], [link.fileno()])
+            socket.send_fds(self._control, [guard.FORK], [link.fileno()])
         except ConnectionError:
-            _log.warning("the process that guards of programs come from had ended; starting another")
-            self._control = self._begun(folder)
-            socket.send_fds(self._control, [b"+"], [link.fileno()])
+            _log.warning("the process that guards the ends of others had ended; starting another")
+            self._leave()
+            raise
 
-    def _begun(self, folder: Path) -> socket.socket:
-        self._leave()
+    def _begun(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             # A session of its own: a Ctrl-C at the terminal must not reach it before it has done its work.
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno()), str(folder)],
+                [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -129,7 +125,14 @@ class Guards:
                 start_new_session=True,
             )
         ours.setblocking(False)
+        self._tell(ours)
         return ours
+
+    def _tell(self, control: socket.socket) -> None:
+        # One that has ended is told when the next is started.
+        if self._folder is not None:
+            with contextlib.suppress(ConnectionError):
+                control.sendall(guard.CLEAR + guard.SIZE.pack(len(self._folder)) + self._folder)
 
     def _leave(self) -> None:
         control, self._control = self._control, None
@@ -157,12 +160,12 @@ class _Guard:
         self._link = link
         self._guards = guards
         self._heard = b""
-        self._run: Guarded | None = None
+        self._run: Child | None = None
         self._loop = asyncio.get_running_loop()
         self._taken: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(link, self._hear)
 
-    async def take(self, run: Guarded, streams: Sequence[int], wanted: bytes) -> None:
+    async def take(self, run: Child, streams: Sequence[int], wanted: bytes) -> None:
         """Have a program run. Raises ConnectionError, with which nothing is started, or another OSError."""
         self._run, self._taken = run, self._loop.create_future()
         try:
@@ -173,7 +176,6 @@ class _Guard:
             self._taken.cancel()
             self.close()
             raise
-        run.guard = self
 
     def end(self) -> None:
         """Ask for the end of what runs."""
@@ -216,6 +218,7 @@ class _Guard:
             return
         if what == guard.TAKEN:
             self._taken.set_result(None)
+            run.guard = self
         elif what == guard.STARTED:
             run.begin()
         elif what == guard.FAILED:
@@ -226,59 +229,3 @@ class _Guard:
             self._run = None
             run.lose()
             self._guards.free(self)
-
-
-class Guarded:
-    """A program that runs, or has run. `exited` has its code, negative for a signal."""
-
-    def __init__(self, complaints: Complaints) -> None:
-        loop = asyncio.get_running_loop()
-        self.started: asyncio.Future[None] = loop.create_future()
-        self.exited: asyncio.Future[int] = loop.create_future()
-        self.over = asyncio.Event()
-        self.input = Input()
-        self.output = Output()
-        self.complaints = complaints
-        self.guard: _Guard | None = None
-
-    async def finished(self, within: float) -> None:
-        """Return when it has ended and all that it said was heard, or after so many seconds."""
-        with anyio.move_on_after(within):
-            await asyncio.wait([self.exited])
-            await self.complaints.ended.wait()
-
-    async def stop(self) -> None:
-        """End it with all that it has started: SIGTERM, a second, SIGKILL. Bounded in time."""
-        if self.guard is not None and not self.over.is_set():
-            self.guard.end()
-            with anyio.move_on_after(_ENDING) as waiting:
-                await self.over.wait()
-            if waiting.cancelled_caught:
-                _log.warning("a process that a program has started cannot be ended; its guard goes on trying")
-                self.guard.close()
-        self.input.abort()
-        self.output.close()
-        self.complaints.close()
-
-    def begin(self, failed: OSError | None = None) -> None:
-        """It runs, or it does not."""
-        if self.started.done():
-            return
-        if failed is None:
-            self.started.set_result(None)
-        else:
-            self.started.set_exception(failed)
-
-    def end(self, code: int) -> None:
-        """It has ended."""
-        if not self.exited.done():
-            self.exited.set_result(code)
-            self.input.lose()
-            # What it left behind may hold its stdout open for ever; what it wrote itself is read within an instant.
-            asyncio.get_running_loop().call_later(_LATE, self.output.end)
-
-    def lose(self) -> None:
-        """Nothing more will be heard of it."""
-        self.begin()
-        self.end(-signal.SIGKILL)
-        self.over.set()

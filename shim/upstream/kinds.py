@@ -44,9 +44,7 @@ class Stdio:
             raise unavailable(self._name, str(error)) from None
         limit = max(block.max_result, CATALOG_LIMIT)
         hide = Hiding(handed.values, variables, making.hiding(handed.values))
-        return await StdioSession.start(
-            self._name, what, watcher, limit, self._pace, making.watchdog, making.spawn, hide
-        )
+        return await StdioSession.start(self._name, what, watcher, limit, self._pace, making.guards, making.spawn, hide)
 
     def misfit(self, _tool: Tool, _arguments: JsonObject) -> str | None:
         """An MCP server judges its arguments itself."""

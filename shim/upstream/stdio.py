@@ -16,12 +16,12 @@ from shim.model import JsonObject, Reply
 from shim.upstream.child import Child
 from shim.upstream.exchange import Ask, Exchange
 from shim.upstream.failures import fault, too_large, unavailable, unknown
+from shim.upstream.guarding import Guards
 from shim.upstream.inbox import Inbox, Watcher
 from shim.upstream.lines import Lines, TooLong
 from shim.upstream.pace import Pace, Turn, pieces
 from shim.upstream.program import CannotStart, Program
 from shim.upstream.session import Peer, Spawn
-from shim.upstream.watchdog import Watchdog
 
 _DISCARDED = 256 * 1024 * 1024
 _UNREAD = 1024 * 1024
@@ -62,17 +62,17 @@ class StdioSession:
         watcher: Watcher,
         limit: int,
         pace: Pace,
-        watchdog: Watchdog,
+        guards: Guards,
         spawn: Spawn,
         hide: Callable[[str], str],
     ) -> StdioSession:
         """Start the program; nothing has been said to it yet. Raises UpstreamUnavailable."""
         try:
-            child = await Child.start(name, what, watchdog, hide)
+            child = await guards.start(name, what, hide)
         except CannotStart as error:
             raise unavailable(name, str(error)) from None
         session = cls(name, child, watcher, limit, pace)
-        spawn(session._run, watchdog)
+        spawn(session._run)
         return session
 
     @property
@@ -123,7 +123,7 @@ class StdioSession:
         if self._child.input.unread < _UNREAD and not self.ended.is_set():
             self._child.input.write(dump(message) + b"\n")
 
-    async def _run(self, watchdog: Watchdog) -> None:
+    async def _run(self) -> None:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._until_stopped, group.cancel_scope)
@@ -136,7 +136,7 @@ class StdioSession:
             self._stopping.set()
             self._fail_all()
             with anyio.CancelScope(shield=True):
-                await self._child.stop(watchdog)
+                await self._child.stop()
             self.ended.set()
 
     async def _until_stopped(self, scope: anyio.CancelScope) -> None:

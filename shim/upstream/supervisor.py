@@ -28,7 +28,6 @@ from shim.upstream.making import Making
 from shim.upstream.session import Me
 from shim.upstream.surroundings import Surroundings
 from shim.upstream.wants import Wants
-from shim.upstream.watchdog import Watchdog
 
 _log = logging.getLogger("shim.upstream")
 
@@ -143,7 +142,7 @@ class Upstreams:
 
 
 class _Keeper:
-    """Owns every link, the task group in which all of them live, and the watchdog."""
+    """Owns every link, the task group in which all of them live, and what guards children."""
 
     def __init__(
         self,
@@ -162,9 +161,8 @@ class _Keeper:
         self._folder = folder
         self._known = known
         self._around = Surroundings(me, self._spawn, self, jitter, on_offer, self._event, on_event)
-        self._watchdog = Watchdog()
-        self._folders = Folders(environment.get("TMPDIR") or "/tmp")  # noqa: S108
-        self._guards = Guards(self._folders)
+        self._guards = Guards()
+        self._folders = Folders(environment.get("TMPDIR") or "/tmp", self._guards)  # noqa: S108
         self._wants: dict[str, Wants] = {}
         self._scopes: dict[Link, anyio.CancelScope] = {}
         self._group: TaskGroup | None = None
@@ -214,21 +212,12 @@ class _Keeper:
             with anyio.CancelScope(shield=True):
                 for link in self._scopes:
                     await link.close()
-                await self._watchdog.stop()
                 await self._guards.stop()
                 self._folders.close()
 
     def start(self, name: str, block: UpstreamBlock) -> Link:
         """A link that lives from now on."""
-        making = Making(
-            self._folder,
-            self._environment,
-            self._watchdog,
-            self._folders,
-            self._guards,
-            self._spawn,
-            self.hiding,
-        )
+        making = Making(self._folder, self._environment, self._guards, self._folders, self._spawn, self.hiding)
         kind = kind_of(name, block, making)
         # They outlive the link: whoever is told of a resource is told by the one that takes its place.
         wants = self._wants.setdefault(name, Wants(name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from shim.upstream.commandline.declaration import declaration
 from shim.upstream.commandline.template import Misfit, argv, holds_place, parsed, text_of
-from shim.upstream.folders import Folders
 from shim.upstream.guarding import Guards
 from shim.upstream.program import Program
 
@@ -107,15 +105,14 @@ async def said(words: tuple[str, ...]) -> list[str]:
     """The words that a real child has, besides its own name and format."""
     what = Program(("/usr/bin/printf", "[%s]\\0", *words), {"PATH": "/usr/bin:/bin"}, "/")
     out = b""
-    with tempfile.TemporaryDirectory() as folder:
-        folders = Folders(folder)
-        guards = Guards(folders)
-        child = await guards.start("printf", what, str, lambda _: None)
+    guards = Guards()
+    child = await guards.start("printf", what, str)
+    try:
         while chunk := await child.output.read():
             out += chunk
+    finally:
         await child.stop()
         await guards.stop()
-        folders.close()
     return [word[1:-1].decode() for word in out.split(b"\0")[:-1]]
 
 

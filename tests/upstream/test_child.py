@@ -10,9 +10,8 @@ import sys
 import pytest
 import uvloop
 
-from shim.upstream.child import Child
+from shim.upstream.guarding import Guards
 from shim.upstream.program import program
-from shim.upstream.watchdog import Watchdog
 
 CHILDREN = 40
 """Each is caught in the moment in question about one time in six."""
@@ -20,9 +19,9 @@ CHILDREN = 40
 
 def test_a_child_that_ends_may_be_written_to_at_any_moment() -> None:
     async def main() -> None:
-        watchdog = Watchdog()
+        guards = Guards()
         for _ in range(CHILDREN):
-            child = await Child.start("odd", program(("/bin/sh", "-c", "exit"), {}, "/", os.environ), watchdog, str)
+            child = await guards.start("odd", program(("/bin/sh", "-c", "exit"), {}, "/", os.environ), str)
             try:
                 # In one turn of the loop its pipe is found closed, in a later one that is told.
                 while not child.exited.done():
@@ -31,23 +30,23 @@ def test_a_child_that_ends_may_be_written_to_at_any_moment() -> None:
                 with pytest.raises(BrokenPipeError):
                     await child.input.writable()
             finally:
-                await child.stop(watchdog)
-        await watchdog.stop()
+                await child.stop()
+        await guards.stop()
 
     uvloop.run(main())
 
 
 async def said_by(*command: str) -> bytes:
     """What a program writes to its stdout."""
-    watchdog = Watchdog()
-    child = await Child.start("odd", program(command, {}, "/", os.environ), watchdog, str)
+    guards = Guards()
+    child = await guards.start("odd", program(command, {}, "/", os.environ), str)
     said = b""
     try:
         while chunk := await child.output.read():
             said += chunk
     finally:
-        await child.stop(watchdog)
-        await watchdog.stop()
+        await child.stop()
+        await guards.stop()
     return said
 
 
@@ -87,9 +86,9 @@ def test_nothing_but_its_three_streams_is_open_in_a_child() -> None:
 
 def test_a_child_that_closes_its_stdin_is_known_for_that_at_once() -> None:
     async def main() -> None:
-        watchdog = Watchdog()
+        guards = Guards()
         what = program(("/bin/sh", "-c", "exec 0<&-; exec sleep 60"), {}, "/", os.environ)
-        child = await Child.start("odd", what, watchdog, str)
+        child = await guards.start("odd", what, str)
         try:
             async with asyncio.timeout(10):
                 await child.input.lost.wait()
@@ -97,7 +96,7 @@ def test_a_child_that_closes_its_stdin_is_known_for_that_at_once() -> None:
             with pytest.raises(BrokenPipeError):
                 await child.input.writable()
         finally:
-            await child.stop(watchdog)
-            await watchdog.stop()
+            await child.stop()
+            await guards.stop()
 
     uvloop.run(main())

@@ -9,9 +9,8 @@ import threading
 import pytest
 import uvloop
 
-from shim.upstream.child import Child
+from shim.upstream.guarding import Guards
 from shim.upstream.program import Program
-from shim.upstream.watchdog import Watchdog
 
 
 def opening(stop: threading.Event, broken: list[OSError]) -> None:
@@ -25,18 +24,18 @@ def opening(stop: threading.Event, broken: list[OSError]) -> None:
 
 
 async def children(count: int) -> None:
-    watchdog = Watchdog()
+    guards = Guards()
     what = Program(("/bin/true",), {"PATH": "/usr/bin:/bin"}, "/")
 
     async def one() -> None:
-        child = await Child.start("true", what, watchdog, str)
-        await child.stop(watchdog, grace=0)
+        child = await guards.start("true", what, str)
+        await child.stop(grace=0)
 
     try:
         for _ in range(count):
             await asyncio.gather(*(one() for _ in range(16)))
     finally:
-        await watchdog.stop()
+        await guards.stop()
 
 
 @pytest.mark.soak

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import uvloop
 
+from shim.upstream.child import Child
 from shim.upstream.folders import Folders
-from shim.upstream.guarding import Guarded, Guards
+from shim.upstream.guarding import Guards
 from shim.upstream.program import CannotStart, Program
 from tests.commandline.given import guards_of, held, left, script
 
@@ -24,8 +25,9 @@ PATH = {"PATH": "/usr/bin:/bin"}
 
 @asynccontextmanager
 async def guarding(folder: Path) -> AsyncIterator[Guards]:
-    folders = Folders(str(folder))
-    guards = Guards(folders)
+    guards = Guards()
+    folders = Folders(str(folder), guards)
+    folders.make()
     try:
         yield guards
     finally:
@@ -34,11 +36,11 @@ async def guarding(folder: Path) -> AsyncIterator[Guards]:
         assert left(folder) == []
 
 
-async def begun(guards: Guards, text: str) -> Guarded:
+async def begun(guards: Guards, text: str) -> Child:
     return await guards.start("sh", Program(("/bin/sh", "-c", text), PATH, "/"), str, lambda _: None)
 
 
-async def said(run: Guarded) -> tuple[bytes, int]:
+async def said(run: Child) -> tuple[bytes, int]:
     """All that it writes when it is given no more to read, and its exit code."""
     run.input.close()
     text = b""

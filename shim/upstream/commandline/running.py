@@ -13,9 +13,10 @@ from typing import Final
 
 import anyio
 
+from shim.upstream.child import Child
 from shim.upstream.commandline.stderr import Stderr
 from shim.upstream.folders import Folders, remove
-from shim.upstream.guarding import Guarded, Guards
+from shim.upstream.guarding import Guards
 from shim.upstream.program import CannotStart, Program
 
 _AFTER: Final = 0.2
@@ -51,10 +52,10 @@ async def run(asked: Run, guards: Guards, hide: Callable[[str], str], stderr: St
         return await _read(child, asked)
     finally:
         with anyio.CancelScope(shield=True):
-            await child.stop()
+            await child.stop(grace=0)
 
 
-async def _read(child: Guarded, asked: Run) -> Ran:
+async def _read(child: Child, asked: Run) -> Ran:
     child.input.write(asked.stdin)
     child.input.close()
     pieces: list[bytes] = []

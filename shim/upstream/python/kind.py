@@ -57,7 +57,7 @@ class Python:
             return Hiding(handed.values, {**variables, **plain(block.inject)}, making.hiding(handed.values))
 
         inner = await StdioSession.start(
-            self._name, what, watcher, limit, self._pace, making.watchdog, making.spawn, hiding()
+            self._name, what, watcher, limit, self._pace, making.guards, making.spawn, hiding()
         )
         order = Order(block.python or (), tuple(block.inject), injected)
         return WorkerSession(self._name, inner, order, self._sources, watcher, making.spawn, hiding())
