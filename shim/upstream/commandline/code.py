@@ -125,7 +125,7 @@ def variable_fault(name: str) -> str | None:
     return None
 
 
-def fault(names: Sequence[str], elements: Sequence[Element], fed: bool) -> str | None:
+def fault(names: Sequence[str], elements: Sequence[Element], fed: bool, taken: git.Taken = git.NOTHING) -> str | None:
     """Why a program, by each of its names, may not be given these words; `fed`: a call's values go to its stdin."""
     if not fed and not any(_filled(element) for element in elements):
         return None
@@ -137,7 +137,7 @@ def fault(names: Sequence[str], elements: Sequence[Element], fed: bool) -> str |
             if known in _STARTERS:
                 return f"{known} starts other programs, which nobody checks; name the program itself"
         shape = _SHAPES.get(name) or _SHAPES.get(bare)
-        if bare == "git" and (why := git.fault(elements)) is not None:
+        if bare == "git" and (why := git.fault(elements, taken)) is not None:
             return why
         if shape is not None and (why := _Reader(bare, shape, fed).fault(elements)) is not None:
             return why

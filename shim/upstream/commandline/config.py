@@ -13,7 +13,7 @@ from shim import templates
 from shim.paths import PATH, PROGRAM
 from shim.units import Block, Duration
 from shim.upstream.arguments import NoSchema, compiled
-from shim.upstream.commandline import code, finding, template
+from shim.upstream.commandline import code, finding, git, template
 from shim.upstream.commandline.declaration import Declaration, declaration
 from shim.upstream.commandline.template import Text
 
@@ -171,5 +171,9 @@ def _codes(keys: ProgramKeys, found: finding.Found) -> Iterator[tuple[Where, str
     for name, tool in keys.tools.items():
         made = tool.declaration
         is_fed = made.stdin is not None and not (isinstance(made.stdin, Text) and not made.stdin.names)
-        if (why := code.fault(found.names, (*before, *made.elements), is_fed)) is not None:
+        taken = git.Taken(
+            frozenset(one.name for one in made.inputs.values() if one.shape == "array"),
+            frozenset(one.name for one in made.inputs.values() if one.under is not None or one.as_file),
+        )
+        if (why := code.fault(found.names, (*before, *made.elements), is_fed, taken)) is not None:
             yield ("tools", name, "run"), why
