@@ -171,13 +171,17 @@ async def test_git_takes_a_value_for_no_option_and_no_file(setting: Setting) -> 
     assert "short" in (await setting.direct("git", "log", "--decorate", "short")).stderr
 
     # when a value would be an option: nothing is started
-    denied = [("git__log", one) for one in OPTIONS] + [("git__logs", ["HEAD", one]) for one in OPTIONS]
+    denied: list[tuple[str, object]] = [("git__log", one) for one in OPTIONS] + [
+        ("git__logs", ["HEAD", one]) for one in OPTIONS
+    ]
     denied += [(tool, one) for one in SWITCHES for tool in ("git__checkout", "git__files")]
     for tool, it in denied:
         assert refused(await setting.tell(tool, it)) == "invalid-arguments", (tool, it)
 
     # when it would be a file, or a value of an option: git has no such ref, and does nothing
-    wrong = [("git__checkout", one) for one in (".", "kept", ":/", ":(top)", "HEAD:kept", ":kept", "*", "nowhere", "")]
+    wrong: list[tuple[str, object]] = [
+        ("git__checkout", one) for one in (".", "kept", ":/", ":(top)", "HEAD:kept", ":kept", "*", "nowhere", "")
+    ]
     wrong += [("git__decorated", "--output=written"), ("git__diff", ["../key", "kept"])]
     for tool, it in wrong:
         answer = await setting.tell(tool, it)
