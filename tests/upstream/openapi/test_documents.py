@@ -206,6 +206,17 @@ def test_what_is_fixed_is_not_shown_and_always_sent() -> None:
     )
 
 
+def test_what_is_fixed_and_cannot_be_sent_is_refused_at_its_line(tmp_path: Path) -> None:
+    said = wrong(
+        tmp_path,
+        HEAD + "  /a/{b}: {get: {parameters: [{name: b, in: path, required: true, schema: {type: string}}]}}\n",
+        CONFIG + "    slashes: [b]\n    fixed: {b: ../c}\n",
+    )
+    assert said == (
+        "shim.yaml:8: what is fixed as 'b' cannot be sent: it would make a segment of dots, which leads elsewhere"
+    )
+
+
 def test_a_credential_is_no_argument_and_no_key_of_an_object_can_be_one() -> None:
     schemes = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "apiKey"}}}
     free = {"type": "object", "additionalProperties": {"type": "string"}}
