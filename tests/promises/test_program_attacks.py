@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 
 from shim.model import JsonObject
+from tests.commandline.given import script
 from tests.parts import programs
 from tests.parts.install import MissingPart
 from tests.promises.databases import exported
@@ -39,6 +40,15 @@ UPSTREAMS = """
       files: {run: [checkout, --quiet, "{it}", --, kept], input: {it: *free}}
       diff: {run: [diff, HEAD, --, "{it}"], input: {it: *list}}
       compare: {run: [diff, "{it}", "{to}", --], input: {it: *free, to: *free}}
+  marks:
+    program: ./marks
+    tools:
+      t:
+        run: [mark, "{it}", ["--number={number}"], ["{file}"]]
+        input:
+          it: *free
+          number: {type: integer, minimum: 0, optional: true}
+          file: {type: path, under: documents, optional: true}
   kubectl:
     program: kubectl
     path: [bin]
@@ -129,6 +139,7 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     (tmp_path / "documents" / "d.json").write_text('{"a": 1}')
+    script(tmp_path, f"echo started >>{tmp_path}/marked; echo done", "marks")
     met: list[None] = []
     config = configured(tmp_path, UPSTREAMS.partition("secrets:")[0])
     config.write_text(config.read_text() + "secrets:" + UPSTREAMS.partition("secrets:")[2])
@@ -243,3 +254,29 @@ async def test_jq_reads_a_value_for_no_option_and_no_filter(setting: Setting) ->
         assert (await setting.tell("jq__said", it))["structuredContent"] == {"result": it}
     assert json.loads(text(await setting.tell("jq__read", "d.json"))) == {"a": 1}
     assert json.loads(text(await setting.tell("jq__parted", "d.json"))) == {"a": 1}
+
+
+async def test_what_does_not_fit_says_which_and_why_and_starts_nothing(setting: Setting) -> None:
+    wrong: list[tuple[JsonObject, str, str]] = [
+        ({}, "it", "required"),
+        ({"it": 5}, "it", "not of type"),
+        ({"it": None}, "it", "not of type"),
+        ({"it": "x" * 201}, "it", "longer than 200"),
+        ({"it": "x", "cwd": "/"}, "cwd", "unexpected"),
+        ({"it": "x", "number": "5"}, "number", "not of type"),
+        ({"it": "x", "number": -1}, "number", "minimum"),
+        ({"it": "-x"}, "it", "begins with `-`"),
+        ({"it": "a\0b"}, "it", "a control character"),
+        ({"it": "a\n--x"}, "it", "a control character"),
+        ({"it": "x", "file": "../key"}, "file", "leads out of the folder"),
+        ({"it": "x", "file": "/etc/passwd"}, "file", "not relative"),
+    ]
+    for arguments, name, why in wrong:
+        answer = await asked(setting.peer, "marks__t", arguments)
+        assert refused(answer) == "invalid-arguments", arguments
+        assert name in text(answer), text(answer)
+        assert why in text(answer), text(answer)
+    marked = setting.folder / "marked"
+    assert not marked.exists()
+    assert text(await asked(setting.peer, "marks__t", {"it": "x", "number": 5, "file": "d.json"})) == "done\n"
+    assert marked.read_text() == "started\n"
