@@ -6,9 +6,9 @@ Patterns count in file order: each adds to those before it, and of what is said 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -43,6 +43,9 @@ _IDLE: Mapping[str, str] = {
     "hides": "there is nothing to hide, and it is refused of callers",
     "defaults": "it is sent to none",
 }
+
+Places: TypeAlias = Callable[[str, str, str, Json], str | None]
+"""Of an upstream, a tool, an argument and a value that its schema takes: why it cannot be used, without it."""
 
 ArgumentName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 MetaKey = Annotated[str, AfterValidator(_meta_key)]
@@ -142,6 +145,10 @@ class _Said:
         self.timeout = block.timeout if block.timeout is not None else self.timeout
 
 
+def _anywhere(_upstream: str, _tool: str, _argument: str, _value: Json) -> str | None:
+    return None
+
+
 class Curation:
     """The patterns of one configuration, compiled."""
 
@@ -182,9 +189,9 @@ class Curation:
         digest = tool.digest if definition == tool.definition else jsontext.digest(definition)
         return replace(own, definition=definition, digest=digest, fixed=fixed)
 
-    def lint(self, offered: tuple[Offered, ...]) -> Iterator[Idle | Misfit]:
+    def lint(self, offered: tuple[Offered, ...], places: Places = _anywhere) -> Iterator[Idle | Misfit]:
         """What does nothing of what is said of arguments, or breaks calls, by what is known now. A pattern that matches
-        nothing may wait.
+        nothing may wait. `places` knows more than schemas do.
         """
         tools = [one for one in offered if isinstance(one, Tool) and one.fixed is not None]
         schemas = {one.ref: one.fixed.own.definition.get("inputSchema") for one in tools if one.fixed}
@@ -199,7 +206,7 @@ class Curation:
                 for name, value in values.items():
                     # What a secret becomes a part of is known only in the call.
                     if not _holds_secret(value):
-                        yield from _misfits(Misfit(pattern, name, "", what, ""), value, matching, schemas)
+                        yield from _misfits(Misfit(pattern, name, "", what, ""), value, matching, schemas, places)
 
     def _said(self, ref: str) -> _Said | None:
         said = None
@@ -222,9 +229,16 @@ def _shown(definition: JsonObject, said: _Said, sent: frozenset[str], defaults: 
     return shown if said.description is None else {**shown, "description": said.description}
 
 
-def _misfits(found: Misfit, value: Json, matching: Iterable[str], schemas: Mapping[str, Json]) -> Iterator[Misfit]:
+def _misfits(
+    found: Misfit, value: Json, matching: Iterable[str], schemas: Mapping[str, Json], places: Places
+) -> Iterator[Misfit]:
     for ref in matching:
-        if (why := arguments.unfit(schemas[ref], found.argument, value)) is not None:
+        why = arguments.unfit(schemas[ref], found.argument, value)
+        takes = inputs.declared(schemas[ref])
+        if why is None and takes is not None and found.argument in takes:
+            upstream, _, tool = ref.partition("/")
+            why = places(upstream, tool, found.argument, value)
+        if why is not None:
             yield replace(found, tool=ref, why=why)
 
 

@@ -76,11 +76,13 @@ def _kept(loaded: Configuration) -> Mapping[str, Offer]:
 def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mapping[str, str]) -> list[Problem]:
     from shim.cli import secrets
     from shim.policy.engine import Policy
+    from shim.upstream.placing import Placing
 
     catalog = knowing.catalog(loaded, offers)
     contents = catalog.now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.offered))]
-    found += [*loaded.curated(catalog.curation.lint(contents.offered)), *secrets.problems(loaded, missing)]
+    places = Placing(loaded.upstreams).misfit
+    found += [*loaded.curated(catalog.curation.lint(contents.offered, places)), *secrets.problems(loaded, missing)]
     for name, weight in weights(contents.offered).items():
         if (why := weight.too_much) is not None:
             place = loaded.upstream_places[name]

@@ -105,6 +105,11 @@ def _words(text: str) -> list[str]:
         raise usage("--command: name a program, and its arguments")
     if "\0" in text:
         raise usage("--command: a command line holds no NUL")
+    # What was typed in another encoding stands in a text like this; a configuration cannot say it.
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise usage(
+            "--command: it holds bytes that are no UTF-8, which a configuration cannot; name such files otherwise"
+        )
     return words
 
 

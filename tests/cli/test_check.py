@@ -76,6 +76,39 @@ async def test_an_argument_that_no_tool_declares_is_found_at_its_line(config: Pa
     assert "mesage" in problem["message"]
 
 
+CURATED = """
+tools:
+  words/say: {fixed: {word: -canary}}
+  api/read: {default: {file: ../canary}}
+"""
+
+
+def with_misplaced(config: Path) -> int:
+    """Two upstreams whose tools are given what cannot stand in its place; the line on which the first is."""
+    item = {"name": "file", "in": "path", "required": True, "schema": {"type": "string"}}
+    paths = {"/{file}": {"get": {"operationId": "read", "parameters": [item]}}}
+    (config.parent / "api.json").write_text(json.dumps({"openapi": "3.1.0", "paths": paths}))
+    word = "{say: {run: [a, '{word}'], input: {word: {type: string, maxLength: 9}}}}"
+    more = (
+        f"upstreams:\n  words: {{program: echo, tools: {word}}}\n"
+        '  api: {openapi: api.json, base: "http://127.0.0.1:9", operations: ["*"]}\n'
+    )
+    edit(config, "upstreams:\n", more)
+    config.write_text(config.read_text() + CURATED)
+    return config.read_text().split("\n").index("  words/say: {fixed: {word: -canary}}") + 1
+
+
+async def test_a_value_that_cannot_stand_in_its_place_is_found_at_its_line(config: Path) -> None:
+    line = with_misplaced(config)
+    code, out, err = await run(config, "check", "--json")
+    assert code == 0, err
+    problems = [(one["line"], one["level"], one["message"]) for one in json.loads(out)["problems"]]
+    assert [one[:2] for one in problems] == [(line, "warning"), (line + 1, "warning")]
+    assert problems[0][2].startswith("`words/say` fixes 'word' to what words/say does not take: it begins with `-`")
+    assert problems[1][2].startswith("`api/read` defaults 'file' to what api/read does not take: it ")
+    assert "canary" not in out + err
+
+
 SECRETS = """
 secrets:
   key: {source: env, name: KEY}

@@ -304,6 +304,7 @@ WRONG = [
     (["--wait", "soon"], 2, "is not a duration"),
     (["--command", "'unclosed"], 2, "cannot be split"),
     (["--command", ""], 2, "name a program"),
+    (["--command", "git log caf\udce9"], 2, "bytes that are no UTF-8"),
 ]
 
 

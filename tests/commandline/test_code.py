@@ -9,9 +9,11 @@ import pytest
 
 from shim.upstream.commandline import code
 from shim.upstream.commandline.finding import found
+from shim.upstream.commandline.git import Taken
 from shim.upstream.commandline.template import parsed
 from tests.commandline.given import script
 
+TAKEN = Taken(lists=frozenset({"list", "path"}), paths=frozenset({"path"}))
 REFUSED: list[tuple[str, list[Any]]] = [
     ("sh", ["-c", "echo {x}"]),
     ("bash", ["script.sh", "{x}"]),
@@ -62,6 +64,17 @@ REFUSED: list[tuple[str, list[Any]]] = [
     ("git", ["clone", "-c", "{x}", "--", "url"]),
     ("git", ["submodule", "--quiet", "foreach", "{x}"]),
     ("git", ["bisect", "run", "{x}"]),
+    ("git", ["checkout", "{x}"]),
+    ("git", ["-C", "repo", "checkout", "--quiet", ["{x}"]]),
+    ("git", ["checkout", "HEAD", "{x}"]),
+    ("git", [{"x": {"a": "log", "b": "checkout"}}, "{x}"]),
+    ("git", [{"x": {"a": "--no-pager"}}, "checkout", "{x}"]),
+    ("git", ["diff", "{x}", "{y}"]),
+    ("git", ["diff", "--", "{list}"]),
+    ("git", ["diff", "--staged", "--", "a", "{x}"]),
+    ("git", ["diff", ["{x}"], "--", "{y}"]),
+    ("git", ["diff", "-S", "{x}", "--", "{list}"]),
+    ("git", ["diff", "--no-index", "a", "{x}"]),
     ("sort", ["--compress-program={x}"]),
     ("split", ["-n", "2", "--filter={x}"]),
     ("scp", ["-o", "{x}", "a", "b"]),
@@ -81,7 +94,7 @@ REFUSED: list[tuple[str, list[Any]]] = [
 
 @pytest.mark.parametrize(("program", "run"), REFUSED, ids=lambda value: str(value)[:40])
 def test_a_value_is_never_code(program: str, run: list[Any]) -> None:
-    assert code.fault([program], [parsed(one) for one in run], fed=False) is not None
+    assert code.fault([program], [parsed(one) for one in run], False, TAKEN) is not None
 
 
 ACCEPTED: list[tuple[str, list[Any]]] = [
@@ -99,6 +112,17 @@ ACCEPTED: list[tuple[str, list[Any]]] = [
     ("git", ["switch", "-c", "{x}"]),
     ("git", ["-C", "repo", "-c", "user.name={x}", "commit", "-c", "{x}"]),
     ("git", ["log", "--", "foreach", "{x}"]),
+    ("git", ["checkout", "{x}", "--"]),
+    ("git", ["checkout", ["{x}", "--"]]),
+    ("git", ["checkout", "--", "{x}"]),
+    ("git", ["checkout", "-b", "{x}"]),
+    ("git", ["diff", "{x}"]),
+    ("git", ["diff", "{x}..{y}"]),
+    ("git", ["diff", "-S", "{x}", "{y}"]),
+    ("git", ["diff", "{x}", "{y}", "--"]),
+    ("git", ["diff", "HEAD", "--", "{list}"]),
+    ("git", ["diff", "--", "{path}"]),
+    ("git", ["diff", "--", ":(literal){x}", ":(literal){y}"]),
     ("psql", ["-X", "-v", "name={x}", "-c", "select 1"]),
     ("psql", ["-X", "--command= {x}"]),
     ("psql", ["-X", "-c", "select * from ({x}) as q limit 100"]),
@@ -111,7 +135,7 @@ ACCEPTED: list[tuple[str, list[Any]]] = [
 
 @pytest.mark.parametrize(("program", "run"), ACCEPTED, ids=lambda value: str(value)[:40])
 def test_a_value_beside_the_code_is_none(program: str, run: list[Any]) -> None:
-    assert code.fault([program], [parsed(one) for one in run], fed=False) is None
+    assert code.fault([program], [parsed(one) for one in run], False, TAKEN) is None
 
 
 @pytest.mark.parametrize(

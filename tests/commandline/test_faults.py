@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,25 @@ DOC = "d: {type: object}"
         (tool("[a]", "", ", ok: []"), "`ok`"),
         (tool("[a]", "", ", timeout: 3m"), "a tool cannot take longer than its upstream"),
         (tool("[a]", "", ", shell: true"), "unknown key 'shell'"),
+        (
+            tool("[a, '{x}']", "x: {type: string, maxLength: 9, default: -f}"),
+            "its default cannot be used: it begins with",
+        ),
+        (
+            tool("[a, '{x}']", 'x: {type: string, maxLength: 9, default: "a\\nb"}'),
+            "its default cannot be used: it holds a",
+        ),
+        (
+            tool("[a, '{p}']", "p: {type: path, under: /usr, default: ../etc}"),
+            "its default cannot be used: it leads out",
+        ),
+        (tool("[checkout, '{x}']", X), "git checkout takes a word for a file, and discards what was changed in it"),
+        (tool("[diff, a, '{x}']", X), "git diff shows any two files of this machine"),
+        (
+            tool("[diff, --, '{x}']", "x: {type: array, maxItems: 3, items: {type: string, maxLength: 9}}"),
+            "git diff shows",
+        ),
+        (tool("[clone, '--upload-pack={x}', a]", X), "what comes with --upload-pack is code for git"),
         ("'t t': {run: [a]}", "'t t' does not fit: a tool's name has letters"),
         (tool("['${secret:k}']"), "a secret cannot stand in a program's words, where everyone sees it"),
     ],
@@ -164,6 +185,25 @@ def test_a_program_that_is_not_sure_is_refused(tmp_path: Path, program: str, mor
     found = [one for one in faults(tmp_path, written("t: {run: [x]}", program, more)) if "no secret is na" not in one]
     assert len(found) == 1, found
     assert found[0].startswith(fault), found
+
+
+@pytest.mark.parametrize(
+    ("program", "run", "fault"),
+    [
+        ("sh", "[-c, 'echo {x}']", "sh is a shell, which runs what it is given; name the program itself"),
+        ("bash", "[script, '{x}']", "bash is a shell"),
+        ("env", "[A=1, '{x}']", "env starts other programs, which nobody checks; name the program itself"),
+        ("xargs", "[echo, '{x}']", "xargs starts other programs"),
+        ("perl", "[-e, '{x}']", "what comes with -e is code for perl; write it without a place"),
+        ("awk", "[-F, ':', '{{print}} {x}']", "the first word that is no option is code for "),
+        ("find", "[., -exec, cat, '{x}', ;]", "what comes with -exec is code for find"),
+        ("{python}", "[-c, '{x}']", "what comes with -c is code for python"),
+    ],
+)
+def test_a_value_that_would_be_code_is_refused_at_its_line(tmp_path: Path, program: str, run: str, fault: str) -> None:
+    there = program.replace("{python}", os.path.realpath(sys.executable))
+    (found,) = faults(tmp_path, written(tool(run, X), there))
+    assert found.startswith(f"5: {fault}"), found
 
 
 @pytest.mark.parametrize("what", ["the program", "its folder", "a folder that a link leads through", "a search folder"])

@@ -116,6 +116,9 @@ async def test_every_recipe_does_what_it_says(tmp_path: Path, at: Vaults) -> Non
     made = ["-f", "lavfi", "-i", "testsrc=d=1:s=64x48:r=5", "-f", "lavfi", "-i", "sine=d=1", "-c:v", "mpeg4"]
     ran(ffmpeg, "-loglevel", "error", *made, "a.mp4", cwd=tmp_path / "videos")
 
+    # What the shim keeps from it, psql does.
+    at.postgres.ask(f"\\! touch {tmp_path}/ran")
+    (tmp_path / "ran").unlink()
     config = written(tmp_path, found)
     async with serving(config) as shim, http(shim.url, "modern", token=token("alice")) as peer:
         await git(peer, tmp_path / "repo")
@@ -127,8 +130,8 @@ async def test_every_recipe_does_what_it_says(tmp_path: Path, at: Vaults) -> Non
     assert not (tmp_path / "ran").exists()
     assert at.postgres.roles() == []
     rows = [row for row in await exported(config) if row["upstream"] == "sql"]
-    assert [row["status"] for row in rows] == ["ok", "ok", "ok", "error", "error"]
-    assert [len(row["secrets"]) for row in rows] == [1] * 5
+    assert [row["status"] for row in rows] == ["ok"] * 3 + ["error"] * 4
+    assert [len(row["secrets"]) for row in rows] == [1] * 7
     assert all(lease["revoked"] for row in rows for lease in row["secrets"])
 
 
@@ -140,6 +143,14 @@ async def git(peer: HttpPeer, repo: Path) -> None:
     assert "-one\n+two" in text(await call(peer, "git__diff"))
     assert text(await call(peer, "git__log", {"author": "Agent"})).endswith(" Agent first\n")
     assert refused(await call(peer, "git__log", {"ref": "--output=x"})) == "invalid-arguments"
+    (repo / "file").write_text("three\n")
+    ran("git", "branch", "topic", cwd=repo)
+    assert text(await call(peer, "git__checkout", {"ref": "topic"})) == "(no output)"
+    assert (repo / ".git" / "HEAD").read_text() == "ref: refs/heads/topic\n"
+    for ref, refusal in (("-f", "invalid-arguments"), (".", None), ("file", None)):
+        answer = await call(peer, "git__checkout", {"ref": ref})
+        assert (answer["isError"], refused(answer)) == (True, refusal), ref
+    assert (repo / "file").read_text() == "three\n"
 
 
 async def kubectl(peer: HttpPeer) -> None:
@@ -158,7 +169,13 @@ async def psql(peer: HttpPeer, folder: Path) -> None:
     first, second = [text(await call(peer, "sql__query", asked)).splitlines()[1] for _ in range(2)]
     assert first != second
     assert text(await call(peer, "sql__connections", {"who": "it's; \\! touch x"})) == "count\n0\n"
-    for attack in (f"\\! touch {folder}/ran", f"COPY (SELECT 1) TO PROGRAM 'touch {folder}/ran'"):
+    does = f"touch {folder}/ran"
+    for attack in (
+        f"\\! {does}",
+        f"SELECT 1;\n\\! {does}",
+        f"SELECT 1 \\g |{does}",
+        f"COPY (SELECT 1) TO PROGRAM '{does}'",
+    ):
         answer = await call(peer, "sql__query", {"sql": attack})
         assert answer["isError"] is True
         assert "psql ended with exit code" in str(answer["content"][0]["text"])

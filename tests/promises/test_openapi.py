@@ -18,6 +18,12 @@ from tests.upstream.openapi.notes import KEY, PIXEL, Notes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+DOTS = [
+    *("..", ".", " .. ", "%2e%2e", ".%2E", "%252e%252e", "%25252e.", "..;a=b", "..%3b", "..%2f..", "..%5c..", "..\\.."),
+    *("\u2024\u2024", "\uff0e\uff0e", "\ufe52.", "%e2%80%a4.", "..%00", "%c0%ae%c0%ae"),
+]
+"""Two dots, as servers of one sort or another may read them."""
+
 HTTP = "io.github.mcp-shim/http"
 
 _CONFIG = """version: 1
@@ -136,7 +142,9 @@ async def test_values_stay_in_their_places(peer: wire.HttpPeer, kept: Notes) -> 
     read = await call(peer, "read_file", {"path": "a/b c/d%"})
     assert read["structuredContent"] == {"path": "a/b c/d%"}
     before = len(kept.seen)
+    crooked: list[tuple[str, JsonObject]] = [("read_file", {"path": f"a/{dots}/notes"}) for dots in DOTS]
     for name, arguments in (
+        *crooked,
         ("read_file", {"path": "a/../../notes"}),
         ("read_file", {"path": "%2e%2e/notes"}),
         ("read_file", {"path": "a//b"}),

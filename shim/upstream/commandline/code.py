@@ -8,11 +8,12 @@ altogether: what it starts is neither found, pinned nor checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shim.upstream.commandline.template import Choice, Element, Group, Text
+from shim.upstream.commandline import git
+from shim.upstream.commandline.template import Choice, Element, Text, each
 
 
 def _words(text: str) -> frozenset[str]:
@@ -102,9 +103,6 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
     **dict.fromkeys(("mysql", "mariadb"), _shape("-e --execute --init-command --pager", word=False, stdin=True)),
     "zip": _shape("-TT --unzip-command", word=False),
 }
-_GIT_TAKES: Final = _words("-c -C --git-dir --work-tree --namespace --config-env --super-prefix")
-_GIT_NAMES: Final = ("user.name=", "user.email=")
-_GIT_RUNS: Final = {"submodule": "foreach", "bisect": "run"}
 _VERSION: Final = re.compile(r"[-.]?\d[\d.]*$")
 _CODE_FILES: Final = frozenset({"-", "/dev/stdin", "/dev/fd/0"})
 
@@ -127,7 +125,7 @@ def variable_fault(name: str) -> str | None:
     return None
 
 
-def fault(names: Sequence[str], elements: Sequence[Element], fed: bool) -> str | None:
+def fault(names: Sequence[str], elements: Sequence[Element], fed: bool, taken: git.Taken = git.NOTHING) -> str | None:
     """Why a program, by each of its names, may not be given these words; `fed`: a call's values go to its stdin."""
     if not fed and not any(_filled(element) for element in elements):
         return None
@@ -139,32 +137,10 @@ def fault(names: Sequence[str], elements: Sequence[Element], fed: bool) -> str |
             if known in _STARTERS:
                 return f"{known} starts other programs, which nobody checks; name the program itself"
         shape = _SHAPES.get(name) or _SHAPES.get(bare)
-        if bare == "git" and (why := _git_fault(elements)) is not None:
+        if bare == "git" and (why := git.fault(elements, taken)) is not None:
             return why
         if shape is not None and (why := _Reader(bare, shape, fed).fault(elements)) is not None:
             return why
-    return None
-
-
-def _git_fault(elements: Sequence[Element]) -> str | None:
-    """What is code by where it stands: settings before the command, or of a clone, and what two commands run."""
-    command = option = ""
-    runs = False
-    for text, _ in _texts(elements):
-        if runs and text.names:
-            return f"git {command} {_GIT_RUNS[command]} runs what follows; write it without a place"
-        if option:
-            if option == "-c" and text.names and not text.begins.startswith(_GIT_NAMES):
-                return "what comes with -c is a setting of git's, many of which are code; write it without a place"
-            option = ""
-        elif text.begins == "-c" and command in ("", "clone"):
-            option = "-c"
-        elif not command and text.begins in _GIT_TAKES:
-            option = text.begins
-        elif not command and not text.begins.startswith("-"):
-            command = text.begins
-        elif text.begins == _GIT_RUNS.get(command):
-            runs = True
     return None
 
 
@@ -181,7 +157,7 @@ class _Reader:
         """What is wrong, and what would be right."""
         if self._shape.stdin and self._fed:
             return f"what {self._name} reads from its stdin is code; hand values over in another way"
-        for text, is_sure in _texts(elements):
+        for text, is_sure in each(elements):
             over, why = self._step(text, is_sure)
             if why is not None or over:
                 return why
@@ -258,20 +234,6 @@ class _Reader:
         if self._fed and text.literal is not None and own in _CODE_FILES:
             return True, f"{what} makes {self._name} read code from its stdin, which a call fills"
         return shape.rest and self._seen, None
-
-
-def _texts(elements: Sequence[Element]) -> Iterator[tuple[Text, bool]]:
-    """Every word, and whether it is always there."""
-    for element in elements:
-        if isinstance(element, Choice):
-            for words in element.literals.values():
-                for word in words:
-                    yield Text((word,)), False
-        elif isinstance(element, Group):
-            for text in element.texts:
-                yield text, False
-        else:
-            yield element, True
 
 
 def _filled(element: Element) -> bool:

@@ -13,7 +13,7 @@ from shim import templates
 from shim.paths import PATH, PROGRAM
 from shim.units import Block, Duration
 from shim.upstream.arguments import NoSchema, compiled
-from shim.upstream.commandline import code, finding, template
+from shim.upstream.commandline import code, finding, git, template
 from shim.upstream.commandline.declaration import Declaration, declaration
 from shim.upstream.commandline.template import Text
 
@@ -128,15 +128,7 @@ def faults(keys: ProgramKeys, env: Mapping[str, str], cwd: str | None, timeout: 
                 yield (key, name), why
     for name in keys.files.keys() & env.keys():
         yield ("files", name), f"`env` sets {name}, too; leave one of them out"
-    for tool in keys.tools:
-        if keys.tools[tool].timeout is not None and (keys.tools[tool].timeout or 0) > timeout:
-            yield (
-                ("tools", tool, "timeout"),
-                "a tool cannot take longer than its upstream; raise the upstream's `timeout`",
-            )
-        for name, one in keys.tools[tool].declaration.inputs.items():
-            if one.under is not None and not Path(one.under).is_dir():
-                yield ("tools", tool, "input", name), f"there is no folder {one.under}; make it, or name another"
+    yield from _tools(keys, timeout)
     if cwd is not None and not Path(cwd).is_dir():
         yield ("cwd",), f"there is no folder {cwd}; make it, or name another"
     try:
@@ -145,6 +137,21 @@ def faults(keys: ProgramKeys, env: Mapping[str, str], cwd: str | None, timeout: 
         yield ("program",), str(error)
         return
     yield from _codes(keys, found)
+
+
+def _tools(keys: ProgramKeys, timeout: float) -> Iterator[tuple[Where, str]]:
+    for tool in keys.tools:
+        if keys.tools[tool].timeout is not None and (keys.tools[tool].timeout or 0) > timeout:
+            yield (
+                ("tools", tool, "timeout"),
+                "a tool cannot take longer than its upstream; raise the upstream's `timeout`",
+            )
+        made = keys.tools[tool].declaration
+        gone = {name: one.under for name, one in made.inputs.items() if one.under and not Path(one.under).is_dir()}
+        for name, folder in gone.items():
+            yield ("tools", tool, "input", name), f"there is no folder {folder}; make it, or name another"
+        if not gone and (wrong := made.unplaced_default(literals(keys))) is not None:
+            yield ("tools", tool, "input", wrong[0]), wrong[1]
 
 
 def _places(keys: ProgramKeys, env: Mapping[str, str], cwd: str | None) -> Iterator[tuple[Where, str]]:
@@ -171,5 +178,9 @@ def _codes(keys: ProgramKeys, found: finding.Found) -> Iterator[tuple[Where, str
     for name, tool in keys.tools.items():
         made = tool.declaration
         is_fed = made.stdin is not None and not (isinstance(made.stdin, Text) and not made.stdin.names)
-        if (why := code.fault(found.names, (*before, *made.elements), is_fed)) is not None:
+        taken = git.Taken(
+            frozenset(one.name for one in made.inputs.values() if one.shape == "array"),
+            frozenset(one.name for one in made.inputs.values() if one.under is not None or one.as_file),
+        )
+        if (why := code.fault(found.names, (*before, *made.elements), is_fed, taken)) is not None:
             yield ("tools", name, "run"), why

@@ -75,6 +75,22 @@ class Declaration:
         _check_length([*before, *words], next(iter(self.inputs), ""))
         return Filled((*before, *words), stdin, files)
 
+    def unplaced(self, before: Sequence[str], name: str, value: Json) -> str | None:
+        """Why an argument cannot have a value that fits its schema, whatever else is in the call."""
+        try:
+            self.fill(before, {name: value}, "/private")
+        except Misfit as error:
+            return str(error) if error.name == name else None
+        return None
+
+    def unplaced_default(self, before: Sequence[str]) -> tuple[str, str] | None:
+        """An input whose default no call could have, and why."""
+        try:
+            self.fill(before, {}, "/private")
+        except Misfit as error:
+            return error.name, f"its default cannot be used: {error}"
+        return None
+
 
 def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, object]) -> Declaration:
     """Raises ValueError, which begins with the key that is wrong: what is, and what would be right."""

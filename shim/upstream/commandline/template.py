@@ -126,6 +126,20 @@ def argv(elements: Sequence[Element], values: Values) -> tuple[str, ...]:
     return tuple(word for element in elements for word in element.words(values))
 
 
+def each(elements: Sequence[Element]) -> Iterator[tuple[Text, bool]]:
+    """Every word, and whether it is always there."""
+    for element in elements:
+        if isinstance(element, Choice):
+            for words in element.literals.values():
+                for word in words:
+                    yield Text((word,)), False
+        elif isinstance(element, Group):
+            for text in element.texts:
+                yield text, False
+        else:
+            yield element, True
+
+
 def parsed(written: object) -> Element:
     """An element as a configuration has it. Raises ValueError with what would be right."""
     if isinstance(written, str):

@@ -65,6 +65,12 @@ class Offering:
             return f"These arguments cannot be sent: {error}."
         return None
 
+    def unplaced(self, name: str, argument: str, value: Json) -> str | None:
+        """Why an argument of a tool cannot have a value that fits its schema, whatever else is in the call."""
+        if (tool := self.tools.get(name)) is None:
+            return None
+        return requests.unplaced(tool, argument, value, self.slashes, self.binary.get(name, frozenset()))
+
 
 def offering(document: Document, block: OpenApiBlock) -> Offering:
     """What a document and a configuration make. Raises Unreadable, and Unsuited, with what would be right."""
@@ -153,6 +159,9 @@ def _check_fixed(made: Offering, schemas: Schemas) -> None:
             schema: JsonObject = {"allOf": [schemas.converted(said, used)], "$defs": schemas.definitions(used)}
             if not compiled(schema).is_valid(value):
                 raise Unsuited(f"what is fixed as {argument!r} does not fit {tool.operation.spot}", "fixed", argument)
+        for name, tool in made.tools.items():
+            if argument in tool.taken and (why := made.unplaced(name, argument, value)) is not None:
+                raise Unsuited(f"what is fixed as {argument!r} cannot be sent: {why}", "fixed", argument)
 
 
 def filled(fixed: Mapping[str, Json], values: Mapping[str, str]) -> Mapping[str, Json]:

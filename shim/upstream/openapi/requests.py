@@ -21,6 +21,7 @@ class Unfit(ValueError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"`{name}` {why}")
         self.name = name
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,16 @@ def _elsewhere(mapped: Mapped, arguments: JsonObject) -> Iterator[tuple[str, Par
     for argument, parameter in mapped.places.items():
         if parameter.where != "path" and argument in arguments:
             yield argument, parameter, arguments[argument]
+
+
+def unplaced(mapped: Mapped, argument: str, value: Json, slashes: Iterable[str], binary: frozenset[str]) -> str | None:
+    """Why an argument cannot have a value that fits its schema, whatever else is in the call."""
+    others = {name: "x" for name, parameter in mapped.places.items() if parameter.where == "path"}
+    try:
+        request(mapped, {**others, argument: value}, slashes, binary)
+    except Unfit as error:
+        return f"it {error.why}"
+    return None
 
 
 def _path(operation: Operation, given: Mapping[str, tuple[str, Parameter, Json]], slashes: frozenset[str]) -> str:

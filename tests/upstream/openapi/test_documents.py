@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -203,6 +204,33 @@ def test_what_is_fixed_is_not_shown_and_always_sent() -> None:
     # Neither the operator's value nor what it is called reaches a caller.
     assert made.misfit("read", {"path": "../x"}) == (
         "These arguments cannot be sent: `path` would make a segment of dots, which leads elsewhere."
+    )
+
+
+def test_two_operations_that_would_have_one_name_are_refused_at_the_line_that_chooses_them(tmp_path: Path) -> None:
+    # The digits that tell two of one name apart, as an id of a third.
+    twin = f"same_{hashlib.sha256(b'GET /one').hexdigest()[:8]}"
+    ids = {"/one": {"get": "same", "put": "same"}, "/two": {"get": twin}}
+    paths = {path: {method: {"operationId": name} for method, name in of.items()} for path, of in ids.items()}
+    said = wrong(tmp_path, json.dumps({"openapi": "3.1.0", "paths": paths}))
+    assert said == f"shim.yaml:6: two operations would be the tool {twin}: GET /one and GET /two; take one away"
+
+
+def test_what_a_service_answers_is_not_promised() -> None:
+    answer = {"description": "x", "content": {"application/json": {"schema": {"type": "integer"}}}}
+    made = offered({"/a": {"get": {"operationId": "a", "responses": {"200": answer}}}})
+    # Services break their own schemas: clients would refuse what they say.
+    assert "outputSchema" not in made.tools["a"].definition
+
+
+def test_what_is_fixed_and_cannot_be_sent_is_refused_at_its_line(tmp_path: Path) -> None:
+    said = wrong(
+        tmp_path,
+        HEAD + "  /a/{b}: {get: {parameters: [{name: b, in: path, required: true, schema: {type: string}}]}}\n",
+        CONFIG + "    slashes: [b]\n    fixed: {b: ../c}\n",
+    )
+    assert said == (
+        "shim.yaml:8: what is fixed as 'b' cannot be sent: it would make a segment of dots, which leads elsewhere"
     )
 
 
