@@ -82,6 +82,8 @@ def _program(block: UpstreamBlock) -> Iterator[Fault]:
     by = (("program",), ("cwd",), *(("path", position) for position in range(len(block.path))))
     for path, message in commandline.faults(block, block.env, block.cwd, block.timeout):
         yield Fault(path, message, by=by)
+    for path, message in commandline.doubts(block):
+        yield Fault(path, message, "warning", by=by)
 
 
 _CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {

@@ -64,17 +64,6 @@ REFUSED: list[tuple[str, list[Any]]] = [
     ("git", ["clone", "-c", "{x}", "--", "url"]),
     ("git", ["submodule", "--quiet", "foreach", "{x}"]),
     ("git", ["bisect", "run", "{x}"]),
-    ("git", ["checkout", "{x}"]),
-    ("git", ["-C", "repo", "checkout", "--quiet", ["{x}"]]),
-    ("git", ["checkout", "HEAD", "{x}"]),
-    ("git", [{"x": {"a": "log", "b": "checkout"}}, "{x}"]),
-    ("git", [{"x": {"a": "--no-pager"}}, "checkout", "{x}"]),
-    ("git", ["diff", "{x}", "{y}"]),
-    ("git", ["diff", "--", "{list}"]),
-    ("git", ["diff", "--staged", "--", "a", "{x}"]),
-    ("git", ["diff", ["{x}"], "--", "{y}"]),
-    ("git", ["diff", "-S", "{x}", "--", "{list}"]),
-    ("git", ["diff", "--no-index", "a", "{x}"]),
     ("sort", ["--compress-program={x}"]),
     ("split", ["-n", "2", "--filter={x}"]),
     ("scp", ["-o", "{x}", "a", "b"]),
@@ -94,7 +83,7 @@ REFUSED: list[tuple[str, list[Any]]] = [
 
 @pytest.mark.parametrize(("program", "run"), REFUSED, ids=lambda value: str(value)[:40])
 def test_a_value_is_never_code(program: str, run: list[Any]) -> None:
-    assert code.fault([program], [parsed(one) for one in run], False, TAKEN) is not None
+    assert code.fault([program], [parsed(one) for one in run], fed=False) is not None
 
 
 ACCEPTED: list[tuple[str, list[Any]]] = [
@@ -112,17 +101,6 @@ ACCEPTED: list[tuple[str, list[Any]]] = [
     ("git", ["switch", "-c", "{x}"]),
     ("git", ["-C", "repo", "-c", "user.name={x}", "commit", "-c", "{x}"]),
     ("git", ["log", "--", "foreach", "{x}"]),
-    ("git", ["checkout", "{x}", "--"]),
-    ("git", ["checkout", ["{x}", "--"]]),
-    ("git", ["checkout", "--", "{x}"]),
-    ("git", ["checkout", "-b", "{x}"]),
-    ("git", ["diff", "{x}"]),
-    ("git", ["diff", "{x}..{y}"]),
-    ("git", ["diff", "-S", "{x}", "{y}"]),
-    ("git", ["diff", "{x}", "{y}", "--"]),
-    ("git", ["diff", "HEAD", "--", "{list}"]),
-    ("git", ["diff", "--", "{path}"]),
-    ("git", ["diff", "--", ":(literal){x}", ":(literal){y}"]),
     ("psql", ["-X", "-v", "name={x}", "-c", "select 1"]),
     ("psql", ["-X", "--command= {x}"]),
     ("psql", ["-X", "-c", "select * from ({x}) as q limit 100"]),
@@ -135,7 +113,45 @@ ACCEPTED: list[tuple[str, list[Any]]] = [
 
 @pytest.mark.parametrize(("program", "run"), ACCEPTED, ids=lambda value: str(value)[:40])
 def test_a_value_beside_the_code_is_none(program: str, run: list[Any]) -> None:
-    assert code.fault([program], [parsed(one) for one in run], False, TAKEN) is None
+    assert code.fault([program], [parsed(one) for one in run], fed=False) is None
+
+
+DOUBTED: list[list[Any]] = [
+    ["checkout", "{x}"],
+    ["-C", "repo", "checkout", "--quiet", ["{x}"]],
+    ["checkout", "HEAD", "{x}"],
+    [{"x": {"a": "log", "b": "checkout"}}, "{x}"],
+    [{"x": {"a": "--no-pager"}}, "checkout", "{x}"],
+    ["diff", "{x}", "{y}"],
+    ["diff", "--", "{list}"],
+    ["diff", "--staged", "--", "a", "{x}"],
+    ["diff", ["{x}"], "--", "{y}"],
+    ["diff", "-S", "{x}", "--", "{list}"],
+    ["diff", "--no-index", "a", "{x}"],
+]
+SURE: list[list[Any]] = [
+    ["checkout", "{x}", "--"],
+    ["checkout", ["{x}", "--"]],
+    ["checkout", "--", "{x}"],
+    ["checkout", "-b", "{x}"],
+    ["diff", "{x}"],
+    ["diff", "{x}..{y}"],
+    ["diff", "-S", "{x}", "{y}"],
+    ["diff", "{x}", "{y}", "--"],
+    ["diff", "HEAD", "--", "{list}"],
+    ["diff", "--", "{path}"],
+    ["diff", "--", ":(literal){x}", ":(literal){y}"],
+]
+
+
+@pytest.mark.parametrize(
+    ("run", "is_doubted"), [*((run, True) for run in DOUBTED), *((run, False) for run in SURE)], ids=str
+)
+def test_a_value_that_git_may_take_for_a_file_is_told_of(run: list[Any], is_doubted: bool) -> None:
+    elements = [parsed(one) for one in run]
+    assert (code.doubt(["git"], elements, TAKEN) is not None) == is_doubted
+    assert code.doubt(["cat"], elements, TAKEN) is None
+    assert code.fault(["git"], elements, fed=False) is None
 
 
 @pytest.mark.parametrize(

@@ -119,12 +119,6 @@ DOC = "d: {type: object}"
             tool("[a, '{p}']", "p: {type: path, under: /usr, default: ../etc}"),
             "its default cannot be used: it leads out",
         ),
-        (tool("[checkout, '{x}']", X), "git checkout takes a word for a file, and discards what was changed in it"),
-        (tool("[diff, a, '{x}']", X), "git diff shows any two files of this machine"),
-        (
-            tool("[diff, --, '{x}']", "x: {type: array, maxItems: 3, items: {type: string, maxLength: 9}}"),
-            "git diff shows",
-        ),
         (tool("[clone, '--upload-pack={x}', a]", X), "what comes with --upload-pack is code for git"),
         ("'t t': {run: [a]}", "'t t' does not fit: a tool's name has letters"),
         (tool("['${secret:k}']"), "a secret cannot stand in a program's words, where everyone sees it"),
@@ -204,6 +198,20 @@ def test_a_value_that_would_be_code_is_refused_at_its_line(tmp_path: Path, progr
     there = program.replace("{python}", os.path.realpath(sys.executable))
     (found,) = faults(tmp_path, written(tool(run, X), there))
     assert found.startswith(f"5: {fault}"), found
+
+
+@pytest.mark.parametrize(
+    ("run", "inputs", "told"),
+    [
+        ("[checkout, '{x}']", X, "git checkout takes a word for a file, and discards what was changed in it"),
+        ("[diff, a, '{x}']", X, "git diff shows any two files of this machine"),
+        ("[diff, --, '{x}']", "x: {type: array, maxItems: 3, items: {type: string, maxLength: 9}}", "git diff shows"),
+    ],
+)
+def test_a_value_that_may_be_a_file_is_warned_of(tmp_path: Path, run: str, inputs: str, told: str) -> None:
+    (warning,) = loaded(tmp_path, written(tool(run, inputs))).warnings
+    assert (warning.line, warning.level) == (5, "warning")
+    assert warning.message.startswith(told)
 
 
 @pytest.mark.parametrize("what", ["the program", "its folder", "a folder that a link leads through", "a search folder"])

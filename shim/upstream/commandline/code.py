@@ -125,7 +125,7 @@ def variable_fault(name: str) -> str | None:
     return None
 
 
-def fault(names: Sequence[str], elements: Sequence[Element], fed: bool, taken: git.Taken = git.NOTHING) -> str | None:
+def fault(names: Sequence[str], elements: Sequence[Element], fed: bool) -> str | None:
     """Why a program, by each of its names, may not be given these words; `fed`: a call's values go to its stdin."""
     if not fed and not any(_filled(element) for element in elements):
         return None
@@ -137,11 +137,17 @@ def fault(names: Sequence[str], elements: Sequence[Element], fed: bool, taken: g
             if known in _STARTERS:
                 return f"{known} starts other programs, which nobody checks; name the program itself"
         shape = _SHAPES.get(name) or _SHAPES.get(bare)
-        if bare == "git" and (why := git.fault(elements, taken)) is not None:
+        if bare == "git" and (why := git.fault(elements)) is not None:
             return why
         if shape is not None and (why := _Reader(bare, shape, fed).fault(elements)) is not None:
             return why
     return None
+
+
+def doubt(names: Sequence[str], elements: Sequence[Element], taken: git.Taken) -> str | None:
+    """What a program, by any of its names, may do with these words that nobody meant."""
+    is_git = any(_VERSION.sub("", name) == "git" for name in names)
+    return git.doubt(elements, taken) if is_git else None
 
 
 class _Reader:

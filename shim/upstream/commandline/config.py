@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -15,7 +15,7 @@ from shim.units import Block, Duration
 from shim.upstream.arguments import NoSchema, compiled
 from shim.upstream.commandline import code, finding, git, template
 from shim.upstream.commandline.declaration import Declaration, declaration
-from shim.upstream.commandline.template import Text
+from shim.upstream.commandline.template import Element, Text
 
 ToolName = Annotated[str, StringConstraints(pattern=f"^{template.NAME}$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -171,16 +171,34 @@ def _places(keys: ProgramKeys, env: Mapping[str, str], cwd: str | None) -> Itera
 
 
 def _codes(keys: ProgramKeys, found: finding.Found) -> Iterator[tuple[Where, str]]:
+    for name, elements in _lines(keys):
+        stdin = keys.tools[name].declaration.stdin
+        is_fed = stdin is not None and not (isinstance(stdin, Text) and not stdin.names)
+        if (why := code.fault(found.names, elements, is_fed)) is not None:
+            yield ("tools", name, "run"), why
+
+
+def doubts(keys: ProgramKeys) -> Iterator[tuple[Where, str]]:
+    """What a program may do that nobody meant, and where; of keys without faults."""
+    try:
+        found = finding.found(keys.program or "", folders(keys))
+    except finding.NotFit:
+        return
+    for name, elements in _lines(keys):
+        inputs = keys.tools[name].declaration.inputs.values()
+        taken = git.Taken(
+            frozenset(one.name for one in inputs if one.shape == "array"),
+            frozenset(one.name for one in inputs if one.under is not None or one.as_file),
+        )
+        if (why := code.doubt(found.names, elements, taken)) is not None:
+            yield ("tools", name, "run"), why
+
+
+def _lines(keys: ProgramKeys) -> Iterator[tuple[str, Sequence[Element]]]:
+    """The elements of every tool's command line, those of `args` first."""
     try:
         before = [Text((word,)) for word in literals(keys)]
     except ValueError:
         return
     for name, tool in keys.tools.items():
-        made = tool.declaration
-        is_fed = made.stdin is not None and not (isinstance(made.stdin, Text) and not made.stdin.names)
-        taken = git.Taken(
-            frozenset(one.name for one in made.inputs.values() if one.shape == "array"),
-            frozenset(one.name for one in made.inputs.values() if one.under is not None or one.as_file),
-        )
-        if (why := code.fault(found.names, (*before, *made.elements), is_fed, taken)) is not None:
-            yield ("tools", name, "run"), why
+        yield name, (*before, *tool.declaration.elements)

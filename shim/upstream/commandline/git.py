@@ -36,15 +36,7 @@ class Taken:
     paths: frozenset[str] = frozenset()
 
 
-NOTHING: Final = Taken()
-
-
-def fault(elements: Sequence[Element], taken: Taken) -> str | None:
-    """What is wrong with these words of git's, and what would be right."""
-    return _code(elements) or _file(elements, taken)
-
-
-def _code(elements: Sequence[Element]) -> str | None:
+def fault(elements: Sequence[Element]) -> str | None:
     """What is code by where it stands: settings before the command, or of a clone, and what two commands run."""
     command = option = ""
     runs = False
@@ -66,8 +58,11 @@ def _code(elements: Sequence[Element]) -> str | None:
     return None
 
 
-def _file(elements: Sequence[Element], taken: Taken) -> str | None:
-    """Where a value may be a file, though it was not meant to be one, or one of elsewhere."""
+def doubt(elements: Sequence[Element], taken: Taken) -> str | None:
+    """Where a value may be a file, though it was not meant to be one, or one of elsewhere; and what would be right.
+
+    That it is so hangs on what the values can be, which is the operator's to know.
+    """
     for commands, rest in _commands(elements):
         if "checkout" in commands and _may_be_file(rest):
             return _CHECKOUT
