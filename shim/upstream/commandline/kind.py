@@ -146,6 +146,8 @@ class _Commands:
             raise too_large(kind.name, doing.limit) from None
         if ran.code not in block.ok:
             return output.failed(kind.block.program or "", ran.code, block.output, ran.output, stderr.end)
+        if output.least(block.output, ran.output) > doing.limit:
+            raise too_large(kind.name, doing.limit)
         return output.result(block.output, block.schema, ran.output, doing.invocation)
 
     def _variables(self) -> dict[str, str]:
