@@ -182,10 +182,15 @@ async def test_values_stay_in_their_places(peer: wire.HttpPeer, kept: Notes) -> 
     assert len(kept.seen) == before
 
 
-async def test_a_default_is_in_its_place_when_arguments_are_judged(tmp_path: Path) -> None:
+async def test_arguments_are_judged_with_defaults_and_by_a_process_that_has_just_begun(tmp_path: Path) -> None:
     (tmp_path / "files.json").write_text(json.dumps(_FILES))
     config = running.write_config(tmp_path, _NOBODY)
-    code, out, err = await run(config, "call", "--identity", "me", "files/read", '{"path": "a"}')
-    assert code != 0, out + err
-    (row,) = await exported(config)
-    assert (row["decision"], row["reason"], row["status"]) == ("allow", "granted", "failed")
+    # Each is a process of its own. The second knows the tool from the first, and has read no document yet.
+    for arguments in ({"path": "a"}, {"path": "a", "mount": ".."}):
+        code, out, err = await run(config, "call", "--identity", "me", "files/read", json.dumps(arguments))
+        assert code != 0, out + err
+    rows = await exported(config)
+    assert [(row["decision"], row["reason"], row["status"]) for row in rows] == [
+        ("allow", "granted", "failed"),
+        ("deny", "invalid-arguments", "denied"),
+    ]

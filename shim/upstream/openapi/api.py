@@ -45,6 +45,11 @@ class OpenApi:
         self._service: Service | None = None
         self._offering: Offering | None = None
 
+    @property
+    def can_judge(self) -> bool:
+        """Where a value goes is in the document, which a catalog that is remembered does not have."""
+        return self._offering is not None
+
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
         toolset = _Operations(self, self._opened(), handed.values)
         return LocalSession(self._name, toolset, watcher, handed.values, is_ours=True)

@@ -29,6 +29,7 @@ class Python:
     """One process for each session, with the variables of a stdio upstream. Its arguments are judged before that."""
 
     over_http = False
+    can_judge = True
 
     def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:
         self._name = name
