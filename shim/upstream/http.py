@@ -100,8 +100,8 @@ class HttpSession:
             if exchange.ask.method == "initialize":
                 self._remember(connection.headers.get(SESSION_HEADER))
             await self._answer(connection, exchange)
-        except Lost:
-            raise unknown(self._name) from None
+        except Lost as lost:
+            raise unknown(self._name, str(lost)) from None
         except Refusal as refusal:
             exchange.fail(refusal)
         finally:

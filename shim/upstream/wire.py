@@ -30,7 +30,11 @@ class NotSent(Exception):
 
 
 class Lost(Exception):
-    """The connection ended, or what came was not HTTP, after the request may have been sent."""
+    """There is no answer, after the request may have been sent.
+
+    `str()` says what is wrong with what came, and repeats none of it, to complete "... sent an answer that ..."; it is
+    empty where the connection has just ended.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str = "") -> None:
         if self._failure is None and not self._complete:
             self._failure = Lost(why)
             self._wake()
@@ -188,13 +192,19 @@ class Connection(asyncio.Protocol):
             self._head += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail("what came is not HTTP")
-            self.abort()
+        except httptools.HttpParserUpgrade:
+            self._give_up("goes on in another protocol than HTTP")
+            return
+        except httptools.HttpParserError as error:
+            # The parser names the rule that is broken, such as "Invalid character in Content-Length".
+            self._give_up(f"is not HTTP: {error}")
             return
         if not self._ready and self._head > _HEAD:
-            self._fail("the head of the response is too large")
-            self.abort()
+            self._give_up(f"has a head of more than {_HEAD} bytes")
+
+    def _give_up(self, why: str) -> None:
+        self._fail(why)
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.gone(self)
@@ -205,7 +215,7 @@ class Connection(asyncio.Protocol):
         if self._to_the_end and exc is None and self._ready:
             self._complete = True
             self._wake()
-        self._fail("the connection ended")
+        self._fail()
 
     # What the parser calls.
 

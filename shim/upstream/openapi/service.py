@@ -62,10 +62,11 @@ class Service:
         try:
             response = await self._response(connection, request, terms)
             is_read = request.method != "HEAD"
-        except Lost:
+        except Lost as lost:
             if terms.is_safe:
-                raise fault(self._name, "ended the connection before it had answered") from None
-            raise unknown(self._name) from None
+                said = f"sent an answer that {lost}" if str(lost) else "ended the connection before it had answered"
+                raise fault(self._name, said) from None
+            raise unknown(self._name, str(lost)) from None
         finally:
             # What was not read to its end is cut, which is also how a call is cancelled.
             connection.release(answered=is_read)
