@@ -132,7 +132,7 @@ async def test_a_secret_is_in_the_function_and_nowhere_else(setting: Setting) ->
     assert json.loads(out)["run"] == told["run"]
     failed = await setting.call("sums__fails", {"text": "row"})
     assert failed["isError"]
-    assert failed["content"][0]["text"] == "LookupError: no row in [db]"
+    assert failed["content"][0]["text"] == "LookupError: no row in [hidden]"
     assert SECRET not in "".join([*setting.seen, *setting.shim.errors, out])
     assert any("LookupError" in line for line in setting.shim.errors)
     for file in setting.config.parent.glob("shim.db*"):

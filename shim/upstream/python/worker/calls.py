@@ -180,10 +180,13 @@ class Calls:
     def _failed(self, running: _Running, error: BaseException) -> dict[str, Any] | None:
         """What a call that raised is answered with; None where nobody waits for it."""
         from .giving import Unsayable
-        from .taking import Unfit
+        from .taking import PutIn, Unfit
 
         if isinstance(error, Unfit):
             return _error(str(error))
+        if isinstance(error, PutIn):
+            sys.stderr.write(f"{running.function.name} was not called, for what is put in does not fit: {error}\n")
+            return _error("What whoever runs this server puts into calls of the tool is unfit.")
         if isinstance(error, Unsayable):
             return _error(f"The function ran, but {error}.")
         if running.cancelled.is_set() and isinstance(error, asyncio.CancelledError):
@@ -194,8 +197,8 @@ class Calls:
             text = f"{type(error).__name__}: {error}"
         except BaseException:  # noqa: BLE001 (its own words may fail, too, and nobody else would answer then)
             text = type(error).__name__
-        for name, value in running.meta.get(_INJECT, {}).items():
-            text = text.replace(value, f"[{name}]") if value else text
+        for value in running.meta.get(_INJECT, {}).values():
+            text = text.replace(value, "[hidden]") if value else text
         return _error(text[:_LONGEST])
 
     def _finish(self, running: _Running, result: dict[str, Any] | None) -> None:
