@@ -18,6 +18,7 @@ from shim.errors import OutcomeUnknown, UpstreamUnavailable
 from shim.model import Json
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.definitions import HIDDEN
+from shim.upstream.failures import Unfitting
 from tests.secrets.asking import broker
 from tests.upstream.support import Heard, running, text
 
@@ -80,7 +81,8 @@ async def test_what_functions_print_and_raise_is_no_part_of_the_conversation(cap
         assert text(await run.call("up", "unspeakable")) == "Unspeakable"
         assert text(await run.call("up", "unspeakable_later")) == "Unspeakable"
         assert text(await run.call("up", "lies")).startswith("The function ran, but its result is not what its return")
-        assert text(await run.call("up", "add", {"a": "5"})).startswith("These arguments do not fit: `a`: ")
+        with pytest.raises(Unfitting, match="These arguments do not fit: `a`: "):
+            await run.call("up", "add", {"a": "5"})
         assert structured(await run.call("up", "add", {"a": 5})) == {"result": 7}
         await until(lambda: "in fails" in caplog.text)
     assert "printed by a function" in caplog.text
@@ -119,10 +121,9 @@ async def test_secrets_fill_what_no_model_sees(caplog: pytest.LogCaptureFixture)
 async def test_callers_do_not_learn_what_is_filled_in_where_it_does_not_fit(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with running({"up": sums("add", "fails", inject={"b": "canary-no-number", "db": "a-database"})}) as run:
-        refused = await run.call("up", "add", {"a": 1})
-        assert refused.result is not None
-        assert refused.result["isError"]
-        assert text(refused) == "What whoever runs this server puts into calls of the tool is unfit."
+        with pytest.raises(Unfitting) as refused:
+            await run.call("up", "add", {"a": 1})
+        assert str(refused.value) == "What whoever runs this server puts into calls of the tool is unfit."
         assert text(await run.call("up", "fails", {"text": "rows"})) == "LookupError: no rows in [hidden]"
         # Whoever that is can read more.
         await until(lambda: "add was not called, for what is put in does not fit: `b`: " in caplog.text)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 INVALID = -32602
 _CALL, _INJECT = "io.github.mcp-shim/call", "io.github.mcp-shim/inject"
+_UNFIT = "io.github.mcp-shim/unfit"
+"""In the answer to a call that was not made, because of its arguments."""
 _AT_ONCE = 32
 _LONGEST = 4000
 
@@ -183,10 +185,10 @@ class Calls:
         from .taking import PutIn, Unfit
 
         if isinstance(error, Unfit):
-            return _error(str(error))
+            return _unfit(str(error))
         if isinstance(error, PutIn):
             sys.stderr.write(f"{running.function.name} was not called, for what is put in does not fit: {error}\n")
-            return _error("What whoever runs this server puts into calls of the tool is unfit.")
+            return _unfit("What whoever runs this server puts into calls of the tool is unfit.")
         if isinstance(error, Unsayable):
             return _error(f"The function ran, but {error}.")
         if running.cancelled.is_set() and isinstance(error, asyncio.CancelledError):
@@ -213,3 +215,7 @@ class Calls:
 
 def _error(text: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}], "isError": True}
+
+
+def _unfit(text: str) -> dict[str, Any]:
+    return {**_error(text), "_meta": {_UNFIT: True}}
