@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from shim.upstream.connections import Connections, NotSent, Origin
 from shim.upstream.failures import fault, too_large, unavailable, unknown
 from shim.upstream.openapi.answers import Response
 from shim.upstream.openapi.credentials import Sent
 from shim.upstream.openapi.requests import Request
 from shim.upstream.pace import Pace
-from shim.upstream.wire import Connection, Connections, Lost, NotSent, Origin
+from shim.upstream.wire import Connection, Lost
 
 _CONNECTIONS: Final = 512
 _CONNECTING: Final = 10.0
