@@ -105,11 +105,11 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
         if "shim" in options.subjects and options.kinds:
             series, direct = await programs(QUICK_PROGRAMS if options.quick else PROGRAMS, folder)
             report["programs"] = {"fronts": [asdict(one) for one in series], "direct": asdict(direct)}
-            out.print(tables.programs(series, direct))
+            out.print(tables.beside("`echo` as a tool", series, direct))
         if "shim" in options.subjects and options.kinds:
-            series, asked = await apis(size, folder)
-            report["apis"] = {"fronts": [asdict(one) for one in series], "direct": asdict(asked)}
-            out.print(tables.apis(series, asked))
+            series, direct = await apis(size, folder)
+            report["apis"] = {"fronts": [asdict(one) for one in series], "direct": asdict(direct)}
+            out.print(tables.beside("an operation of an HTTP API", series, direct))
         if "shim" in options.subjects and options.streams:
             found = await idle(folder, options.streams)
             report["streams"] = {key: {**asdict(one), "kib": one.kib} for key, one in found.items()}

@@ -10,7 +10,6 @@ import json
 import re
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -24,7 +23,7 @@ import uvloop
 from benchmarks import fronts
 from benchmarks.fronts import Shape
 from benchmarks.processes import running
-from benchmarks.rounds import CALLERS, Series, Size, interleave
+from benchmarks.rounds import CALLERS, Direct, Series, Size, interleave
 from benchmarks.upstream import tool_name
 
 _SHAPE = Shape()
@@ -32,16 +31,8 @@ _URL = re.compile(r"^(http://\S+)\n", re.MULTILINE)
 _EACH = 500
 
 
-@dataclass(frozen=True)
-class DirectApi:
-    """Milliseconds of a request of a client that keeps its connections (median), and how many a second so many got."""
-
-    alone: float
-    per_second: float
-
-
-async def apis(size: Size, folder: Path) -> tuple[list[Series], DirectApi]:
-    """Calls a second and latencies of one operation, and of the request that it is."""
+async def apis(size: Size, folder: Path) -> tuple[list[Series], Direct]:
+    """Calls a second and latencies of one operation, and the request that it is by a client that keeps connections."""
     folder = folder / "apis"
     folder.mkdir(mode=0o700)
     name = tool_name(_SHAPE.tool)
@@ -58,7 +49,7 @@ async def apis(size: Size, folder: Path) -> tuple[list[Series], DirectApi]:
         return await interleave([front], size), await _direct(f"{base}/say")
 
 
-async def _direct(url: str) -> DirectApi:
+async def _direct(url: str) -> Direct:
     async with httpx2.AsyncClient(trust_env=False) as client:
 
         async def ask() -> float:
@@ -71,7 +62,7 @@ async def _direct(url: str) -> DirectApi:
         began = perf_counter()
         for _ in range(_EACH // 10):
             await asyncio.gather(*(ask() for _ in range(callers)))
-        return DirectApi(alone, callers * (_EACH // 10) / (perf_counter() - began))
+        return Direct(alone, callers * (_EACH // 10) / (perf_counter() - began))
 
 
 class _Api(asyncio.Protocol):

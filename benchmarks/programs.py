@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from benchmarks import fronts
 from benchmarks.fronts import Shape
-from benchmarks.rounds import CALLERS, Series, Size, interleave
+from benchmarks.rounds import CALLERS, Direct, Series, Size, interleave
 from benchmarks.upstream import tool_name
 
 PROGRAMS = Size(rounds=5, calls={1: 60, 32: 320})
 QUICK_PROGRAMS = Size(rounds=2, calls={1: 30, 32: 160})
 _PROGRAM = "/bin/echo"
 _EACH = 100
-
-
-@dataclass(frozen=True)
-class Direct:
-    """Milliseconds that the program alone takes, one after another, and how many a second so many callers got."""
-
-    alone: float
-    per_second: float
 
 
 async def programs(size: Size, folder: Path) -> tuple[list[Series], Direct]:

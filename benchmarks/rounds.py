@@ -57,6 +57,14 @@ class Series:
         return [figures.p99 for figures in self.figures]
 
 
+@dataclass(frozen=True)
+class Direct:
+    """The same without mcp-shim: milliseconds that one takes alone, and how many a second the most callers got."""
+
+    alone: float
+    per_second: float
+
+
 async def interleave(fronts: Sequence[Front], size: Size) -> list[Series]:
     """Every front in every round, each round beginning with another one."""
     series = {(front.name, callers): Series(front.name, callers) for front in fronts for callers in CALLERS}

@@ -8,13 +8,11 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.apis import DirectApi
 from benchmarks.documents import Loaded
 from benchmarks.functions import Alone
 from benchmarks.leases import Bare
 from benchmarks.processes import Weight
-from benchmarks.programs import Direct
-from benchmarks.rounds import CALLERS, Series, ratio
+from benchmarks.rounds import CALLERS, Direct, Series, ratio
 from benchmarks.scrubbing import Scrubbed
 from benchmarks.streams import Idle
 
@@ -59,9 +57,7 @@ def growth(base: str, series: Sequence[Series]) -> Table:
 def functions(series: Sequence[Series], alone: Alone) -> Table:
     """A function beside an HTTP server's tool; the last rows are without the shim."""
     table = _table("mcp-shim: a Python function", "", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call")
-    for one in series:
-        figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
-        table.add_row(one.front, str(one.callers), *figures)
+    _add(table, series)
     table.add_row("its process alone: start", "", "", f"{alone.start:.0f}", "", "")
     table.add_row("its process alone: a call", "1", "", f"{alone.call / 1000:.3f}", "", "")
     table.add_row("the function alone", "1", "", f"{alone.direct / 1000:.4f}", "", "")
@@ -110,29 +106,13 @@ def leases(found: Sequence[Series], bare: Bare) -> Table:
     return table
 
 
-def programs(found: Sequence[Series], direct: Direct) -> Table:
-    """A program through the shim at each number of callers."""
+def beside(what: str, found: Sequence[Series], direct: Direct) -> Table:
+    """Something through the shim at each number of callers; its title says what it takes without."""
     table = _table(
-        f"mcp-shim: `echo` as a tool; started directly: {direct.alone:.2f} ms, {direct.per_second:.0f} "
-        f"a second at {CALLERS[1]} callers",
+        f"mcp-shim: {what}; directly: {direct.alone:.2f} ms, {direct.per_second:.0f} a second at {CALLERS[1]} callers",
         *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call"),
     )
-    for one in found:
-        figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
-        table.add_row(one.front, str(one.callers), *figures)
-    return table
-
-
-def apis(found: Sequence[Series], direct: DirectApi) -> Table:
-    """An operation of an HTTP API through the shim at each number of callers."""
-    table = _table(
-        f"mcp-shim: an operation of an HTTP API; asked directly: {direct.alone:.2f} ms, {direct.per_second:.0f} "
-        f"a second at {CALLERS[1]} callers",
-        *("", "callers", "calls/s", "p50 ms", "p99 ms", "CPU ms a call"),
-    )
-    for one in found:
-        figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
-        table.add_row(one.front, str(one.callers), *figures)
+    _add(table, found)
     return table
 
 
@@ -151,6 +131,12 @@ def _table(title: str, *columns: str) -> Table:
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left")
     return table
+
+
+def _add(table: Table, series: Sequence[Series]) -> None:
+    for one in series:
+        figures = (_spread(one.per_second, 0), _spread(one.p50), _spread(one.p99), _spread(one.cpu))
+        table.add_row(one.front, str(one.callers), *figures)
 
 
 def _spread(values: Sequence[float], digits: int = 2) -> str:

@@ -10,7 +10,7 @@ from shim.upstream.supervisor import Upstreams
 
 
 class Finder:
-    """Finds targets. Of two looks at the catalog the second is after the first attempts to connect."""
+    """Finds targets. Of two looks at the catalog the second is after the first attempts to connect that matter."""
 
     def __init__(self, catalog: Catalog, upstreams: Upstreams, tasks: Tasks) -> None:
         self._catalog = catalog
@@ -18,14 +18,18 @@ class Finder:
         self._tasks = tasks
 
     async def find(self, method: Method, asked: Asked, identity: Identity, sees: Sees) -> Found:
-        """The target; None where there is none. Raises RecordUnavailable where a task cannot be looked for."""
+        """The target; None where there is none. Its arguments can be judged by now, if the caller sees it.
+
+        Raises RecordUnavailable where a task cannot be looked for.
+        """
         if asked.task is not None:
             return await self._of_task(asked.task, identity)
         found = method.find(asked, self._catalog, sees) if not method.waits else None
         if found is None or found.target is None:
             await self._upstreams.settled()
-            found = method.find(asked, self._catalog, sees)
-        return found
+        elif sees(found.target.ref):
+            await self._upstreams.able_to_judge(found.target.upstream)
+        return method.find(asked, self._catalog, sees)
 
     async def _of_task(self, id_: str, identity: Identity) -> Found:
         task = await self._tasks.find(identity.name, id_)

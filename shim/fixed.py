@@ -20,7 +20,7 @@ def needs(call: Call, target: Offered) -> tuple[Need, ...]:
 def needed(values: Iterable[Json], bind: tuple[tuple[str, str], ...] = ()) -> tuple[Need, ...]:
     """The secrets that these values need, where others stand behind some of the names."""
     bound = dict(bind)
-    references = dict.fromkeys(one for value in values for one in _references(value))
+    references = dict.fromkeys(one for value in values for one in templates.references_within(value))
     return tuple(
         Need(one, bound.get(name := templates.name_of(one), name), templates.field_of(one), travels=True)
         for one in references
@@ -74,24 +74,11 @@ def _values(call: Call, target: Offered) -> Iterator[Json]:
             yield from fixed.arguments.values()
 
 
-def _references(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from templates.references(value)
-    elif isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _references(one)
-
-
-def _filled(value: Json, values: Mapping[str, str]) -> Json:
-    if isinstance(value, str):
-        for reference in templates.references(value):
-            _check(reference, values[reference])
-        return templates.filled(value, values)
-    if isinstance(value, list):
-        return [_filled(one, values) for one in value]
-    if isinstance(value, Mapping):
-        return {key: _filled(one, values) for key, one in value.items()}
-    return value
+def _filled(value: Mapping[str, Json], values: Mapping[str, str]) -> JsonObject:
+    for reference in templates.references_within(value):
+        _check(reference, values[reference])
+    made: JsonObject = templates.filled_within(value, values)
+    return made
 
 
 def _check(reference: str, value: str) -> None:

@@ -6,7 +6,9 @@ nothing but a placeholder that was written in the configuration is ever taken fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from shim.model import Json
 
 MARK = "\0"
 
@@ -32,6 +34,26 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     parts = text.split(MARK)
     parts[1::2] = [values[reference] for reference in parts[1::2]]
     return "".join(parts)
+
+
+def references_within(value: Json) -> Iterator[str]:
+    """The references of all texts within a JSON value, in order. Keys of objects are no texts that are filled."""
+    if isinstance(value, str):
+        yield from references(value)
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from references_within(one)
+
+
+def filled_within(value: Json, values: Mapping[str, str]) -> Json:
+    """A JSON value with every text in it as `filled` makes it; its keys stay. KeyError where a value is missing."""
+    if isinstance(value, str):
+        return filled(value, values)
+    if isinstance(value, list):
+        return [filled_within(one, values) for one in value]
+    if isinstance(value, Mapping):
+        return {key: filled_within(one, values) for key, one in value.items()}
+    return value
 
 
 def name_of(reference: str) -> str:

@@ -19,9 +19,9 @@ from shim.errors import Unanswered
 from shim.model import Answer, Caller, Client, Json, JsonObject, Question, Response, UpstreamStatus
 
 if TYPE_CHECKING:
-    from shim.app import App
     from shim.catalog import Catalog
     from shim.config.configuration import Configuration
+    from shim.wiring import App
 
 _PROTOCOL = "2026-07-28"
 _METHODS = {"tool": "tools/call", "prompt": "prompts/get", "resource": "resources/read"}
@@ -79,9 +79,10 @@ class _Aloud:
 
 
 async def _call(loaded: Configuration, identity: str, ref: str, args: JsonObject) -> Answer:
-    from shim.app import authenticator, open_app
+    from shim.app import open_app
     from shim.methods import METHODS
     from shim.policy.patterns import split
+    from shim.wiring import authenticator
 
     kind, named = split(ref)
     method = _METHODS.get(kind)

@@ -68,18 +68,19 @@ def stdio(
     """One client over standard input and output."""
     from shim import app
     from shim.cli import running
+    from shim.wiring import authenticator
 
     loaded = configuration(config)
     knowing.identity(loaded, identity)
     # Said to whoever starts it, before it is a client's: this identity, and by this token.
-    credential(loaded, app.authenticator(loaded), identity)
+    credential(loaded, authenticator(loaded), identity)
     token = os.environ.get(TOKEN_VARIABLE)
 
-    def prove(authenticator: Authenticator) -> Credential:
+    def prove(known: Authenticator) -> Credential:
         try:
-            return authenticator.local(identity)
+            return known.local(identity)
         except Unauthenticated:
-            found = authenticator.bearer(token or "")
+            found = known.bearer(token or "")
         if found.identity.name != identity:
             raise Unauthenticated("the token is another identity's")
         return found

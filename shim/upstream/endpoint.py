@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shim.upstream.config import TlsBlock
+from shim.upstream.connections import Connections, Origin
 from shim.upstream.pace import Pace
-from shim.upstream.wire import Connection, Connections, Origin
+from shim.upstream.wire import Connection
 
 _CONNECTIONS = 512
 _CONNECTING = 10.0

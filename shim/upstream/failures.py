@@ -95,12 +95,14 @@ def unavailable(name: str, why: str) -> UpstreamUnavailable:
     return UpstreamUnavailable(f"The upstream {name} is not available: {why}.")
 
 
-def unknown(name: str) -> OutcomeUnknown:
-    """The connection ended after the call may have been sent."""
-    return OutcomeUnknown(
-        f"The connection to the upstream {name} ended before it answered; the call may or may not have taken effect, "
-        "and was not sent again."
-    )
+def unknown(name: str, why: str = "") -> OutcomeUnknown:
+    """There is no answer after the call may have been sent: the connection ended, or what came is none.
+
+    `why` completes "The upstream X sent an answer that ...".
+    """
+    ended = f"connection to the upstream {name} ended before it answered"
+    what = f"upstream {name} sent an answer that {why}" if why else ended
+    return OutcomeUnknown(f"The {what}; the call may or may not have taken effect, and was not sent again.")
 
 
 def timed_out(name: str, waited: float) -> UpstreamTimeout:

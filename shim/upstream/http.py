@@ -22,6 +22,7 @@ from mcp_types import PROTOCOL_VERSION_META_KEY
 from shim.errors import InvalidText, Refusal
 from shim.jsontext import dump
 from shim.model import JsonObject, Reply
+from shim.upstream.connections import NotSent
 from shim.upstream.endpoint import Endpoint
 from shim.upstream.exchange import Ask, Exchange
 from shim.upstream.failures import fault, rejected, too_large, unavailable, unknown
@@ -30,7 +31,7 @@ from shim.upstream.pace import Turn
 from shim.upstream.session import Peer, Spawn
 from shim.upstream.sse import Events, EventTooLong, messages
 from shim.upstream.standing import StandingStream
-from shim.upstream.wire import Connection, Lost, NotSent
+from shim.upstream.wire import Connection, Lost
 
 SESSION_HEADER = "mcp-session-id"
 
@@ -100,8 +101,8 @@ class HttpSession:
             if exchange.ask.method == "initialize":
                 self._remember(connection.headers.get(SESSION_HEADER))
             await self._answer(connection, exchange)
-        except Lost:
-            raise unknown(self._name) from None
+        except Lost as lost:
+            raise unknown(self._name, str(lost)) from None
         except Refusal as refusal:
             exchange.fail(refusal)
         finally:

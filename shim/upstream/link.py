@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import anyio
+
 from shim.lending import Leased, Need
 from shim.model import Call, Era, JsonObject, Listener, Offered, Reply, Subscriber, Tool, UpstreamStatus
 from shim.upstream.attendant import Attendant
 from shim.upstream.calls import Calls
-from shim.upstream.condition import Condition
+from shim.upstream.condition import FIRST, Condition
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.definitions import CATALOG_LIMIT
 from shim.upstream.failures import unavailable
@@ -46,6 +48,12 @@ class Link:
     def needs(self, bind: tuple[tuple[str, str], ...]) -> tuple[Need, ...]:
         """See `Calls.needs`."""
         return self._calls.needs(bind)
+
+    async def able_to_judge(self) -> None:
+        """See `Upstreams.able_to_judge`."""
+        if not self._kind.can_judge:
+            with anyio.move_on_after(FIRST):
+                await self.first.wait()
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         """See `Kind.misfit`."""

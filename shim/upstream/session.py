@@ -147,6 +147,10 @@ class Kind(Protocol):
 
     over_http: bool
 
+    @property
+    def can_judge(self) -> bool:
+        """Whether `misfit` says all that there is to say; if not, it does once a catalog was read."""
+
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
         """A session to which nothing has been said yet, and that has these secrets. Raises UpstreamUnavailable."""
 

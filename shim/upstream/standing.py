@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from shim.errors import InvalidText
+from shim.upstream.connections import NotSent
 from shim.upstream.endpoint import Endpoint
 from shim.upstream.inbox import Inbox, Watcher
 from shim.upstream.pace import Turn
 from shim.upstream.sse import Events, EventTooLong, messages
-from shim.upstream.wire import Lost, NotSent
+from shim.upstream.wire import Lost
 
 _SETTLING = 2.0
 _LEAST, _MOST = 1.0, 60.0

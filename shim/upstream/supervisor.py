@@ -114,6 +114,13 @@ class Upstreams:
         link = self._links.get(upstream)
         return link.needs(bind) if link is not None else ()
 
+    async def able_to_judge(self, upstream: str) -> None:
+        """Return when `misfit` can judge for this upstream: at once, but for one whose tools are remembered from before
+        and that has more to say than they do. Then once the first attempt to read it is over, after 10 s at most."""
+        link = self._links.get(upstream)
+        if link is not None:
+            await link.able_to_judge()
+
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         """Why this tool cannot be called with these arguments, where that is for the shim to say; see `Kind`."""
         link = self._links.get(tool.upstream)

@@ -1,7 +1,6 @@
-"""HTTP/1.1 towards one origin: kept connections, bounded reading, and exact knowledge of what has been sent.
+"""HTTP/1.1 over one connection: requests as they are written, and bounded reading of what is answered.
 
-A gateway must know whether a request may have reached the other side; here a request is "not sent" exactly until the
-first of its bytes was handed to a connection, and nothing is ever sent twice. The parser is llhttp (`httptools`).
+The parser is llhttp (`httptools`).
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ import asyncio
 import contextlib
 import select
 import socket
-import ssl
 from collections import deque
-from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
@@ -21,31 +18,31 @@ from shim.upstream.pace import PIECE, TURN, Pace, worked
 
 _HEAD = 64 * 1024
 _BUFFER = 256 * 1024
-_KEPT = 4.0
 _LINGER = 1.0
 
 
-class NotSent(Exception):
-    """No byte of the request left; `str()` says why, in words that are safe to show."""
-
-
 class Lost(Exception):
-    """The connection ended, or what came was not HTTP, after the request may have been sent."""
+    """There is no answer, after the request may have been sent.
+
+    `str()` says what is wrong with what came, and repeats none of it, to complete "... sent an answer that ..."; it is
+    empty where the connection has just ended.
+    """
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where connections go. `tls` is None for plain HTTP."""
+class Owner(Protocol):
+    """Whose a connection is: it is taken back there once it is free, and forgotten when it has ended."""
 
-    host: str
-    port: int
-    tls: ssl.SSLContext | None
+    pace: Pace
+
+    def keep(self, connection: Connection) -> None: ...
+
+    def gone(self, connection: Connection) -> None: ...
 
 
 class Connection(asyncio.Protocol):
     """One connection, one request at a time. Also the response that is being read from it."""
 
-    def __init__(self, owner: Connections) -> None:
+    def __init__(self, owner: Owner) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.kept_until = 0.0
@@ -143,7 +140,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str = "") -> None:
         if self._failure is None and not self._complete:
             self._failure = Lost(why)
             self._wake()
@@ -188,13 +185,19 @@ class Connection(asyncio.Protocol):
             self._head += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail("what came is not HTTP")
-            self.abort()
+        except httptools.HttpParserUpgrade:
+            self._give_up("goes on in another protocol than HTTP")
+            return
+        except httptools.HttpParserError as error:
+            # The parser names the rule that is broken, such as "Invalid character in Content-Length".
+            self._give_up(f"is not HTTP: {error}")
             return
         if not self._ready and self._head > _HEAD:
-            self._fail("the head of the response is too large")
-            self.abort()
+            self._give_up(f"has a head of more than {_HEAD} bytes")
+
+    def _give_up(self, why: str) -> None:
+        self._fail(why)
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.gone(self)
@@ -205,7 +208,7 @@ class Connection(asyncio.Protocol):
         if self._to_the_end and exc is None and self._ready:
             self._complete = True
             self._wake()
-        self._fail("the connection ended")
+        self._fail()
 
     # What the parser calls.
 
@@ -251,66 +254,3 @@ class Connection(asyncio.Protocol):
             self._linger = None
             self._retire()
         self._wake()
-
-
-class Connections:
-    """All connections to one origin, at most `limit`; each is awaited for `patience` seconds at most."""
-
-    def __init__(self, origin: Origin, pace: Pace, *, limit: int, patience: float) -> None:
-        self.pace = pace
-        self._origin = origin
-        self._patience = patience
-        self._idle: list[Connection] = []
-        self._all: set[Connection] = set()
-        self._limit = limit
-
-    async def acquire(self) -> Connection:
-        """A connection for one request: a kept one that is fresh, or a new one. Raises NotSent."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.fresh:
-                return connection
-            connection.abort()
-        if len(self._all) >= self._limit:
-            raise NotSent("too many requests to it are running")
-        try:
-            async with asyncio.timeout(self._patience):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self),
-                    self._origin.host,
-                    self._origin.port,
-                    ssl=self._origin.tls,
-                )
-        except ssl.SSLCertVerificationError:
-            raise NotSent("its TLS certificate is not valid") from None
-        except ssl.SSLError:
-            raise NotSent("TLS with it failed") from None
-        except TimeoutError:
-            raise NotSent("it does not accept connections in time") from None
-        except socket.gaierror:
-            raise NotSent("its host name does not resolve") from None
-        except ConnectionRefusedError:
-            raise NotSent("it refuses connections") from None
-        except (OSError, UnicodeError):
-            raise NotSent("it cannot be reached") from None
-        self._all.add(connection)
-        return connection
-
-    def keep(self, connection: Connection) -> None:
-        """Take back a connection. It is used again within seconds or not at all: less than servers keep theirs."""
-        now = asyncio.get_running_loop().time()
-        while self._idle and self._idle[0].kept_until <= now:
-            self._idle.pop(0).abort()
-        connection.kept_until = now + _KEPT
-        self._idle.append(connection)
-
-    def gone(self, connection: Connection) -> None:
-        self._all.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
-
-    def close(self) -> None:
-        """Cut every connection."""
-        for connection in list(self._all):
-            connection.abort()
-        self._idle.clear()

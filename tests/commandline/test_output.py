@@ -6,11 +6,17 @@ import base64
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from shim import jsontext
+from shim.errors import ResultTooLarge
 from shim.model import JsonObject
 from shim.upstream.arguments import compiled
-from shim.upstream.commandline.output import failed, result, schema_of
+from shim.upstream.commandline.output import failed, least, result, schema_of
 from shim.upstream.commandline.stderr import Stderr
+from tests.commandline.given import block
+from tests.upstream.support import running
 
 NUMBERS: JsonObject = {"type": "array", "items": {"type": "integer"}}
 OBJECT: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -92,3 +98,25 @@ def test_a_line_of_which_a_part_is_cut_off_is_not_told() -> None:
     ):
         stderr(piece)
     assert told == ["***"]
+
+
+pieces = st.sampled_from([b"\n", b"\r", b"\r\n", b"\v", b"\x1c", b"\x1d", "\x85\u2028".encode(), b"\xf0\x9f\x98", b"a"])
+
+
+@given(st.sampled_from(["text", "lines", "image/png"]), st.lists(pieces | st.binary(max_size=3)).map(b"".join))
+def test_no_result_is_smaller_than_it_was_said_to_be(output: str, written: bytes) -> None:
+    assert least(output, written) <= len(jsontext.dump(result(output, None, written, None)))
+
+
+def test_lines_that_are_empty_are_told_by_what_their_list_takes() -> None:
+    made = len(jsontext.dump(result("lines", None, b"\n" * 1000, None)))
+    assert made - 100 < least("lines", b"\n" * 1000) <= made
+
+
+async def test_empty_lines_are_too_large_by_what_they_would_be_as_json() -> None:
+    zeros = block(
+        "/bin/sh", {"run": ["-c", "head -c 900 /dev/zero | tr '\\0' '\\n'"], "output": "lines"}, max_result=4096
+    )
+    async with running({"u": zeros}) as run:
+        with pytest.raises(ResultTooLarge, match="larger than 4096 bytes"):
+            await run.call("u", "t")

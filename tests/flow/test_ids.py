@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import RFC_4122, UUID
 
-from shim.app import new_id
+from shim.wiring import new_id
 
 
 def test_ids_are_of_version_7_and_sort_by_time() -> None:

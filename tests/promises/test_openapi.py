@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,8 @@ import pytest_asyncio
 from shim.model import JsonObject
 from shim.refusals import DECISION_META
 from tests.promises import running, wire
-from tests.promises.running import token
+from tests.promises.databases import exported
+from tests.promises.running import run, token
 from tests.upstream.openapi import notes
 from tests.upstream.openapi.notes import KEY, PIXEL, Notes
 
@@ -47,6 +49,35 @@ grants:
     to: [writer]
     allow: ["notes/*"]
 """
+
+
+_FILES = {
+    "openapi": "3.1.0",
+    "paths": {
+        "/{mount}/files/{path}": {
+            "get": {
+                "operationId": "read",
+                "parameters": [
+                    {"name": one, "in": "path", "required": True, "schema": {"type": "string"}}
+                    for one in ("mount", "path")
+                ],
+            }
+        }
+    },
+}
+_NOBODY = """version: 1
+upstreams:
+  files: {openapi: files.json, base: "http://127.0.0.1:9", operations: ["* /**"]}
+identities:
+  me: {local: true}
+grants:
+  - name: files
+    to: [me]
+    allow: ["files/*"]
+tools:
+  files/read: {default: {mount: m}}
+"""
+"""A service that is down, and what its document has."""
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +188,17 @@ async def test_values_stay_in_their_places(peer: wire.HttpPeer, kept: Notes) -> 
     ):
         assert decided(await call(peer, name, arguments)) == "invalid-arguments", (name, arguments)
     assert len(kept.seen) == before
+
+
+async def test_arguments_are_judged_with_defaults_and_by_a_process_that_has_just_begun(tmp_path: Path) -> None:
+    (tmp_path / "files.json").write_text(json.dumps(_FILES))
+    config = running.write_config(tmp_path, _NOBODY)
+    # Each is a process of its own. The second knows the tool from the first, and has read no document yet.
+    for arguments in ({"path": "a"}, {"path": "a", "mount": ".."}):
+        code, out, err = await run(config, "call", "--identity", "me", "files/read", json.dumps(arguments))
+        assert code != 0, out + err
+    rows = await exported(config)
+    assert [(row["decision"], row["reason"], row["status"]) for row in rows] == [
+        ("allow", "granted", "failed"),
+        ("deny", "invalid-arguments", "denied"),
+    ]

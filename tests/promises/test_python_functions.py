@@ -67,7 +67,7 @@ record: {{arguments: full, results: full}}
 upstreams:
   human: {{python: ["humanize:*"]}}
   sums:
-    python: ["sums:whoami", "sums:fails", "sums:add", "sums:stuck"]
+    python: ["sums:whoami", "sums:fails", "sums:add", "sums:stuck", "sums:order"]
     cwd: {TOOLS}
     inject: {{db: "${{secret:key}}"}}
 identities:
@@ -75,6 +75,8 @@ identities:
 grants:
   - {{name: human, to: [alice], allow: ["human/*"]}}
   - {{name: sums, to: [alice], allow: ["sums/*"]}}
+tools:
+  sums/order: {{fixed: {{order: {{lines: [], due: tomorrow}}}}}}
 secrets:
   key: {{source: file, path: key}}
 """,
@@ -123,6 +125,18 @@ async def test_what_does_not_fit_is_denied_and_recorded_and_reaches_nothing(sett
     assert [event["kind"] for event in json.loads(out)["events"]] == ["intent"]
 
 
+async def test_what_only_a_function_knows_to_be_unfit_is_told_without_what_callers_do_not_see(setting: Setting) -> None:
+    refused = await setting.call("sums__order", {})
+    assert refused["content"][0]["text"] == (
+        "The call was not made: what whoever runs this server puts into calls of the tool is unfit."
+    )
+    decision = refused["_meta"]["io.github.mcp-shim/decision"]
+    assert decision["reason"] == "invalid-arguments"
+    code, out, _ = await run(setting.config, "log", "show", decision["invocation"], "--json")
+    assert code == 0
+    assert "`order.due`" in json.loads(out)["error"]
+
+
 async def test_a_secret_is_in_the_function_and_nowhere_else(setting: Setting) -> None:
     told = (await setting.call("sums__whoami", {}))["structuredContent"]
     assert told["identity"] == "alice"
@@ -132,7 +146,7 @@ async def test_a_secret_is_in_the_function_and_nowhere_else(setting: Setting) ->
     assert json.loads(out)["run"] == told["run"]
     failed = await setting.call("sums__fails", {"text": "row"})
     assert failed["isError"]
-    assert failed["content"][0]["text"] == "LookupError: no row in [db]"
+    assert failed["content"][0]["text"] == "LookupError: no row in [hidden]"
     assert SECRET not in "".join([*setting.seen, *setting.shim.errors, out])
     assert any("LookupError" in line for line in setting.shim.errors)
     for file in setting.config.parent.glob("shim.db*"):

@@ -105,6 +105,9 @@ class MemoryUpstreams:
     async def settled(self) -> None:
         return
 
+    async def able_to_judge(self, upstream: str) -> None:
+        return
+
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         return None
 

@@ -34,6 +34,7 @@ class CommandLine:
     """`program`. At most `pool.max` of its runs at once, whoever they are for."""
 
     over_http = False
+    can_judge = True
 
     def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:
         self.name, self.block, self.making = name, block, making
@@ -146,6 +147,8 @@ class _Commands:
             raise too_large(kind.name, doing.limit) from None
         if ran.code not in block.ok:
             return output.failed(kind.block.program or "", ran.code, block.output, ran.output, stderr.end)
+        if output.least(block.output, ran.output) > doing.limit:
+            raise too_large(kind.name, doing.limit)
         return output.result(block.output, block.schema, ran.output, doing.invocation)
 
     def _variables(self) -> dict[str, str]:

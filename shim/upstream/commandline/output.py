@@ -11,6 +11,8 @@ from shim.model import Json, JsonObject
 from shim.upstream.arguments import compiled
 
 _NOTHING: Final = "(no output)"
+_ENDS: Final = b"\n\r\v\f\x1c\x1d\x1e"
+"""What ends a line, of single bytes (`str.splitlines`)."""
 _LISTED: Final[JsonObject] = {"type": "array", "items": {"type": "string"}}
 
 
@@ -21,6 +23,19 @@ def schema_of(output: str, schema: JsonObject | None) -> JsonObject | None:
     if output != "json" or schema is None:
         return None
     return schema if schema.get("type") == "object" else _wrapped(schema)
+
+
+def least(output: str, written: bytes) -> int:
+    """Bytes that the result of a program that ended well has at least, as JSON: told without making it.
+
+    A result may be far larger than what was written, and take long to be made: a list of lines that are empty, above
+    all.
+    """
+    if output != "lines":
+        return len(written)
+    ends = len(written) - len(written.translate(None, _ENDS))
+    # All of it as text, where each of these is escaped; the lines without them, and two quotes and a comma for each.
+    return (len(written) + ends) + (len(written) - ends) + 3 * (ends - written.count(b"\r\n"))
 
 
 def result(output: str, schema: JsonObject | None, written: bytes, invocation: str | None) -> JsonObject:

@@ -45,16 +45,23 @@ class OpenApi:
         self._service: Service | None = None
         self._offering: Offering | None = None
 
+    @property
+    def can_judge(self) -> bool:
+        """Where a value goes is in the document, which a catalog that is remembered does not have."""
+        return self._offering is not None
+
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
         toolset = _Operations(self, self._opened(), handed.values)
         return LocalSession(self._name, toolset, watcher, handed.values, is_ours=True)
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
-        """By the schema, and by where each value is to go."""
+        """By the schema, and by where each value is to go, with what is put in beside them."""
         why = self._judge.misfit(tool, arguments)
-        if why is None and self._offering is not None:
-            why = self._offering.misfit(tool.name, arguments, tool.fixed.arguments if tool.fixed is not None else {})
-        return why
+        if why is not None or self._offering is None:
+            return why
+        if tool.fixed is None:
+            return self._offering.misfit(tool.name, arguments)
+        return self._offering.misfit(tool.name, {**tool.fixed.defaults, **arguments}, tool.fixed.arguments)
 
     async def close(self) -> None:
         service, self._service = self._service, None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from shim import jsontext, templates
 from shim.model import Json, JsonObject
@@ -149,7 +149,7 @@ def _check_fixed(made: Offering, schemas: Schemas) -> None:
         users = [tool for tool in made.tools.values() if argument in tool.taken]
         if not users:
             raise Unsuited(f"no operation has an argument {argument!r}; take it out", "fixed", argument)
-        if next(_references(value), None) is not None:
+        if next(templates.references_within(value), None) is not None:
             continue
         for tool in users:
             parameter = tool.places.get(argument)
@@ -166,17 +166,7 @@ def _check_fixed(made: Offering, schemas: Schemas) -> None:
 
 def filled(fixed: Mapping[str, Json], values: Mapping[str, str]) -> Mapping[str, Json]:
     """What the operator fixed, with the secrets in it. KeyError where one is missing."""
-    return {name: _filled(value, values) for name, value in fixed.items()}
-
-
-def _filled(value: Json, values: Mapping[str, str]) -> Json:
-    if isinstance(value, str):
-        return templates.filled(value, values)
-    if isinstance(value, list):
-        return [_filled(one, values) for one in value]
-    if isinstance(value, dict):
-        return {key: _filled(one, values) for key, one in value.items()}
-    return value
+    return {name: templates.filled_within(value, values) for name, value in fixed.items()}
 
 
 def _plain(values: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -186,11 +176,3 @@ def _plain(values: Mapping[str, Json]) -> Mapping[str, Json]:
 class _StandIn(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "x"
-
-
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from templates.references(value)
-    elif isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _references(one)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from shim.upstream.connections import Connections, NotSent, Origin
 from shim.upstream.failures import fault, too_large, unavailable, unknown
 from shim.upstream.openapi.answers import Response
 from shim.upstream.openapi.credentials import Sent
 from shim.upstream.openapi.requests import Request
 from shim.upstream.pace import Pace
-from shim.upstream.wire import Connection, Connections, Lost, NotSent, Origin
+from shim.upstream.wire import Connection, Lost
 
 _CONNECTIONS: Final = 512
 _CONNECTING: Final = 10.0
@@ -62,10 +63,11 @@ class Service:
         try:
             response = await self._response(connection, request, terms)
             is_read = request.method != "HEAD"
-        except Lost:
+        except Lost as lost:
             if terms.is_safe:
-                raise fault(self._name, "ended the connection before it had answered") from None
-            raise unknown(self._name) from None
+                said = f"sent an answer that {lost}" if str(lost) else "ended the connection before it had answered"
+                raise fault(self._name, said) from None
+            raise unknown(self._name, str(lost)) from None
         finally:
             # What was not read to its end is cut, which is also how a call is cancelled.
             connection.release(answered=is_read)

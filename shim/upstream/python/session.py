@@ -15,13 +15,14 @@ from shim.model import META_PREFIX, Json, JsonObject, Reply
 from shim.upstream.arguments import NoSchema, compiled
 from shim.upstream.definitions import defined
 from shim.upstream.exchange import Ask
-from shim.upstream.failures import Ended, unavailable
+from shim.upstream.failures import Ended, Unfitting, unavailable
 from shim.upstream.inbox import Watcher
 from shim.upstream.session import Peer, Spawn
 from shim.upstream.stdio import StdioSession
 
 _LOAD, _OVER = f"{META_PREFIX}load", f"{META_PREFIX}over"
 _CALL, _INJECT, _SOURCE = f"{META_PREFIX}call", f"{META_PREFIX}inject", f"{META_PREFIX}source"
+_UNFIT = f"{META_PREFIX}unfit"
 _CHANGED: Final = "the source of its functions has changed, and is being read again"
 _LOADING = 60.0
 _LIMIT = 10 * 2**20
@@ -153,7 +154,7 @@ class WorkerSession:
         self._calls += 1
         self._quiet.clear()
         try:
-            return await self._inner.request(self._told(ask))
+            reply = await self._inner.request(self._told(ask))
         except BaseException:
             if self._inner.alive:
                 self._spawn(self._see_off, ask.invocation)
@@ -162,6 +163,7 @@ class WorkerSession:
             self._calls -= 1
             if self._calls == 0:
                 self._quiet.set()
+        return _made(reply)
 
     def _offered(self, reply: Reply) -> Reply:
         """What can be called, with the code that it stands for in its digests and no longer to be seen."""
@@ -192,6 +194,15 @@ class WorkerSession:
         except Refusal:
             self._is_stuck = True
             await self.close()
+
+
+def _made(reply: Reply) -> Reply:
+    """The answer of a function. Raises Unfitting where the worker has not called it."""
+    result = reply.result or {}
+    meta = result.get("_meta")
+    if isinstance(meta, dict) and _UNFIT in meta:
+        raise Unfitting(result["content"][0]["text"])
+    return reply
 
 
 def _of_source(tool: JsonObject) -> JsonObject:

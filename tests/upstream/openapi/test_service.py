@@ -37,11 +37,17 @@ PATHS: dict[str, Any] = {
     "/odd": {"get": {"operationId": "odd"}},
     "/lies": {"get": {"operationId": "lies"}},
     "/twice": {"get": {"operationId": "twice"}},
+    "/counted": {"get": {"operationId": "counted"}},
+    "/parted": {"put": {"operationId": "parted"}},
+    "/headed": {"get": {"operationId": "headed"}},
 }
 ANSWERS = {
     "/half": b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\nhalf",
     "/head": b"HTTP/1.1 200 X\r\ncontent-length: 100\r\netag: e\r\n\r\n",
     "/zipped": b"HTTP/1.1 200 X\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx",
+    "/counted": b"HTTP/1.1 200 X\r\ncontent-length: canary\r\n\r\nx",
+    "/parted": b"HTTP/1.1 200 X\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
+    "/headed": b"HTTP/1.1 200 X\r\n" + b"x-canary: y\r\n" * 6000,
     "/said": b"HTTP/1.1 200 X\r\ncontent-length: 1000000\r\n\r\n",
     "/moved": b"HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
     "/odd": b"HTTP/1.1 200 X\r\ncontent-type: application/zip\r\ncontent-length: 2\r\n\r\nPK",
@@ -94,6 +100,9 @@ async def fronted(folder: Path, service: Service, **block: Any) -> AsyncIterator
         ("post_lost", OutcomeUnknown, "may or may not have taken effect"),
         ("put_half", OutcomeUnknown, "was not sent again"),
         ("get_lost", UpstreamFault, "ended the connection before it had answered"),
+        ("counted", UpstreamFault, "sent an answer that is not HTTP: Invalid character in Content-Length"),
+        ("parted", OutcomeUnknown, "not HTTP: Duplicate Content-Length; the call may or may not have taken effect"),
+        ("headed", UpstreamFault, "sent an answer that has a head of more than 65536 bytes"),
         ("zipped", UpstreamFault, "encoding that it was not asked for"),
         ("said", ResultTooLarge, "larger than 65536 bytes"),
         ("endless", ResultTooLarge, "larger than 65536 bytes"),
@@ -103,8 +112,9 @@ async def fronted(folder: Path, service: Service, **block: Any) -> AsyncIterator
 async def test_a_call_without_an_answer(tmp_path: Path, tool: str, error: type[Exception], words: str) -> None:
     service = Service()
     async with fronted(tmp_path, service, max_result=65536, timeout=0.5 if tool == "silent" else 30) as run:
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=words) as caught:
             await run.call("api", tool)
+        assert "canary" not in str(caught.value)
         assert len(service.asked) == 1
         if tool == "silent":
             await asyncio.wait_for(service.left.wait(), 5)

@@ -18,6 +18,7 @@ from shim.errors import OutcomeUnknown, UpstreamUnavailable
 from shim.model import Json
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.definitions import HIDDEN
+from shim.upstream.failures import Unfitting
 from tests.secrets.asking import broker
 from tests.upstream.support import Heard, running, text
 
@@ -74,13 +75,14 @@ async def test_what_functions_print_and_raise_is_no_part_of_the_conversation(cap
         failed = await run.call("up", "fails", {"text": "rows"})
         assert failed.result is not None
         assert failed.result["isError"]
-        assert text(failed) == "LookupError: no rows in [db]"
+        assert text(failed) == "LookupError: no rows in [hidden]"
         assert text(await run.call("up", "leaves")) == "SystemExit: 3"
         # Whoever raised that has an answer, and the others still do.
         assert text(await run.call("up", "unspeakable")) == "Unspeakable"
         assert text(await run.call("up", "unspeakable_later")) == "Unspeakable"
         assert text(await run.call("up", "lies")).startswith("The function ran, but its result is not what its return")
-        assert text(await run.call("up", "add", {"a": "5"})).startswith("These arguments do not fit: `a`: ")
+        with pytest.raises(Unfitting, match="These arguments do not fit: `a`: "):
+            await run.call("up", "add", {"a": "5"})
         assert structured(await run.call("up", "add", {"a": 5})) == {"result": 7}
         await until(lambda: "in fails" in caplog.text)
     assert "printed by a function" in caplog.text
@@ -110,10 +112,22 @@ async def test_secrets_fill_what_no_model_sees(caplog: pytest.LogCaptureFixture)
         offer = run.offer("up").tools
         assert [*offer[0]["inputSchema"]["properties"]] == []
         assert structured(await run.call("up", "whoami"))["db"] == str(len("db://u:canary-value-1@host"))
-        assert text(await run.call("up", "fails", {"text": "x"})) == "LookupError: no x in [db]"
+        assert text(await run.call("up", "fails", {"text": "x"})) == "LookupError: no x in [hidden]"
         await until(lambda: "in fails" in caplog.text)
     assert "canary-value-1" not in caplog.text
     assert "canary-value-1" not in json.dumps(offer)
+
+
+async def test_callers_do_not_learn_what_is_filled_in_where_it_does_not_fit(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with running({"up": sums("add", "fails", inject={"b": "canary-no-number", "db": "a-database"})}) as run:
+        with pytest.raises(Unfitting) as refused:
+            await run.call("up", "add", {"a": 1})
+        assert str(refused.value) == "What whoever runs this server puts into calls of the tool is unfit."
+        assert text(await run.call("up", "fails", {"text": "rows"})) == "LookupError: no rows in [hidden]"
+        # Whoever that is can read more.
+        await until(lambda: "add was not called, for what is put in does not fit: `b`: " in caplog.text)
+    assert "canary-no-number" not in caplog.text
 
 
 async def test_one_process_for_each_identity_and_for_all_where_they_share() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 INVALID = -32602
 _CALL, _INJECT = "io.github.mcp-shim/call", "io.github.mcp-shim/inject"
+_UNFIT = "io.github.mcp-shim/unfit"
+"""In the answer to a call that was not made, because of its arguments."""
 _AT_ONCE = 32
 _LONGEST = 4000
 
@@ -180,10 +182,13 @@ class Calls:
     def _failed(self, running: _Running, error: BaseException) -> dict[str, Any] | None:
         """What a call that raised is answered with; None where nobody waits for it."""
         from .giving import Unsayable
-        from .taking import Unfit
+        from .taking import PutIn, Unfit
 
         if isinstance(error, Unfit):
-            return _error(str(error))
+            return _unfit(str(error))
+        if isinstance(error, PutIn):
+            sys.stderr.write(f"{running.function.name} was not called, for what is put in does not fit: {error}\n")
+            return _unfit("What whoever runs this server puts into calls of the tool is unfit.")
         if isinstance(error, Unsayable):
             return _error(f"The function ran, but {error}.")
         if running.cancelled.is_set() and isinstance(error, asyncio.CancelledError):
@@ -194,8 +199,8 @@ class Calls:
             text = f"{type(error).__name__}: {error}"
         except BaseException:  # noqa: BLE001 (its own words may fail, too, and nobody else would answer then)
             text = type(error).__name__
-        for name, value in running.meta.get(_INJECT, {}).items():
-            text = text.replace(value, f"[{name}]") if value else text
+        for value in running.meta.get(_INJECT, {}).values():
+            text = text.replace(value, "[hidden]") if value else text
         return _error(text[:_LONGEST])
 
     def _finish(self, running: _Running, result: dict[str, Any] | None) -> None:
@@ -210,3 +215,7 @@ class Calls:
 
 def _error(text: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}], "isError": True}
+
+
+def _unfit(text: str) -> dict[str, Any]:
+    return {**_error(text), "_meta": {_UNFIT: True}}

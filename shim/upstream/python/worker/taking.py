@@ -26,6 +26,11 @@ class Unfit(Exception):
     """These arguments do not fit. `str()` says which and why, without a value of them."""
 
 
+class PutIn(Exception):
+    """What is put in beside the call does not fit. `str()` says which parameter and why: not for callers, who see
+    none of it."""
+
+
 class Schema(GenerateJsonSchema):
     """JSON Schema without titles that only repeat a name."""
 
@@ -88,7 +93,7 @@ class Taking:
     def taken(
         self, arguments: dict[str, Any], injected: dict[str, str], context: Any
     ) -> tuple[list[Any], dict[str, Any]]:
-        """What to call the function with. Raises Unfit."""
+        """What to call the function with. Raises Unfit and PutIn."""
         try:
             # From JSON text: strict validation of Python values would not take a date, an enum or a tuple from it.
             values = self._values(self._arguments.model_validate_json(json.dumps(arguments), strict=True))
@@ -98,7 +103,7 @@ class Taking:
             mine = {name: value for name, value in injected.items() if name in self.injected}
             values |= self._values(self._injected.model_validate(mine))
         except ValidationError as error:
-            raise Unfit("What the operator of this tool puts in does not fit: " + _faults(error)) from None
+            raise PutIn(_faults(error)) from None
         for name in self._contexts:
             values[name] = context
         return [values.pop(name, default) for name, default in self._positional], values
