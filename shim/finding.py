@@ -27,8 +27,10 @@ class Finder:
         found = method.find(asked, self._catalog, sees) if not method.waits else None
         if found is None or found.target is None:
             await self._upstreams.settled()
-        elif sees(found.target.ref):
-            await self._upstreams.able_to_judge(found.target.upstream)
+        elif self._upstreams.can_judge(found.target.upstream) or not sees(found.target.ref):
+            return found
+        else:
+            await self._upstreams.tried(found.target.upstream)
         return method.find(asked, self._catalog, sees)
 
     async def _of_task(self, id_: str, identity: Identity) -> Found:

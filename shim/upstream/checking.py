@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from shim.paths import exposed, missing
 from shim.upstream.commandline import config as commandline
+from shim.upstream.commandline.code import loader_fault
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.openapi.document import Unreadable, Unsuited, bytes_of, read
 from shim.upstream.openapi.offering import offering
@@ -76,6 +77,9 @@ def _interpreter(block: UpstreamBlock) -> Iterator[Fault]:
     found = block.interpreter
     if found is not None and "/" in found and (wrong := missing(found)):
         yield Fault(("interpreter",), f"{wrong}; write the Python that has the functions' modules")
+    for name in block.env:
+        if (why := loader_fault(name)) is not None:
+            yield Fault(("env", name), f"{why}: modules are those of the interpreter, and of `cwd`")
 
 
 def _program(block: UpstreamBlock) -> Iterator[Fault]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-import anyio
-
 from shim.lending import Leased, Need
 from shim.model import Call, Era, JsonObject, Listener, Offered, Reply, Subscriber, Tool, UpstreamStatus
 from shim.upstream.attendant import Attendant
 from shim.upstream.calls import Calls
-from shim.upstream.condition import FIRST, Condition
+from shim.upstream.condition import Condition
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.definitions import CATALOG_LIMIT
 from shim.upstream.failures import unavailable
@@ -49,11 +47,10 @@ class Link:
         """See `Calls.needs`."""
         return self._calls.needs(bind)
 
-    async def able_to_judge(self) -> None:
-        """See `Upstreams.able_to_judge`."""
-        if not self._kind.can_judge:
-            with anyio.move_on_after(FIRST):
-                await self.first.wait()
+    @property
+    def can_judge(self) -> bool:
+        """See `Kind.can_judge`."""
+        return self._kind.can_judge
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         """See `Kind.misfit`."""

@@ -114,12 +114,17 @@ class Upstreams:
         link = self._links.get(upstream)
         return link.needs(bind) if link is not None else ()
 
-    async def able_to_judge(self, upstream: str) -> None:
-        """Return when `misfit` can judge for this upstream: at once, but for one whose tools are remembered from before
-        and that has more to say than they do. Then once the first attempt to read it is over, after 10 s at most."""
+    def can_judge(self, upstream: str) -> bool:
+        """Whether `misfit` says all that there is to say of its tools: not yet, where these are remembered from before
+        and more is known of them once the upstream was `tried`."""
         link = self._links.get(upstream)
-        if link is not None:
-            await link.able_to_judge()
+        return link is None or link.can_judge
+
+    async def tried(self, upstream: str) -> None:
+        """Return when its first connection attempt is over, after 10 s at most."""
+        if (link := self._links.get(upstream)) is not None:
+            with anyio.move_on_after(FIRST):
+                await link.first.wait()
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         """Why this tool cannot be called with these arguments, where that is for the shim to say; see `Kind`."""

@@ -62,6 +62,12 @@ ONE_FAULT: list[tuple[str, str, int, str]] = [
         "no file",
     ),
     (
+        "modules of elsewhere",
+        "version: 1\nupstreams:\n  a:\n    python: ['m:f']\n    env: {A: b, PYTHONPATH: /srv}\n",
+        5,
+        "PYTHONPATH changes what is loaded",
+    ),
+    (
         "an interpreter of a server",
         "version: 1\nupstreams:\n  a:\n    command: [x]\n    interpreter: y\n",
         5,

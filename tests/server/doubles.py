@@ -105,8 +105,8 @@ class MemoryUpstreams:
     async def settled(self) -> None:
         return
 
-    async def able_to_judge(self, upstream: str) -> None:
-        return
+    def can_judge(self, upstream: str) -> bool:
+        return True
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         return None

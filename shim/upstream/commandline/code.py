@@ -120,6 +120,11 @@ def variable_fault(name: str) -> str | None:
     """Why a program may not be given this variable."""
     if name in _GIVEN:
         return f"{name} is set by the shim; {_GIVEN[name]}"
+    return loader_fault(name)
+
+
+def loader_fault(name: str) -> str | None:
+    """Why a variable may not be given to a process that is to be what its configuration says, and nothing else."""
     if _LOADERS.fullmatch(name):
         return f"{name} changes what is loaded or started beside the program; take it out"
     return None
