@@ -46,7 +46,8 @@ class Input(asyncio.BaseProtocol):
 
     def abort(self) -> None:
         """What was not taken yet is given up, too."""
-        if self._transport is not None:
+        # Of one that has nothing left and is being closed, asyncio would tell the end twice, and fail at it.
+        if self._transport is not None and not (self._transport.is_closing() and not self.unread):
             self._transport.abort()
 
     def lose(self) -> None:
