@@ -79,10 +79,8 @@ class Guards:
 
     async def stop(self) -> None:
         """End the guards, once what they ran is over."""
-        process, idle, self._idle = self._process, self._idle, []
+        process = self._process
         self.wake()
-        for one in idle:
-            one.close()
         self._leave()
         if process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -123,7 +121,7 @@ class Guards:
         except OSError:
             ours.close()
             raise
-        return _Guard(ours, self)
+        return _Guard(ours, self, self._control)
 
     def _fork(self, link: socket.socket) -> None:
         if self._control is None:
@@ -163,6 +161,8 @@ class Guards:
 
     def _leave(self) -> None:
         control, self._control = self._control, None
+        while self._idle:
+            self._idle.pop().close()
         if control is not None:
             control.close()
 
@@ -173,7 +173,8 @@ class Guards:
 
     def free(self, one: _Guard) -> None:
         """One has nothing to do."""
-        if self._control is not None and len(self._idle) < _IDLE:
+        # Where the process that one came from is gone, nobody would see to it that this one ends.
+        if one.control is self._control is not None and len(self._idle) < _IDLE:
             self._idle.append(one)
         else:
             one.close()
@@ -187,8 +188,10 @@ class Guards:
 class _Guard:
     """The shim's end of a guard's socket."""
 
-    def __init__(self, link: socket.socket, guards: Guards) -> None:
+    def __init__(self, link: socket.socket, guards: Guards, control: socket.socket | None) -> None:
+        """`control` of the process that it came from."""
         link.setblocking(False)
+        self.control = control
         self._link = link
         self._guards = guards
         self._heard = b""

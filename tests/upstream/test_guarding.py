@@ -242,7 +242,7 @@ def altered(folder: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: s
     monkeypatch.setattr(guard, "__file__", str(folder / "guard.py"))
 
 
-@pytest.mark.parametrize("then", ["exit 3", "sleep 1000"])
+@pytest.mark.parametrize("then", ["read line", "sleep 1000"])
 async def test_without_adoption_the_group_of_a_program_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
@@ -251,7 +251,8 @@ async def test_without_adoption_the_group_of_a_program_ends(
         async with guarding(tmp_path) as guards:
             run = await begun(guards, f"exec 3>{tmp_path}/held; (trap '' TERM; echo; sleep 1000; sleep 1000) & {then}")
             assert await run.output.read() == b"\n"
-            await run.stop(0)
+            run.input.close()
+            await run.stop(0.2)
             # Nobody here can wait for what is not below a process of ours any more.
             assert await until(ended)
             assert await said(await begun(guards, "echo on")) == (b"on\n", 0)
