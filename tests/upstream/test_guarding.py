@@ -146,6 +146,16 @@ async def test_idle_guards_that_are_gone_are_not_waited_for(tmp_path: Path) -> N
             await run.stop()
 
 
+async def test_what_a_program_wrote_before_its_end_is_read_however_slowly(tmp_path: Path) -> None:
+    async with guarding(tmp_path) as guards:
+        run = await begun(guards, "head -c 340000 /dev/zero")
+        await asyncio.wait([run.exited])
+        # Longer than one waits for what others write who still have its stdout.
+        await asyncio.sleep(0.3)
+        assert len((await said(run))[0]) == 340_000
+        await run.stop()
+
+
 async def test_sigterm_comes_first(tmp_path: Path) -> None:
     program = script(tmp_path, f"trap 'touch {tmp_path}/told; exit 4' TERM; echo ready; while :; do sleep 0.1; done")
     async with guarding(tmp_path) as guards:
