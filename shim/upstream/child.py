@@ -12,11 +12,12 @@ import anyio
 from shim.upstream import guard
 from shim.upstream.complaints import Complaints
 from shim.upstream.streams import Input, Output
+from shim.upstream.unbroken import unbroken
 
 _log = logging.getLogger("shim.upstream")
 
 _GRACE: Final = 2.0
-_ENDING: Final = guard.TERM_GRACE + 2
+_ENDING: Final = guard.TERM_GRACE + 1
 _LATE: Final = 0.2
 """Seconds in which what a child wrote is read after its end, while something else still has its stdout."""
 
@@ -27,6 +28,9 @@ class Guard(Protocol):
     def end(self) -> None:
         """Ask for it."""
 
+    def insist(self) -> None:
+        """Ask for it although the guard does not do its part: it is ended itself. It is of no use after that."""
+
     def close(self) -> None:
         """Nothing more is asked of it; what it runs is ended."""
 
@@ -36,7 +40,7 @@ class Child:
 
     def __init__(self, complaints: Complaints) -> None:
         loop = asyncio.get_running_loop()
-        self.started: asyncio.Future[None] = loop.create_future()
+        self.started: asyncio.Future[OSError | None] = loop.create_future()
         self.exited: asyncio.Future[int] = loop.create_future()
         self.over = asyncio.Event()
         self.input = Input()
@@ -60,29 +64,30 @@ class Child:
 
         `grace`: seconds in which it may end by itself once its stdin is closed.
         """
+        await unbroken(self._stop(grace))
+
+    async def _stop(self, grace: float) -> None:
         if self.guard is not None:
             self.input.close()
             await asyncio.wait([self.exited], timeout=grace)
         # By now it may be the guard of another.
-        if self.guard is not None:
-            self.guard.end()
-            with anyio.move_on_after(_ENDING) as waiting:
-                await self.over.wait()
-            if waiting.cancelled_caught and self.guard is not None:
+        if (its := self.guard) is not None:
+            for ask in (its.end, its.insist):
+                ask()
+                with anyio.move_on_after(_ENDING):
+                    await self.over.wait()
+                    break
+            else:
                 _log.warning("a process that a child has started cannot be ended; what guards it goes on trying")
-                self.guard.close()
+                its.close()
         self.input.abort()
         self.output.close()
         self.complaints.close()
 
     def begin(self, failed: OSError | None = None) -> None:
-        """It runs, or it does not."""
-        if self.started.done():
-            return
-        if failed is None:
-            self.started.set_result(None)
-        else:
-            self.started.set_exception(failed)
+        """It runs, or it does not: `failed` says why."""
+        if not self.started.done():
+            self.started.set_result(failed)
 
     def end(self, code: int) -> None:
         """It has ended."""

@@ -37,13 +37,19 @@ its code, negative for a signal; nothing is left of it."""
 TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 
+_PATIENCE = TERM_GRACE + 0.5
+"""Seconds in which a guard ends by itself once the shim is through with it."""
+
 _SUBREAPER = 36
+_LEFT = getattr(select, "POLLRDHUP", 0)
 _NEVER = float("inf")
 
 
 def packed(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> bytes:
-    """What to start, as a guard takes it. There is no NUL in any of it."""
+    """What to start, as a guard takes it. Raises ValueError for what no program can be given."""
     words = [cwd, str(len(argv)), *argv, *(f"{name}={value}" for name, value in env.items())]
+    if any("\0" in word for word in words) or any("=" in name or not name for name in env):
+        raise ValueError
     return b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
@@ -51,44 +57,94 @@ def main(control: socket.socket) -> None:
     """Fork guards until the shim is gone, and then see to it that nothing is left."""
     wake = _ready()
     _adopt()
-    guards: set[int] = set()
-    folder = b""
     looking = select.poll()
     looking.register(control, select.POLLIN)
     looking.register(wake, select.POLLIN)
+    guards = _Guards(looking, (control.fileno(), wake))
+    folder = b""
     listening = True
-    while listening or guards:
-        for found, _ in looking.poll():
+    while listening or guards.pids:
+        for found, _ in looking.poll(_milliseconds(guards.until)):
             if found == wake:
                 os.read(wake, 4096)
-                continue
-            message, held, *_ = socket.recv_fds(control, 1, 1)
-            if message == CLEAR:
-                folder = _exactly(control, *SIZE.unpack(_exactly(control, SIZE.size) or SIZE.pack(0))) or b""
-            elif not message:
-                listening = False
-                looking.unregister(control)
-            for one in held:
-                if (guard := os.fork()) == 0:
-                    control.close()
-                    os.close(wake)
-                    _guard(socket.socket(fileno=one))
-                guards.add(guard)
-                os.close(one)
-        ended, _ = _reaped()
-        # One that did not end by itself has left its children to us, and those leave us theirs.
-        left = any(pid not in guards or code for pid, code in ended.items())
-        guards -= ended.keys()
-        if left:
-            _kill_children(guards)
+            elif found != control.fileno():
+                guards.leave(found)
+            else:
+                message, held, *_ = socket.recv_fds(control, 1, 1)
+                if message == CLEAR:
+                    folder = _exactly(control, *SIZE.unpack(_exactly(control, SIZE.size) or SIZE.pack(0))) or b""
+                elif not message:
+                    listening = False
+                    looking.unregister(control)
+                for link in held:
+                    guards.fork(link)
+        guards.settle(_reaped()[0])
     _end_children()
     _remove(folder)
 
 
-def _guard(link: socket.socket) -> None:
+class _Guards:
+    """Those that there are, by the numbers of their sockets.
+
+    We hold those, too, for as long as anything of a guard may be there: that is how the shim learns of its end.
+    """
+
+    def __init__(self, looking: select.poll, ours: Sequence[int]) -> None:
+        """`ours`: descriptors that a guard does not have."""
+        self.pids: dict[int, int] = {}
+        self._looking = looking
+        self._ours = ours
+        self._ending: dict[int, float] = {}
+        self._lost: list[int] = []
+
+    @property
+    def until(self) -> float:
+        """When to settle again, whatever happens."""
+        return min(self._ending.values(), default=_NEVER)
+
+    def fork(self, link: int) -> None:
+        """Another one. Where there can be no more processes, the shim finds its socket closed."""
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(link)
+            return
+        if pid == 0:
+            _guard(link, (*self._ours, *self.pids, *self._lost))
+        self.pids[link] = pid
+        self._looking.register(link, _LEFT)
+
+    def leave(self, link: int) -> None:
+        """The shim is through with one, which now ends by itself, if it is not stuck or stopped."""
+        self._looking.unregister(link)
+        self._ending[link] = time.monotonic() + _PATIENCE
+
+    def settle(self, ended: Mapping[int, int]) -> None:
+        """Some processes have ended, with these codes; or time has passed."""
+        for link in [link for link, pid in self.pids.items() if pid in ended]:
+            if self._ending.pop(link, None) is None:
+                self._looking.unregister(link)
+            if ended[self.pids.pop(link)]:
+                self._lost.append(link)
+            else:
+                os.close(link)
+        now = time.monotonic()
+        for link in [link for link, end in self._ending.items() if end <= now]:
+            self._ending[link] = _NEVER
+            os.kill(self.pids[link], signal.SIGKILL)
+        # One that did not end by itself has left its children to us, and those leave us theirs.
+        if self._lost and not _kill_children({*self.pids.values()}):
+            while self._lost:
+                os.close(self._lost.pop())
+
+
+def _guard(number: int, others: Sequence[int]) -> None:
     """See to one program after another. Does not return."""
     code = 1
     try:
+        for other in others:
+            os.close(other)
+        link = socket.socket(fileno=number)
         wake, adopts = _ready(), _adopt()
         while (wanted := _received(link)) is not None:
             _report(link, TAKEN)
@@ -124,8 +180,8 @@ def _see_through(program: subprocess.Popen[bytes], link: socket.socket, wake: in
     looking.register(link, select.POLLIN)
     looking.register(wake, select.POLLIN)
     until = _NEVER
-    while (wait := until - time.monotonic()) > 0:
-        for found, _ in looking.poll(None if until == _NEVER else wait * 1000):
+    while until > time.monotonic():
+        for found, _ in looking.poll(_milliseconds(until)):
             if found == wake:
                 os.read(wake, 4096)
                 continue
@@ -139,8 +195,8 @@ def _see_through(program: subprocess.Popen[bytes], link: socket.socket, wake: in
         if program.pid in ended:
             program.returncode = ended[program.pid]
             _report(link, EXITED, program.returncode)
-            until = _NEVER if until == _NEVER else 0
-        if not others:
+            until = _NEVER if until == _NEVER and adopts else 0
+        if not others and adopts:
             return
     if program.returncode is None or not adopts:
         _kill_group(program.pid, signal.SIGKILL)
@@ -168,6 +224,11 @@ def _received(link: socket.socket) -> tuple[list[bytes], dict[bytes, bytes], byt
     cwd, count, *words = whole.split(b"\0")[:-1]
     variables = (word.partition(b"=") for word in words[int(count) :])
     return words[: int(count)], {name: value for name, _, value in variables}, cwd
+
+
+def _milliseconds(moment: float) -> float | None:
+    """From now on; None for ever."""
+    return None if moment == _NEVER else max(0.0, (moment - time.monotonic()) * 1000)
 
 
 def _exactly(link: socket.socket, size: int) -> bytes | None:
@@ -235,16 +296,17 @@ def _end_children() -> dict[int, int]:
     return codes
 
 
-def _kill_children(spared: AbstractSet[int] = frozenset()) -> None:
+def _kill_children(spared: AbstractSet[int] = frozenset()) -> bool:
+    """Whether there are any."""
     ours = os.getpgrp()
-    for pid in _children():
-        if pid in spared:
-            continue
+    found = [pid for pid in _children() if pid not in spared]
+    for pid in found:
         # It is not reaped before we do it, so that the number is still its own, and its group's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
             if (group := os.getpgid(pid)) != ours:
                 os.killpg(group, signal.SIGKILL)
+    return bool(found)
 
 
 def _children() -> Iterator[int]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,13 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import anyio
-
 from shim.upstream import guard
 from shim.upstream.child import Child
 from shim.upstream.complaints import Complaints
 from shim.upstream.program import CannotStart, Program
 from shim.upstream.streams import connect
+from shim.upstream.unbroken import unbroken
 
 _log = logging.getLogger("shim.upstream")
 
@@ -30,7 +30,13 @@ _ENDING: Final = 2.0
 _IDLE: Final = 16
 """Guards that wait for their next program, at most."""
 
+_AT_ONCE: Final = 64
+"""Programs that are being started. What asks for more guards than that has to wait for them."""
+
 _TRIES: Final = 3
+
+_LIBRARIES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""Where our interpreter may have its own libraries. No program gets these."""
 
 
 class Guards:
@@ -41,6 +47,7 @@ class Guards:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._idle: list[_Guard] = []
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def start(
         self, name: str, what: Program, hide: Callable[[str], str], heard: Callable[[bytes], None] | None = None
@@ -49,16 +56,19 @@ class Guards:
 
         Raises CannotStart.
         """
+        try:
+            wanted = guard.packed(what.argv, what.env, what.cwd)
+        except ValueError:
+            raise CannotStart("a word or variable of its is one that no program can be given") from None
         run = Child(Complaints(name, hide, heard))
-        # Left half-way, nobody would know of it.
-        with anyio.CancelScope(shield=True):
-            try:
-                async with asyncio.timeout(_STARTING):
-                    await self._begin(run, what)
-                    await run.started
-            except OSError as error:
-                await run.stop()
-                raise CannotStart(f"it could not be started ({error.strerror or 'nothing guards its end'})") from None
+        try:
+            # Left half-way, nobody would know of it.
+            await unbroken(self._started(run, wanted))
+        except OSError as error:
+            raise CannotStart(f"it could not be started ({error.strerror or 'nothing guards its end'})") from None
+        except asyncio.CancelledError:
+            await run.stop(grace=0)
+            raise
         return run
 
     def clear(self, folder: Path) -> None:
@@ -69,19 +79,32 @@ class Guards:
 
     async def stop(self) -> None:
         """End the guards, once what they ran is over."""
-        process, idle, self._idle = self._process, self._idle, []
-        for one in idle:
-            one.close()
+        process = self._process
+        self.wake()
         self._leave()
         if process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(process.wait, _ENDING)
 
-    async def _begin(self, run: Child, what: Program) -> None:
+    async def _started(self, run: Child, wanted: bytes) -> None:
+        """Raises OSError, with which nothing is left of it."""
+        try:
+            async with asyncio.timeout(_STARTING):
+                async with self._turns:
+                    await self._begin(run, wanted)
+                failed = await run.started
+        except OSError:
+            self.wake()
+            await run.stop()
+            raise
+        if failed is not None:
+            await run.stop()
+            raise failed
+
+    async def _begin(self, run: Child, wanted: bytes) -> None:
         """Hand a run to a guard. Raises OSError."""
         with ExitStack() as theirs:
             streams = await connect(theirs, run.input, run.output, run.complaints)
-            wanted = guard.packed(what.argv, what.env, what.cwd)
             for _ in range(_IDLE + _TRIES):
                 # One that is killed meanwhile takes nothing, as does one that nobody is there to fork.
                 with contextlib.suppress(ConnectionError):
@@ -98,7 +121,7 @@ class Guards:
         except OSError:
             ours.close()
             raise
-        return _Guard(ours, self)
+        return _Guard(ours, self, self._control)
 
     def _fork(self, link: socket.socket) -> None:
         if self._control is None:
@@ -112,18 +135,20 @@ class Guards:
 
     def _begun(self) -> socket.socket:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as failing:
+            failing.callback(ours.close)
             # A session of its own: a Ctrl-C at the terminal must not reach it before it has done its work.
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={},
+                env={name: os.environ[name] for name in _LIBRARIES if name in os.environ},
                 cwd="/",
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+            failing.pop_all()
         ours.setblocking(False)
         self._tell(ours)
         return ours
@@ -136,12 +161,20 @@ class Guards:
 
     def _leave(self) -> None:
         control, self._control = self._control, None
+        while self._idle:
+            self._idle.pop().close()
         if control is not None:
             control.close()
 
+    def wake(self) -> None:
+        """What stopped the process that guards come from does not stop their ends."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def free(self, one: _Guard) -> None:
         """One has nothing to do."""
-        if self._control is not None and len(self._idle) < _IDLE:
+        # Where the process that one came from is gone, nobody would see to it that this one ends.
+        if one.control is self._control is not None and len(self._idle) < _IDLE:
             self._idle.append(one)
         else:
             one.close()
@@ -155,33 +188,58 @@ class Guards:
 class _Guard:
     """The shim's end of a guard's socket."""
 
-    def __init__(self, link: socket.socket, guards: Guards) -> None:
+    def __init__(self, link: socket.socket, guards: Guards, control: socket.socket | None) -> None:
+        """`control` of the process that it came from."""
         link.setblocking(False)
+        self.control = control
         self._link = link
         self._guards = guards
         self._heard = b""
+        self._unsent = memoryview(b"")
         self._run: Child | None = None
         self._loop = asyncio.get_running_loop()
-        self._taken: asyncio.Future[None] = self._loop.create_future()
+        self._taken: asyncio.Future[bool] = self._loop.create_future()
         self._loop.add_reader(link, self._hear)
 
     async def take(self, run: Child, streams: Sequence[int], wanted: bytes) -> None:
         """Have a program run. Raises ConnectionError, with which nothing is started, or another OSError."""
         self._run, self._taken = run, self._loop.create_future()
+        self._unsent = memoryview(wanted)
         try:
             socket.send_fds(self._link, [guard.SIZE.pack(len(wanted))], streams)
-            await self._loop.sock_sendall(self._link, wanted)
-            await self._taken
+            self._send()
+            is_taken = await self._taken
         except BaseException:
-            self._taken.cancel()
             self.close()
             raise
+        if not is_taken:
+            raise ConnectionError
+
+    def _send(self) -> None:
+        # Not by the loop: that would go on waiting for a socket which is closed meanwhile.
+        try:
+            self._unsent = self._unsent[self._link.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        if self._unsent:
+            self._loop.add_writer(self._link, self._send)
+        else:
+            self._loop.remove_writer(self._link)
 
     def end(self) -> None:
-        """Ask for the end of what runs."""
+        """See `shim.upstream.child.Guard`."""
         # Where it has gone, that is heard.
         with contextlib.suppress(OSError):
             self._link.send(guard.SIZE.pack(0))
+
+    def insist(self) -> None:
+        """See `shim.upstream.child.Guard`."""
+        self._guards.wake()
+        with contextlib.suppress(OSError):
+            self._link.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Nothing more is asked of it; what it runs is ended."""
@@ -189,12 +247,13 @@ class _Guard:
             return
         self._guards.forget(self)
         self._loop.remove_reader(self._link)
+        self._loop.remove_writer(self._link)
         self._link.close()
+        run, self._run = self._run, None
         if not self._taken.done():
-            self._taken.set_exception(ConnectionError())
-        elif self._run is not None and not self._taken.cancelled():
-            self._run.lose()
-        self._run = None
+            self._taken.set_result(False)
+        elif run is not None and run.guard is self:
+            run.lose()
 
     def _hear(self) -> None:
         try:
@@ -217,8 +276,9 @@ class _Guard:
         if run is None:
             return
         if what == guard.TAKEN:
-            self._taken.set_result(None)
             run.guard = self
+            if not self._taken.done():
+                self._taken.set_result(True)
         elif what == guard.STARTED:
             run.begin()
         elif what == guard.FAILED:

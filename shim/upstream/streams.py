@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 _HIGH_WATER = 256 * 1024
+_CATCHING_UP = 0.2
 
 
 class Input(asyncio.BaseProtocol):
@@ -46,7 +47,8 @@ class Input(asyncio.BaseProtocol):
 
     def abort(self) -> None:
         """What was not taken yet is given up, too."""
-        if self._transport is not None:
+        # Of one that has nothing left and is being closed, asyncio would tell the end twice, and fail at it.
+        if self._transport is not None and not (self._transport.is_closing() and not self.unread):
             self._transport.abort()
 
     def lose(self) -> None:
@@ -85,6 +87,7 @@ class Output(asyncio.Protocol):
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._ended = False
+        self._behind = False
         self._reader: asyncio.Future[None] | None = None
 
     async def read(self) -> bytes:
@@ -100,25 +103,32 @@ class Output(asyncio.Protocol):
         return data
 
     def end(self) -> None:
-        """Nothing more is awaited, whoever may still have the other end."""
-        self._ended = True
-        self._wake()
+        """Nothing more is awaited, whoever may still have the other end. What had to wait for us comes first."""
+        if self._behind and not self._ended:
+            asyncio.get_running_loop().call_later(_CATCHING_UP, self.end)
+            return
+        self._over()
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
-        self.end()
+        self._over()
+
+    def _over(self) -> None:
+        self._ended = True
+        self._wake()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.ReadTransport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        self.end()
+        self._over()
 
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
         self._buffered += len(data)
-        if self._buffered > _HIGH_WATER and self._transport is not None:
+        self._behind = self._buffered > _HIGH_WATER and self._transport is not None
+        if self._behind and self._transport is not None:
             self._transport.pause_reading()
         self._wake()
 

@@ -14,13 +14,18 @@ from typing import Any
 import pytest
 import uvloop
 
+from shim.upstream import guard
 from shim.upstream.child import Child
 from shim.upstream.folders import Folders
 from shim.upstream.guarding import Guards
 from shim.upstream.program import CannotStart, Program
-from tests.commandline.given import guards_of, held, left, script
+from tests.commandline.given import RELAYS, guards_of, held, left, script
 
 PATH = {"PATH": "/usr/bin:/bin"}
+
+
+LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 @asynccontextmanager
@@ -59,8 +64,8 @@ async def until(is_so: Callable[[], bool]) -> bool:
     return is_so()
 
 
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_guards_are_used_again(tmp_path: Path, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+@LOOPS
+def test_guards_are_used_again(tmp_path: Path, run: Run) -> None:
     async def main() -> None:
         async with guarding(tmp_path) as guards:
 
@@ -90,6 +95,15 @@ async def test_what_cannot_be_started_is_said(tmp_path: Path) -> None:
         ):
             with pytest.raises(CannotStart, match=why):
                 await guards.start("u", Program(words, PATH, cwd), str, lambda _: None)
+        for word, env in (
+            ("a\0b", PATH),
+            ("\ud800", PATH),
+            ("", {"A": "b\0LD_PRELOAD=evil"}),
+            ("", {"A=B": "c"}),
+            ("", {"": "a"}),
+        ):
+            with pytest.raises(CannotStart, match="no program can be given"):
+                await guards.start("u", Program(("/bin/true", word), env, "/"), str, lambda _: None)
         assert await said(await begun(guards, "echo on")) == (b"on\n", 0)
 
 
@@ -132,6 +146,16 @@ async def test_idle_guards_that_are_gone_are_not_waited_for(tmp_path: Path) -> N
             await run.stop()
 
 
+async def test_what_a_program_wrote_before_its_end_is_read_however_slowly(tmp_path: Path) -> None:
+    async with guarding(tmp_path) as guards:
+        run = await begun(guards, "head -c 270000 /dev/zero; sleep 0.1; head -c 50000 /dev/zero")
+        await asyncio.wait([run.exited])
+        # Longer than one waits for what others write who still have its stdout.
+        await asyncio.sleep(0.3)
+        assert len((await said(run))[0]) == 320_000
+        await run.stop()
+
+
 async def test_sigterm_comes_first(tmp_path: Path) -> None:
     program = script(tmp_path, f"trap 'touch {tmp_path}/told; exit 4' TERM; echo ready; while :; do sleep 0.1; done")
     async with guarding(tmp_path) as guards:
@@ -140,3 +164,128 @@ async def test_sigterm_comes_first(tmp_path: Path) -> None:
         await run.stop()
         assert run.exited.result() == 4
         assert (tmp_path / "told").exists()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@LOOPS
+def test_a_start_or_stop_that_is_cancelled_at_any_moment_leaves_nothing(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        troubles: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
+        with held(tmp_path / "held") as ended:
+            async with guarding(tmp_path) as guards:
+                await (await begun(guards, "exit")).stop(0)
+                before = descriptors()
+
+                async def one() -> None:
+                    text = f"exec 3>{tmp_path}/held; (env -i setsid sleep 1000 &); sleep 1000"
+                    await (await begun(guards, text)).stop(0)
+
+                for steps in [*range(20), *range(20, 1000, 35)]:
+                    calls = [asyncio.ensure_future(one()) for _ in range(2)]
+                    for _ in range(steps):
+                        await asyncio.sleep(0)
+                    for call in calls:
+                        call.cancel()
+                    await asyncio.gather(*calls, return_exceptions=True)
+                # Their sockets are all that is left, and are those of guards that wait.
+                assert await until(lambda: descriptors() - before < 4), descriptors() - before
+                assert ended()
+        assert troubles == []
+
+    run(main())
+
+
+async def test_a_program_that_stops_its_guard_ends_with_all_that_is_its(tmp_path: Path) -> None:
+    with held(tmp_path / "held") as ended:
+        async with guarding(tmp_path) as guards:
+            text = (
+                f"exec 3>{tmp_path}/held; (env -i setsid sleep 1000 &); read line; kill -STOP $PPID; echo; sleep 1000"
+            )
+            run = await begun(guards, text)
+            run.input.write(b"\n")
+            await run.output.read()
+            await run.stop(0)
+            assert ended()
+
+
+async def test_what_stops_the_process_that_guards_come_from_does_not_stop_their_ends(tmp_path: Path) -> None:
+    async with guarding(tmp_path) as guards:
+        await (await begun(guards, "exit")).stop()
+        pids = guards_of(os.getpid())
+        os.kill(pids[0], signal.SIGSTOP)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_a_guard_that_is_killed_while_it_is_told_what_to_start_is_replaced(tmp_path: Path) -> None:
+    big = PATH | {f"V{number}": "x" * 100_000 for number in range(12)}
+    async with guarding(tmp_path) as guards:
+        await (await begun(guards, "exit")).stop()
+        pid = guards_of(os.getpid())[1]
+        os.kill(pid, signal.SIGSTOP)
+        what = Program(("/bin/sh", "-c", "echo $V1 | wc -c"), big, "/")
+        starting = asyncio.ensure_future(guards.start("u", what, str))
+        for _ in range(500):
+            await asyncio.sleep(0)
+        os.kill(pid, signal.SIGKILL)
+        run = await starting
+        assert await said(run) == (b"100001\n", 0)
+        await run.stop()
+
+
+async def test_many_can_be_started_at_once(tmp_path: Path) -> None:
+    async with guarding(tmp_path) as guards:
+        runs = await asyncio.gather(*(begun(guards, "exit") for _ in range(350)))
+        await asyncio.gather(*(run.stop() for run in runs))
+
+
+def altered(folder: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str) -> None:
+    """Guards of a system that lacks something."""
+    text = Path(guard.__file__).read_text()
+    assert text.count(before) == 1
+    (folder / "guard.py").write_text(text.replace(before, after))
+    monkeypatch.setattr(guard, "__file__", str(folder / "guard.py"))
+
+
+@pytest.mark.parametrize("then", ["read line", "sleep 1000"])
+async def test_without_adoption_the_group_of_a_program_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    altered(tmp_path, monkeypatch, "_SUBREAPER = 36", "_SUBREAPER = -1")
+    with held(tmp_path / "held") as ended:
+        async with guarding(tmp_path) as guards:
+            run = await begun(guards, f"exec 3>{tmp_path}/held; (trap '' TERM; echo; sleep 1000; sleep 1000) & {then}")
+            assert await run.output.read() == b"\n"
+            run.input.close()
+            await run.stop(0.2)
+            # Nobody here can wait for what is not below a process of ours any more.
+            assert await until(ended)
+            assert await said(await begun(guards, "echo on")) == (b"on\n", 0)
+
+
+async def test_where_there_can_be_no_more_processes_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    altered(tmp_path, monkeypatch, "pid = os.fork()", "raise BlockingIOError")
+    async with guarding(tmp_path) as guards:
+        for _ in range(2):
+            with pytest.raises(CannotStart, match="nothing guards its end"):
+                await begun(guards, "exit")
+        assert len(guards_of(os.getpid())) == 1
+
+
+async def test_where_the_system_does_not_list_children_they_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    altered(tmp_path, monkeypatch, "/task/{me}/children", "/task/{me}/none")
+    with held(tmp_path / "held") as ended:
+        async with guarding(tmp_path) as guards:
+            run = await begun(guards, f"exec 3>{tmp_path}/held; (env -i setsid sleep 1000 &); {RELAYS}; kill -9 $PPID")
+            await said(run)
+            await run.stop(0)
+            assert ended()

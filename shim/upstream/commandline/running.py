@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import anyio
-
 from shim.upstream.child import Child
 from shim.upstream.commandline.stderr import Stderr
 from shim.upstream.folders import Folders, remove
 from shim.upstream.guarding import Guards
 from shim.upstream.program import CannotStart, Program
+from shim.upstream.unbroken import unbroken
 
 _AFTER: Final = 0.2
 """Seconds after its end in which what a program wrote is read, while something else still has its streams."""
@@ -51,8 +50,7 @@ async def run(asked: Run, guards: Guards, hide: Callable[[str], str], stderr: St
     try:
         return await _read(child, asked)
     finally:
-        with anyio.CancelScope(shield=True):
-            await child.stop(grace=0)
+        await child.stop(grace=0)
 
 
 async def _read(child: Child, asked: Run) -> Ran:
@@ -82,8 +80,7 @@ async def private(folders: Folders) -> AsyncIterator[Path]:
     try:
         yield folder
     finally:
-        with anyio.CancelScope(shield=True):
-            await asyncio.to_thread(remove, folder)
+        await unbroken(asyncio.to_thread(remove, folder))
 
 
 def put(folder: Path, files: Mapping[str, bytes]) -> None:
