@@ -15,7 +15,6 @@ asks for the end of what runs. The answers are each a `REPORT`; after OVER the g
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -263,8 +262,11 @@ def _ready() -> int:
 def _adopt() -> bool:
     """From now on what loses its parent below this process gets this one. Whether the system can do that."""
     try:
+        import ctypes
+
         return bool(ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (OSError, AttributeError):
+    except (ImportError, OSError, AttributeError):
+        # An interpreter without it, or a system without prctl.
         return False
 
 
