@@ -214,6 +214,42 @@ def test_a_value_that_may_be_a_file_is_warned_of(tmp_path: Path, run: str, input
     assert warning.message.startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("tool", "told"),
+    [
+        (
+            [
+                "run: [a, '{x}', '{y}', '{z}']",
+                "input:",
+                "  x: {type: string}",
+                "  y: {type: integer}",
+                "  z: {type: path}",
+            ],
+            ["9: `input`: x: free text needs a bound", "11: `input`: z: a path stays in a folder"],
+        ),
+        (
+            ["run: [a]", "input:", "  x: {type: integer}", "  y: {type: integer}"],
+            ["9: `input`: x is used nowhere", "10: `input`: y is used nowhere"],
+        ),
+        (
+            ["run:", "  - a", "  - '-{x}'", "  - '{y}'", "input: {x: {type: string, maxLength: 9}}"],
+            ["9: `run`: in -{x} the value", "10: `run`: there is no input y"],
+        ),
+        (
+            ["run:", "  - a", "  - [b]", "  - '{'"],
+            ["9: `run`: a list within it is left out", "10: `run`: a brace that is no place"],
+        ),
+    ],
+)
+def test_each_input_and_word_that_is_wrong_is_told_at_its_own_line(
+    tmp_path: Path, tool: list[str], told: list[str]
+) -> None:
+    lines = "".join(f"        {line}\n" for line in tool)
+    found = faults(tmp_path, f"{HEAD}    program: git\n    tools:\n      t:\n{lines}{TAIL}")
+    assert len(found) == len(told), found
+    assert all(one.startswith(start) for one, start in zip(found, told, strict=True)), found
+
+
 @pytest.mark.parametrize("what", ["the program", "its folder", "a folder that a link leads through", "a search folder"])
 def test_a_program_that_others_can_write_is_refused(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "bin"
