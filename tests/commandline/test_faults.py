@@ -79,6 +79,11 @@ DOC = "d: {type: object}"
         (tool("[a, '{x}']", "x: {type: string, pattern: '('}"), "`input`: x: this is no JSON Schema"),
         (tool("[a, '{x}']", "x: {type: string, pattern: 'a)|(b'}"), "`input`: x: this is no JSON Schema"),
         (tool("[a, '{x}']", "x: {type: string, maxLength: -1}"), "`input`: x: this is no JSON Schema"),
+        (
+            tool("[a, '{x}']", "x: {type: string, maxLength: 9, format: date}"),
+            "`input`: x: `format` can be `password` only",
+        ),
+        (tool("[a, '{x}']", "x: {type: integer, writeOnly: 7}"), "`input`: x: `writeOnly` is true or false"),
         (tool("[a, '{x}']", "x: {type: strin}"), "`input`: x: write its `type`"),
         (tool("[a, '{x}']", "x: {maxLength: 3}"), "`input`: x: write its `type`"),
         (tool("[a, '{x}']", "x: text"), "`input`: x: a mapping of JSON Schema keywords is expected"),
