@@ -93,8 +93,8 @@ class Idle:
     what: str = "fixes"
 
     def __str__(self) -> str:
-        none = "the tool has" if self.tools == 1 else f"none of {self.tools} tools has"
-        return f"`{self.pattern}` {self.what} {self.argument!r}, and {none} such an argument: {_IDLE[self.what]}"
+        none = "the tool has no such" if self.tools == 1 else f"none of {self.tools} tools has such an"
+        return f"`{self.pattern}` {self.what} {self.argument!r}, and {none} argument: {_IDLE[self.what]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
@@ -50,6 +51,14 @@ Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=str)]
 
 SecretName = Annotated[str, StringConstraints(pattern=f"^{templates.NAME}$")]
 """A secret's, or a source's of secrets."""
+
+
+class Faults(ValueError):
+    """Several things that are wrong within a block, each with the steps that lead from the block to it."""
+
+    def __init__(self, found: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__(found[0][1])
+        self.found = tuple(found)
 
 
 class Block(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from shim.config.configuration import Finding, finding_line
 from shim.config.document import Included, is_json, is_not_yet, json_in, kind_of, may_hold_secret, type_at
 from shim.config.source import Source
 from shim.model import Json, JsonObject, Problem
+from shim.units import Faults
 from shim.yamltext import Flaw, Malformed, Path
 
 D = TypeVar("D", bound=Included)
@@ -219,12 +220,20 @@ class _Reader(Generic[D]):
             gone[: len(place)] == place for gone in self.dropped
         )
         if not follows and not (fault["type"] not in _SHAPES and self._holds_unset(place)):
-            self._report(self._named(place, fault), faults.explain(self.model, place, fault))
+            for path, message in self._told(place, fault):
+                self._report(path, message)
         self.dropped.add(place)
         if len(steps) == 1 and steps[0] in self._required():
             data[str(steps[0])] = self._required()[str(steps[0])]
         else:
             _take_out(data, steps[:-1] if fault["type"] == "missing" else steps)
+
+    def _told(self, place: Path, fault: ErrorDetails) -> Iterator[tuple[Path, str]]:
+        several = fault.get("ctx", {}).get("error")
+        if isinstance(several, Faults):
+            yield from (((*place, *steps), message) for steps, message in several.found)
+        else:
+            yield self._named(place, fault), faults.explain(self.model, place, fault)
 
     def _holds_unset(self, path: Path) -> bool:
         _, node = yamltext.locate(self.root, path)

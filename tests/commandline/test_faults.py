@@ -79,6 +79,11 @@ DOC = "d: {type: object}"
         (tool("[a, '{x}']", "x: {type: string, pattern: '('}"), "`input`: x: this is no JSON Schema"),
         (tool("[a, '{x}']", "x: {type: string, pattern: 'a)|(b'}"), "`input`: x: this is no JSON Schema"),
         (tool("[a, '{x}']", "x: {type: string, maxLength: -1}"), "`input`: x: this is no JSON Schema"),
+        (
+            tool("[a, '{x}']", "x: {type: string, maxLength: 9, format: date}"),
+            "`input`: x: `format` can be `password` only",
+        ),
+        (tool("[a, '{x}']", "x: {type: integer, writeOnly: 7}"), "`input`: x: `writeOnly` is true or false"),
         (tool("[a, '{x}']", "x: {type: strin}"), "`input`: x: write its `type`"),
         (tool("[a, '{x}']", "x: {maxLength: 3}"), "`input`: x: write its `type`"),
         (tool("[a, '{x}']", "x: text"), "`input`: x: a mapping of JSON Schema keywords is expected"),
@@ -212,6 +217,42 @@ def test_a_value_that_may_be_a_file_is_warned_of(tmp_path: Path, run: str, input
     (warning,) = loaded(tmp_path, written(tool(run, inputs))).warnings
     assert (warning.line, warning.level) == (5, "warning")
     assert warning.message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("tool", "told"),
+    [
+        (
+            [
+                "run: [a, '{x}', '{y}', '{z}']",
+                "input:",
+                "  x: {type: string}",
+                "  y: {type: integer}",
+                "  z: {type: path}",
+            ],
+            ["9: `input`: x: free text needs a bound", "11: `input`: z: a path stays in a folder"],
+        ),
+        (
+            ["run: [a]", "input:", "  x: {type: integer}", "  y: {type: integer}"],
+            ["9: `input`: x is used nowhere", "10: `input`: y is used nowhere"],
+        ),
+        (
+            ["run:", "  - a", "  - '-{x}'", "  - '{y}'", "input: {x: {type: string, maxLength: 9}}"],
+            ["9: `run`: in -{x} the value", "10: `run`: there is no input y"],
+        ),
+        (
+            ["run:", "  - a", "  - [b]", "  - '{'"],
+            ["9: `run`: a list within it is left out", "10: `run`: a brace that is no place"],
+        ),
+    ],
+)
+def test_each_input_and_word_that_is_wrong_is_told_at_its_own_line(
+    tmp_path: Path, tool: list[str], told: list[str]
+) -> None:
+    lines = "".join(f"        {line}\n" for line in tool)
+    found = faults(tmp_path, f"{HEAD}    program: git\n    tools:\n      t:\n{lines}{TAIL}")
+    assert len(found) == len(told), found
+    assert all(one.startswith(start) for one, start in zip(found, told, strict=True)), found
 
 
 @pytest.mark.parametrize("what", ["the program", "its folder", "a folder that a link leads through", "a search folder"])

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shim.record.known import REDACTED
+from shim.record.redact import Redactor
 from shim.upstream.commandline.declaration import declaration
 from shim.upstream.commandline.template import Misfit, argv, holds_place, parsed, text_of
 from shim.upstream.guarding import Guards
@@ -155,6 +157,19 @@ def test_what_no_word_can_hold_is_refused(value: str, lines: bool) -> None:
     filled = made.fill(["-q"], {"x": value}, "/private")
     assert filled.words == ("-q", "a", f"--x={value}", value)
     assert [os.fsencode(word).decode() for word in filled.words] == list(filled.words)
+
+
+@pytest.mark.parametrize("mark", [{"format": "password"}, {"writeOnly": True}])
+def test_what_is_marked_as_secret_stays_out_of_the_record(mark: dict[str, Any]) -> None:
+    inputs = {"pin": {"type": "string", "maxLength": 9, **mark}, "user": {"type": "string", "maxLength": 9}}
+    made = declaration(["login", "--user={user}"], "{pin}", inputs)
+    kept, count = Redactor().redact({"pin": "1234", "user": "me"}, made.schema)
+    assert (kept, count) == ({"pin": REDACTED, "user": "me"}, 1)
+
+
+def test_a_text_that_is_given_needs_no_type() -> None:
+    made = declaration(["a", "{x}", "{y}"], None, {"x": {"const": "one"}, "y": {"enum": ["two", "three"]}})
+    assert [schema["type"] for schema in made.schema["properties"].values()] == ["string", "string"]
 
 
 def test_braces_are_written_twice() -> None:

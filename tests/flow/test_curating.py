@@ -95,7 +95,12 @@ def test_what_is_fixed_for_no_tool_is_said_of_patterns_that_match_some() -> None
         "up/c": {"fixed": {"z": 1}},
     }
     catalog = contents(blocks, tool("a", "x"), tool("b"))
-    assert list(catalog.curation.lint(catalog.now.offered)) == [Idle("up/a", "none", 1), Idle("up/*", "y", 2)]
+    idle = [Idle("up/a", "none", 1), Idle("up/*", "y", 2)]
+    assert list(catalog.curation.lint(catalog.now.offered)) == idle
+    assert [str(one).partition(":")[0] for one in idle] == [
+        "`up/a` fixes 'none', and the tool has no such argument",
+        "`up/*` fixes 'y', and none of 2 tools has such an argument",
+    ]
 
 
 def test_a_tool_is_called_and_described_as_the_operator_says_and_keeps_its_real_name() -> None:

@@ -27,6 +27,7 @@ CALLS: list[tuple[str, JsonObject]] = [
     ("clamp", {"value": 123.456, "format": "{:,.1f}", "ceil": 100.0}),
     ("fractional", {"value": 1.5}),
     ("intcomma", {"value": 12345.678, "ndigits": 1}),
+    ("intcomma", {"value": 2**53 + 1}),
     ("intword", {"value": "1200000", "format": "%.2f"}),
     ("metric", {"value": 1500.0, "unit": "V"}),
     ("natural_list", {"items": ["one", "two", "three"]}),

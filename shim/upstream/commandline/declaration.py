@@ -8,6 +8,7 @@ from typing import Final
 
 from shim import jsontext
 from shim.model import Json, JsonObject
+from shim.units import Faults
 from shim.upstream.commandline import template
 from shim.upstream.commandline.inputs import Input, declared
 from shim.upstream.commandline.template import Choice, Element, Group, Misfit, Text, Value
@@ -93,31 +94,51 @@ class Declaration:
 
 
 def declaration(run: Sequence[object], stdin: object, inputs: Mapping[str, object]) -> Declaration:
-    """Raises ValueError, which begins with the key that is wrong: what is, and what would be right."""
+    """Raises ValueError, which begins with the key that is wrong: what is, and what would be right. Faults, where it is
+    known which inputs and which elements those are.
+    """
     taken: dict[str, Input] = {}
+    elements: list[Element] = []
+    wrong: list[tuple[tuple[str | int, ...], str]] = []
     for name, written in inputs.items():
         try:
             taken[name] = declared(name, written)
         except ValueError as error:
-            raise ValueError(f"`input`: {error}") from None
-    try:
-        elements = tuple(template.parsed(one) for one in run)
-    except ValueError as error:
-        raise ValueError(f"`run`: {error}") from None
-    for element in elements:
-        _check(element, taken)
+            wrong.append((("input", name), f"`input`: {error}"))
+    for position, one in enumerate(run):
+        try:
+            elements.append(template.parsed(one))
+        except ValueError as error:
+            wrong.append((("run", position), f"`run`: {error}"))
+    _raise(wrong)
+    for position, element in enumerate(elements):
+        try:
+            _check(element, taken)
+        except ValueError as error:
+            wrong.append((("run", position), str(error)))
+    _raise(wrong)
     if not _begins_sure(elements, taken):
         raise ValueError("`run`: its first word begins with text of yours, because it may choose what the program does")
     fed = _fed(stdin, taken)
     used = {name for element in elements for name in element.names}
     used |= {fed} if isinstance(fed, str) else set(fed.names) if fed is not None else set()
-    if unused := [name for name in taken if name not in used]:
-        raise ValueError(f"`input`: {unused[0]} is used nowhere; write {{{unused[0]}}} into `run` or `stdin`")
+    unused = [name for name in taken if name not in used]
+    _raise(
+        [
+            (("input", name), f"`input`: {name} is used nowhere; write {{{name}}} into `run` or `stdin`")
+            for name in unused
+        ]
+    )
     if isinstance(fed, str) and taken[fed].as_file:
         raise ValueError(f"`stdin`: {fed} is a file already; leave `as: file` out")
     if isinstance(fed, str) and any(fed in element.names for element in elements):
         raise ValueError(f"`stdin`: {fed} goes there whole, and cannot stand in `run` as well")
-    return Declaration(elements, fed, taken)
+    return Declaration(tuple(elements), fed, taken)
+
+
+def _raise(found: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+    if found:
+        raise Faults(found)
 
 
 def _begins_sure(elements: Sequence[Element], taken: Mapping[str, Input]) -> bool:

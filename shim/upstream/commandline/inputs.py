@@ -18,8 +18,8 @@ from shim.upstream.commandline.template import NAME, Misfit, Value
 Shape: TypeAlias = Literal["text", "array", "json"]
 
 _OWN: Final = frozenset({"optional", "lines", "as", "under"})
-_SAID: Final = frozenset({"type", "title", "description", "default", "examples", "enum", "const"})
-_OF_TEXT: Final = frozenset({"pattern", "minLength", "maxLength"})
+_SAID: Final = frozenset({"type", "title", "description", "default", "examples", "enum", "const", "writeOnly"})
+_OF_TEXT: Final = frozenset({"pattern", "minLength", "maxLength", "format"})
 _OF_NUMBERS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _OF_LISTS: Final = frozenset({"items", "minItems", "maxItems", "uniqueItems"})
 _KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
@@ -150,7 +150,8 @@ def declared(name: str, written: object) -> Input:
 def _schema(name: str, written: JsonObject) -> JsonObject:
     """What is shown of an argument; checked, because what is not enforced would be a promise."""
     schema = {key: value for key, value in written.items() if key not in _OWN}
-    if "type" not in schema and isinstance(schema.get("enum"), list) and all(map(_is_string, schema["enum"])):
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if "type" not in schema and isinstance(values, list) and all(map(_is_string, values)):
         schema["type"] = "string"
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in (*_KEYWORDS, "object"):
@@ -160,6 +161,13 @@ def _schema(name: str, written: JsonObject) -> JsonObject:
     if strange := sorted(schema.keys() - _KEYWORDS[kind]):
         known = ", ".join(sorted(_KEYWORDS[kind] | _OWN))
         raise ValueError(f"{name}: {strange[0]!r} is not known for the type {kind}; known are {known}")
+    if schema.get("format", "password") != "password":
+        # No other is enforced, here or by those who judge arguments.
+        raise ValueError(
+            f"{name}: `format` can be `password` only, which keeps it out of the record; write a `pattern`"
+        )
+    if schema.get("writeOnly", False) not in (True, False):
+        raise ValueError(f"{name}: `writeOnly` is true or false")
     if kind == "array":
         return _compiled(name, _array(name, schema))
     if "under" in written and kind != "path":

@@ -11,8 +11,6 @@ from shim.model import Json, JsonObject
 from shim.upstream.arguments import compiled
 
 _NOTHING: Final = "(no output)"
-_ENDS: Final = b"\n\r\v\f\x1c\x1d\x1e"
-"""What ends a line, of single bytes (`str.splitlines`)."""
 _LISTED: Final[JsonObject] = {"type": "array", "items": {"type": "string"}}
 
 
@@ -22,7 +20,16 @@ def schema_of(output: str, schema: JsonObject | None) -> JsonObject | None:
         return _wrapped(_LISTED)
     if output != "json" or schema is None:
         return None
-    return schema if schema.get("type") == "object" else _wrapped(schema)
+    return _meant(schema) if _is_of_objects(schema) else _wrapped(schema)
+
+
+def _is_of_objects(schema: JsonObject) -> bool:
+    return schema.get("type", "object" if "properties" in schema else None) == "object"
+
+
+def _meant(schema: JsonObject) -> JsonObject:
+    """Who writes `properties` alone means an object, and MCP wants it said."""
+    return {"type": "object", **schema} if _is_of_objects(schema) else schema
 
 
 def least(output: str, written: bytes) -> int:
@@ -33,9 +40,9 @@ def least(output: str, written: bytes) -> int:
     """
     if output != "lines":
         return len(written)
-    ends = len(written) - len(written.translate(None, _ENDS))
-    # All of it as text, where each of these is escaped; the lines without them, and two quotes and a comma for each.
-    return (len(written) + ends) + (len(written) - ends) + 3 * (ends - written.count(b"\r\n"))
+    ends = written.count(b"\n")
+    # All of it as text, where each end is escaped; the lines without ends, and two quotes and a comma for each.
+    return (len(written) + ends) + (len(written) - ends - written.count(b"\r\n")) + 3 * ends
 
 
 def result(output: str, schema: JsonObject | None, written: bytes, invocation: str | None) -> JsonObject:
@@ -45,8 +52,7 @@ def result(output: str, schema: JsonObject | None, written: bytes, invocation: s
             return {"content": _texts(written)}
         case "lines":
             content = _texts(written)
-            lines = written.decode("utf-8", "replace").splitlines()
-            return {"content": content, "structuredContent": {"result": lines}}
+            return {"content": content, "structuredContent": {"result": _lines(written)}}
         case "json":
             return _json(schema, written)
     data = base64.b64encode(written).decode()
@@ -60,11 +66,20 @@ def result(output: str, schema: JsonObject | None, written: bytes, invocation: s
 def failed(program: str, code: int, output: str, written: bytes, said: str) -> JsonObject:
     """Of a program that ended otherwise: how, the end of what it said about that, and what it wrote as text."""
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    first = f"{program} {how}." + (f"\n{said}" if said else "")
+    # Where it is installed is nothing for callers.
+    first = f"{program.rpartition('/')[2]} {how}." + (f"\n{said}" if said else "")
     content: list[Json] = [{"type": "text", "text": first}]
     if written and "/" not in output:
         content += _texts(written)
     return {"content": content, "isError": True}
+
+
+def _lines(written: bytes) -> list[Json]:
+    # Not `splitlines`, which takes form feeds and a dozen other characters within a line for its end.
+    lines = written.decode("utf-8", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 def _json(schema: JsonObject | None, written: bytes) -> JsonObject:
@@ -72,8 +87,8 @@ def _json(schema: JsonObject | None, written: bytes) -> JsonObject:
         value = jsontext.parse(written)
     except InvalidText as error:
         return _unfit(f"The program's output is not the JSON that it should be: {error}.")
-    is_object = isinstance(value, dict) if schema is None else schema.get("type") == "object"
-    if schema is not None and (fault := _fault(schema, value)) is not None:
+    is_object = isinstance(value, dict) if schema is None else _is_of_objects(schema)
+    if schema is not None and (fault := _fault(_meant(schema), value)) is not None:
         return _unfit(f"The program's output does not fit the tool's output schema: {fault}.")
     return {"content": _texts(written), "structuredContent": value if is_object else {"result": value}}
 

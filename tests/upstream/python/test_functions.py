@@ -96,6 +96,10 @@ FITS: list[tuple[str, JsonObject, Json]] = [
     ("add", {"a": 10**40, "b": -1}, {"result": 10**40 - 1}),
     ("first", {"a": 1}, {"result": [1, 2, 3]}),
     ("first", {"a": 1, "b": 5, "c": 1}, {"result": [1, 5, 1]}),
+    # Who takes `float | str` gets a number as it was sent; `float` alone is what it says.
+    ("grouped", {"value": 2**53 + 1}, {"result": f"{2**53 + 1} 1 None"}),
+    ("grouped", {"value": 1.0, "ratio": 2, "least": 3}, {"result": "1.0 2.0 3.0"}),
+    ("grouped", {"value": "5"}, {"result": "5 1 None"}),
     ("nothing", {}, {"result": None}),
     ("anything", {"value": {"b": [1, None]}}, {"b": [1, None]}),
     ("anything", {"value": "x"}, {"result": "x"}),

@@ -7,9 +7,10 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
@@ -20,6 +21,7 @@ from .finding import Unusable
 _LEGAL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SHOWN = 3
 _KINDS = inspect.Parameter
+_NUMBER = Annotated[int | float, WithJsonSchema({"type": "number"})]
 
 
 class Unfit(Exception):
@@ -133,7 +135,19 @@ def _annotation(entry: str, parameter: inspect.Parameter, annotations: Mapping[s
     annotation = annotations[name]
     if isinstance(annotation, str) and not is_wanted(annotation):
         raise Unusable(f"{entry}: the annotation of its parameter {name} cannot be read: {annotation}")
-    return annotation
+    return _as_given(annotation)
+
+
+def _as_given(annotation: Any) -> Any:
+    """With whole numbers left as they are in a union such as `float | str`: `float` means `int` as well (PEP 484).
+
+    Who takes that looks at what it is given: `1234567` is not `1234567.0`, and what is larger than 2**53 would be
+    another number.
+    """
+    of = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    if float not in of or int in of or not {*of} - {float, type(None)}:
+        return annotation
+    return Union[tuple(_NUMBER if one is float else one for one in of)]  # noqa: UP007 (of a tuple)
 
 
 def _field(entry: str, parameter: inspect.Parameter, annotation: Any, description: str | None) -> tuple[Any, FieldInfo]:

@@ -122,6 +122,10 @@ def anything(value: Any):  # type: ignore[no-untyped-def]
     return value
 
 
+def grouped(value: float | str, ratio: float = 1, least: float | None = None) -> str:
+    return f"{value} {ratio} {least}"
+
+
 def lies() -> int:
     return "three"  # type: ignore[return-value]
 
