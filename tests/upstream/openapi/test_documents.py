@@ -145,6 +145,12 @@ def test_names() -> None:
     assert set(turned.tools) == set(names)
 
 
+def test_a_tag_of_several_words_is_chosen_and_taken_away() -> None:
+    paths = {"/a": {"get": {"tags": ["Git LFS"]}}, "/b": {"get": {"tags": ["Git data"]}}, "/c": {"get": {}}}
+    assert list(offered(paths, operations=("tag:Git LFS",)).tools) == ["get_a"]
+    assert list(offered(paths, operations=("* /**", "!tag:Git *")).tools) == ["get_c"]
+
+
 def test_schemas_of_30_say_the_same_in_json_schema() -> None:
     body = {
         "type": "object",
