@@ -294,6 +294,20 @@ def test_faults_of_the_block_stand_at_their_line(tmp_path: Path) -> None:
     assert faults(tmp_path, text) == []
 
 
+@pytest.mark.parametrize(
+    ("tls", "why"),
+    [
+        ("{ca: none.pem}", "shim.yaml:7: there is no file"),
+        ("{cert: api.yaml, key: api.yaml}", "shim.yaml:7: group or others can read"),
+        ("{key: api.yaml}", "a key without a cert"),
+    ],
+)
+def test_its_certificates_are_looked_at_like_those_of_any_upstream(tmp_path: Path, tls: str, why: str) -> None:
+    (tmp_path / "api.yaml").touch()
+    (tmp_path / "api.yaml").chmod(0o644)
+    assert why in wrong(tmp_path, HEAD + ONE, CONFIG.replace('["GET /**"]\n', f'["GET /**"]\n    tls: {tls}\n'))
+
+
 def test_a_credential_that_stands_in_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "api.yaml").write_text(HEAD + ONE)
     config = tmp_path / "shim.yaml"
