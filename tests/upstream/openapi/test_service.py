@@ -35,6 +35,7 @@ PATHS: dict[str, Any] = {
     "/silent": {"post": {"operationId": "silent"}},
     "/moved": {"post": {"operationId": "moved"}},
     "/odd": {"get": {"operationId": "odd"}},
+    "/marked": {"get": {"operationId": "marked"}},
     "/lies": {"get": {"operationId": "lies"}},
     "/twice": {"get": {"operationId": "twice"}},
     "/counted": {"get": {"operationId": "counted"}},
@@ -53,6 +54,7 @@ ANSWERS = {
     "/odd": b"HTTP/1.1 200 X\r\ncontent-type: application/zip\r\ncontent-length: 2\r\n\r\nPK",
     "/twice": b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nhi"
     b"HTTP/1.1 500 X\r\netag: e\r\ncontent-length: 6\r\n\r\nforged",
+    "/marked": b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n\xef\xbb\xbf{}",
     "/lies": b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n{no}",
 }
 
@@ -135,7 +137,9 @@ async def test_answers_of_all_sorts(tmp_path: Path) -> None:
         lies = await run.call("api", "lies")
         assert text(lies) == "{no}"
         assert "structuredContent" not in (lies.result or {})
-        assert service.asked == ["HEAD /head", "POST /moved", "GET /odd", "GET /lies"]
+        marked = await run.call("api", "marked")
+        assert (text(marked), (marked.result or {}).get("structuredContent")) == ("{}", {})
+        assert service.asked == ["HEAD /head", "POST /moved", "GET /odd", "GET /lies", "GET /marked"]
 
 
 async def test_a_service_that_is_not_there_has_not_seen_the_call(tmp_path: Path) -> None:
