@@ -20,6 +20,7 @@ from shim.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from shim.upstream import attendant
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.openapi.credentials import credentials
 from tests.upstream.support import Running, running, text
@@ -170,6 +171,41 @@ async def test_what_is_left_out_is_not_told_without_end(
         told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
         assert len(told) == 51
         assert told[-1] == "api: left out 950 more of its document"
+
+
+async def test_a_document_that_changed_is_noticed_and_one_that_is_none_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fronted(tmp_path, Service()) as run:
+        block = run.blocks["api"]
+        for text_, told in (
+            (json.dumps({"openapi": "3.1.0", "paths": {"/odd": PATHS["/odd"]}}), lambda: len(run.offers) == 2),
+            ("no document", lambda: "the one before still is" in caplog.text),
+        ):
+            (tmp_path / "api.json").write_text(text_)
+            run.upstreams = run.upstreams.replace({"api": block}, run.broker)
+            await run.until(told)
+        assert [tool["name"] for tool in run.offer("api").tools] == ["odd"]
+        assert (await run.call("api", "odd")).result is not None
+        assert run.upstreams.status()["api"].state == "up"
+
+
+async def test_a_document_of_the_service_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendant, "_UNSAID_TTL", 0.1)
+    server = await asyncio.start_server(Service(), "127.0.0.1", 0)
+    base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    block = {"openapi": f"{base}/doc", "base": base, "operations": ["* /**"], "pool": {"idle": "1s"}}
+
+    def serve(path: str) -> None:
+        document = json.dumps({"openapi": "3.1.0", "paths": {path: PATHS[path]}}).encode()
+        answer = b"HTTP/1.1 200 X\r\ncontent-length: %d\r\n\r\n%s" % (len(document), document)
+        monkeypatch.setitem(ANSWERS, "/doc", answer)
+
+    serve("/odd")
+    async with server, running({"api": UpstreamBlock.model_validate(block)}) as run:
+        assert [tool["name"] for tool in run.offer("api").tools] == ["odd"]
+        serve("/lies")
+        await run.until(lambda: [tool["name"] for tool in run.offer("api").tools] == ["lies"])
 
 
 async def test_a_document_that_is_elsewhere_than_it_says_is_no_document(tmp_path: Path) -> None:
