@@ -6,7 +6,7 @@ Patterns count in file order: each adds to those before it, and of what is said 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, TypeAlias
 
@@ -93,8 +93,20 @@ class Idle:
     what: str = "fixes"
 
     def __str__(self) -> str:
-        none = "the tool has no such" if self.tools == 1 else f"none of {self.tools} tools has such an"
-        return f"`{self.pattern}` {self.what} {self.argument!r}, and {none} argument: {_IDLE[self.what]}"
+        none = (
+            "the tool has no such argument" if self.tools == 1 else f"none of {self.tools} tools has such an argument"
+        )
+        return f"`{self.pattern}` {self.what} {self.argument!r}, and {none}: {_IDLE[self.what]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A pattern that no tool fits, of an upstream whose tools are known: what it was to hide is not hidden."""
+
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"`{self.pattern}` matches no tool that is known now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +201,14 @@ class Curation:
         digest = tool.digest if definition == tool.definition else jsontext.digest(definition)
         return replace(own, definition=definition, digest=digest, fixed=fixed)
 
-    def lint(self, offered: tuple[Offered, ...], places: Places = _anywhere) -> Iterator[Idle | Misfit]:
-        """What does nothing of what is said of arguments, or breaks calls, by what is known now. A pattern that matches
-        nothing may wait. `places` knows more than schemas do.
+    def lint(
+        self, offered: tuple[Offered, ...], places: Places = _anywhere, left_out: Iterable[str] = ()
+    ) -> Iterator[Unmatched | Idle | Misfit]:
+        """What does nothing of what is said of tools, or breaks calls, by what is known now. A pattern of an upstream
+        of which nothing is known may wait. `places` knows more than schemas do. `left_out`: what it has, and cannot
+        be offered.
         """
+        yield from self._unmatched({*(one.ref for one in offered if isinstance(one, Tool)), *left_out})
         tools = [one for one in offered if isinstance(one, Tool) and one.fixed is not None]
         schemas = {one.ref: one.fixed.own.definition.get("inputSchema") for one in tools if one.fixed}
         takes = {ref: inputs.declared(schema) for ref, schema in schemas.items()}
@@ -207,6 +223,13 @@ class Curation:
                     # What a secret becomes a part of is known only in the call.
                     if not _holds_secret(value):
                         yield from _misfits(Misfit(pattern, name, "", what, ""), value, matching, schemas, places)
+
+    def _unmatched(self, known: Collection[str]) -> Iterator[Unmatched]:
+        upstreams = {ref.partition("/")[0] for ref in known}
+        for pattern, glob, _ in self._blocks:
+            upstream, slash, _ = glob.prefix.partition("/")
+            if slash and upstream in upstreams and not any(map(glob.matches, known)):
+                yield Unmatched(pattern)
 
     def _said(self, ref: str) -> _Said | None:
         said = None

@@ -33,7 +33,8 @@ class Lint:
         """Hold the conditions, and what is said of tools, against all that is offered."""
         offered = catalog.now.offered
         of_grants = self._configuration.problems(self._policy.lint(offered))
-        for problem in (*of_grants, *self._configuration.curated(catalog.curation.lint(offered))):
+        of_tools = catalog.curation.lint(offered, left_out=[out.ref for out in catalog.now.left_out])
+        for problem in (*of_grants, *self._configuration.curated(of_tools)):
             if problem not in self._said:
                 self._said.add(problem)
                 _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s", problem)

@@ -82,7 +82,11 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
     contents = catalog.now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.offered))]
     places = Placing(loaded.upstreams).misfit
-    found += [*loaded.curated(catalog.curation.lint(contents.offered, places)), *secrets.problems(loaded, missing)]
+    left_out = [out.ref for out in contents.left_out]
+    found += [
+        *loaded.curated(catalog.curation.lint(contents.offered, places, left_out)),
+        *secrets.problems(loaded, missing),
+    ]
     for name, weight in weights(contents.offered).items():
         if (why := weight.too_much) is not None:
             place = loaded.upstream_places[name]

@@ -134,7 +134,9 @@ def explain(
             autocompletion=completing.tools,
         ),
     ] = None,
-    args: Annotated[str, typer.Option("--args", metavar="JSON", help="The arguments, an object.")] = "{}",
+    args: Annotated[
+        str | None, typer.Option("--args", metavar="JSON", help="The arguments, an object; else policy alone.")
+    ] = None,
     batch: Annotated[
         Path | None, typer.Option("--batch", metavar="FILE", help="A line each: {identity, tool, args}; - is stdin.")
     ] = None,
@@ -162,7 +164,8 @@ def explain(
             raise typer.Exit(PROBLEM)
         return
     who = knowing.identity(loaded, identity or "")
-    found = _explain(policy, admitting, who, tool or "", arguments(args, "--args"), scope or ())
+    given = None if args is None else arguments(args, "--args")
+    found = _explain(policy, admitting, who, tool or "", given, scope or ())
     if as_json:
         output.json_object(found)
         return
@@ -209,18 +212,20 @@ def arguments(text: str, what: str) -> JsonObject:
 
 
 def _explain(
-    policy: Policy, admitting: Admitting, identity: Identity, tool: str, args: JsonObject, scopes: Iterable[str]
+    policy: Policy, admitting: Admitting, identity: Identity, tool: str, given: JsonObject | None, scopes: Iterable[str]
 ) -> JsonObject:
+    # Without arguments nobody asks whether the tool would take none.
     from shim.policy.conditions import Facts
     from shim.policy.patterns import split
 
     tool = admitting.meant(tool)
     kind, body = split(tool)
+    args = given or {}
     if kind in ("resource", "template") and "uri" not in args:
         args = {**args, "uri": body.partition("/")[2]}
     # A fresh run, no client, now: what is asked is what policy says, not what a session has come to.
     found = policy.explain(identity, tool, Facts(args, "", None, datetime.now(UTC), frozenset(scopes))).to_json()
-    if found["decision"] != "deny" and not admitting.admits(tool, args):
+    if found["decision"] != "deny" and given is not None and not admitting.admits(tool, args):
         return {**found, "decision": "deny", "reason": Reason.INVALID_ARGUMENTS.value}
     return found
 
@@ -251,8 +256,8 @@ def _explain_line(loaded: Configuration, policy: Policy, admitting: Admitting, l
     unknown = asked.keys() - {"identity", "tool", "args", "scopes"}
     if unknown:
         raise usage(f"unknown members: {', '.join(sorted(unknown))}; a line is {{identity, tool, args}}")
-    name, tool, args = asked.get("identity"), asked.get("tool"), asked.get("args", {})
-    if not isinstance(name, str) or not isinstance(tool, str) or not isinstance(args, dict):
+    name, tool, args = asked.get("identity"), asked.get("tool"), asked.get("args")
+    if not isinstance(name, str) or not isinstance(tool, str) or not isinstance(asked.get("args", {}), dict):
         raise usage("a line is {identity, tool, args}: two texts and an object")
     scopes = asked.get("scopes", [])
     if not isinstance(scopes, list) or not all(isinstance(one, str) for one in scopes):

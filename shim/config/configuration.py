@@ -13,7 +13,7 @@ from shim import yamltext
 from shim.config import placeholders
 from shim.config.faults import printable
 from shim.config.listening import faults_of
-from shim.curating import Idle, Misfit, ToolBlock
+from shim.curating import Idle, Misfit, ToolBlock, Unmatched
 from shim.errors import ConfigurationError
 from shim.identity.config import IdentityBlock
 from shim.model import Problem
@@ -104,7 +104,7 @@ class Configuration:
             result.append(Problem(place.file, line, finding.level, printable(finding.message)))
         return result
 
-    def curated(self, found: Iterable[Idle | Misfit]) -> list[Problem]:
+    def curated(self, found: Iterable[Unmatched | Idle | Misfit]) -> list[Problem]:
         """What is said of tools in vain, with its file and line."""
         places = [(self.tool_places[one.pattern], one) for one in found]
         return [Problem(place.file, place.line, "warning", printable(str(one))) for place, one in places]

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 
 from shim.config.document import Main
 from shim.model import Json, JsonObject
 
 _SCALARS = ["string", "number", "boolean"]
 """A scalar is read by the type that its key expects, so text may be written without quotes whatever it looks like."""
+
+_NAMED = ("properties", "patternProperties", "$defs")
 
 
 def schema() -> JsonObject:
@@ -57,8 +60,17 @@ def _loosen(node: Json) -> None:
         del node["pattern"]
     if "default" in node and not _is_written_so(node["default"], node.get("type")):
         del node["default"]
-    for value in node.values():
-        _loosen(value)
+    for each in _below(node):
+        _loosen(each)
+
+
+def _below(node: JsonObject) -> Iterator[Json]:
+    for key, value in node.items():
+        # What stands below these is named by the configuration: a key may be called as a keyword is.
+        if key in _NAMED and isinstance(value, dict):
+            yield from value.values()
+        else:
+            yield value
 
 
 def _is_written_so(default: Json, kind: Json) -> bool:

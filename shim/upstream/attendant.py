@@ -183,7 +183,7 @@ class Attendant:
         return True
 
     def _may_rest(self, peer: Peer) -> bool:
-        return not self._opening.over_http and not peer.tells
+        return self._opening.rests and not peer.tells
 
     def _freshness(self, peer: Peer, ttl: float | None) -> float | None:
         """Seconds until the catalog is read again without a notice; a polite multiple of what upstreams say."""

@@ -47,6 +47,11 @@ def _tls(block: UpstreamBlock) -> Iterator[Fault]:
             yield Fault(("tls", key), wrong)
 
 
+def _api(block: UpstreamBlock) -> Iterator[Fault]:
+    yield from _tls(block)
+    yield from _document(block)
+
+
 def _document(block: UpstreamBlock) -> Iterator[Fault]:
     """Whether a document that is a file holds what is asked of it. One of the service is read from there."""
     name = block.openapi
@@ -93,7 +98,7 @@ def _program(block: UpstreamBlock) -> Iterator[Fault]:
 _CHECKS: Mapping[str, Callable[[UpstreamBlock], Iterator[Fault]]] = {
     "url": _tls,
     "program": _program,
-    "openapi": _document,
+    "openapi": _api,
     "python": _interpreter,
 }
 """By the key of the configuration that chooses the kind."""

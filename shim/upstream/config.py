@@ -106,6 +106,8 @@ class UpstreamBlock(ProgramKeys, OpenApiBlock, PythonBlock):
             # Read without its environment, an address may be a variable that is not known here.
             is_open = bool(info.context and info.context.get("unset")) and self.url.startswith("${env:")
             self._check_http("https://host/" if is_open else self.url)
+        if self.tls is not None and self.tls.key is not None and self.tls.cert is None:
+            raise ValueError("`tls` has a key without a cert; write both")
         if self.openapi is not None:
             self.check_openapi(unset=bool(info.context and info.context.get("unset")))
         return self
@@ -128,5 +130,3 @@ class UpstreamBlock(ProgramKeys, OpenApiBlock, PythonBlock):
                 raise ValueError(f"the header {name} belongs to the protocol; leave it out")
         if len({name.lower() for name in self.headers}) != len(self.headers):
             raise ValueError("`headers` names one header twice")
-        if self.tls is not None and self.tls.key is not None and self.tls.cert is None:
-            raise ValueError("`tls` has a key without a cert; write both")

@@ -31,6 +31,11 @@ class Opening:
     def over_http(self) -> bool:
         return self._kind.over_http
 
+    @property
+    def rests(self) -> bool:
+        """See `Kind.rests`."""
+        return self._kind.rests
+
     async def open(self, handed: Handed, era: Era | None, capabilities: JsonObject | None = None) -> Opened:
         """A session with these secrets and no others; `era` as far as it is known.
 

@@ -19,6 +19,7 @@ class Stdio:
     """`command`: an MCP server over the standard streams of a child process."""
 
     over_http = False
+    rests = True
     can_judge = True
 
     def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:
@@ -39,6 +40,7 @@ class Http:
     """`url`: an MCP server over streamable HTTP. One endpoint, so one TLS context and one set of connections."""
 
     over_http = True
+    rests = False
     can_judge = True
 
     def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:

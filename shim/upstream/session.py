@@ -146,6 +146,8 @@ class Kind(Protocol):
     """How sessions with one upstream are started: one class for each kind of upstream."""
 
     over_http: bool
+    rests: bool
+    """Whether a session that only sits there, having no way to say that lists changed, is let go."""
 
     @property
     def can_judge(self) -> bool:

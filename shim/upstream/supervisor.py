@@ -93,6 +93,9 @@ class Upstreams:
                 new._links[name] = self._links[name]
                 if anew:
                     self._links[name].secrets_changed()
+                if block.openapi is not None:
+                    # Its document may be a file, which was read with the configuration and may be another now.
+                    self._links[name].lists_changed()
             else:
                 new._links[name] = self._keeper.start(name, block)
         for name, link in self._links.items():

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from shim.config.schema import schema, text
+from shim.curating import ToolBlock
 from shim.model import Json
 from tests.config.given import faults, write
 
@@ -114,6 +115,11 @@ def as_an_editor_reads_it(text: str) -> Json:
 def test_the_published_schema_is_that_of_the_blocks() -> None:
     fresh = text()
     assert PUBLISHED.read_text() == fresh, "run: python -m shim.config.schema > config/shim.schema.json"
+
+
+def test_a_key_that_is_called_as_a_keyword_is_in_it() -> None:
+    blocks = schema()["$defs"]
+    assert list(blocks["ToolBlock"]["properties"]) == list(ToolBlock.model_fields)
 
 
 def test_it_is_a_json_schema() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from shim import jsontext, templates
 from shim.catalog import Catalog
-from shim.curating import Curation, Idle, Misfit, ToolBlock
+from shim.curating import Curation, Idle, Misfit, ToolBlock, Unmatched
 from shim.model import Json, JsonObject, Offer, Tool
 from shim.policy.config import GrantBlock
 from shim.policy.engine import Policy
@@ -88,16 +88,20 @@ def test_a_tool_that_would_still_name_the_argument_is_left_out_and_reported() ->
     ]
 
 
-def test_what_is_fixed_for_no_tool_is_said_of_patterns_that_match_some() -> None:
+def test_what_is_fixed_for_no_tool_is_said_and_a_pattern_that_matches_none() -> None:
     blocks: dict[str, JsonObject] = {
         "up/a": {"fixed": {"x": 1, "none": 1}},
         "up/*": {"fixed": {"y": 1}},
         "up/c": {"fixed": {"z": 1}},
+        "up/d": {"timeout": 1.0},
+        "other/*": {"fixed": {"z": 1}},
     }
     catalog = contents(blocks, tool("a", "x"), tool("b"))
-    idle = [Idle("up/a", "none", 1), Idle("up/*", "y", 2)]
-    assert list(catalog.curation.lint(catalog.now.offered)) == idle
-    assert [str(one).partition(":")[0] for one in idle] == [
+    found = list(catalog.curation.lint(catalog.now.offered, left_out=["up/d"]))
+    # Of `other` nothing is known.
+    assert found == [Unmatched("up/c"), Idle("up/a", "none", 1), Idle("up/*", "y", 2)]
+    assert [str(one).partition(":")[0] for one in found] == [
+        "`up/c` matches no tool that is known now",
         "`up/a` fixes 'none', and the tool has no such argument",
         "`up/*` fixes 'y', and none of 2 tools has such an argument",
     ]

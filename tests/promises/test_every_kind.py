@@ -121,7 +121,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory, service: str) -> Async
         },
         "secrets": {"key": {"source": "file", "path": "key"}},
         "grants": [
-            {"name": "words", "to": ["alice"], "allow": ["*/say"], "when": "size(args.text) < 20"},
+            {"name": "words", "to": ["alice"], "allow": ["*/say"], "when": "!has(args.text) || size(args.text) < 20"},
             {"name": "leaks", "to": ["alice"], "allow": ["*/leak"]},
         ],
         "tools": {"*/say": {"description": "Says a text."}},
@@ -176,18 +176,14 @@ async def test_a_call_is_answered_decided_and_recorded_alike(world: World, kind:
         refused = (await call(world, f"{kind}__say", arguments))["result"]
         assert refused["_meta"][DECISION_META]["reason"] == "invalid-arguments"
         assert "additional properties" in refused["content"][0]["text"].lower()
-    code, out, _ = await run(
-        world.config,
-        "explain",
-        "--identity",
-        "alice",
-        "--tool",
-        f"{kind}/say",
-        "--args",
-        '{"text": "a", "more": 1}',
-        "--json",
-    )
-    assert json.loads(out)["reason"] == "invalid-arguments", (code, out)
+    asked: list[JsonObject] = [{}, {"args": {}}, {"args": {"text": "a"}}, {"args": {"text": "a", "more": 1}}]
+    lines = "\n".join(json.dumps({"identity": "alice", "tool": f"{kind}/say", **more}) for more in asked)
+    code, out, _ = await run(world.config, "explain", "--batch", "-", stdin=lines.encode())
+    # Without arguments it is policy alone that decides.
+    told = [json.loads(line)["reason"] for line in out.splitlines()]
+    assert told == ["granted", "invalid-arguments", "granted", "invalid-arguments"], code
+    code, out, _ = await run(world.config, "explain", "--identity", "alice", "--tool", f"{kind}/say", "--json")
+    assert (code, json.loads(out)["reason"]) == (0, "granted")
     rows = [row for row in await exported(world.config) if row["tool"] == f"{kind}/say"]
     assert [(row["decision"], row["reason"], row["status"]) for row in rows] == [
         ("allow", "granted", "ok"),

@@ -48,6 +48,7 @@ class Running:
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.blocks: dict[str, UpstreamBlock] = {}
         self.upstreams: Upstreams
         self.offers: list[Offer] = []
         self.events: list[tuple[str, JsonObject, str | None]] = []
@@ -129,7 +130,7 @@ async def running(
             version="1.2.3",
             jitter=lambda: 0.0,
         ) as upstreams:
-            run.upstreams = upstreams
+            run.upstreams, run.blocks = upstreams, blocks
             if settled:
                 await upstreams.settled()
             yield run

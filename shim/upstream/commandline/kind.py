@@ -34,6 +34,7 @@ class CommandLine:
     """`program`. At most `pool.max` of its runs at once, whoever they are for."""
 
     over_http = False
+    rests = True
     can_judge = True
 
     def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:

@@ -58,6 +58,8 @@ def _succeeded(response: Response, uri: str) -> JsonObject:
     media = media_type(response)
     if _is_json(media) or not media:
         try:
+            # A mark of the byte order may be passed over (RFC 8259, 8.1), and some servers write one.
+            content = content.removeprefix(b"\xef\xbb\xbf")
             value = jsontext.parse(content)
         except InvalidText:
             # It says that it is, and is not: as it came.

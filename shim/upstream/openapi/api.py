@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ class OpenApi:
     """One service. What its document offers is read anew with each reading of the catalog, and kept for the calls."""
 
     over_http = False
+    rests = False
 
     def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:
         self._name = name
@@ -44,6 +46,7 @@ class OpenApi:
         self._judge = Judge()
         self._service: Service | None = None
         self._offering: Offering | None = None
+        self._digest = b""
 
     @property
     def can_judge(self) -> bool:
@@ -86,12 +89,22 @@ class OpenApi:
         return self._offering or await self.read(values, service)
 
     async def read(self, values: Mapping[str, str], service: Service) -> Offering:
-        """Read the document, and keep what it offers. Raises the Refusals."""
+        """Read the document, and keep what it offers; of one that is none any more, what it offered before. Raises the
+        Refusals."""
         data = await (self._fetched(values, service) if self._block.is_fetched else self._from_file())
+        digest = hashlib.sha256(data).digest()
+        if self._offering is not None and digest == self._digest:
+            return self._offering
         try:
             made = await anyio.to_thread.run_sync(lambda: offering(read(data), self._block))
         except Unreadable as error:
-            raise unavailable(self._name, f"its OpenAPI document cannot be used: {error}") from None
+            if self._offering is None:
+                raise unavailable(self._name, f"its OpenAPI document cannot be used: {error}") from None
+            # As with the configuration: what works is not given up for what does not.
+            self._digest = digest
+            _log.warning("%s: its OpenAPI document cannot be used, and the one before still is: %s", self._name, error)
+            return self._offering
+        self._digest = digest
         if self._offering is None or made.left_out != self._offering.left_out:
             self._tell(made.left_out)
         self._offering = made

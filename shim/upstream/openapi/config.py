@@ -57,7 +57,8 @@ def _selector(text: str) -> str:
     method, space, path = bare.partition(" ")
     if not bare:
         raise ValueError("an operation is empty; write tag:NAME, GET /path/**, or a name")
-    if space and (method not in _METHODS or not path.startswith("/")):
+    # A tag is any text, and often one of several words.
+    if space and not bare.startswith("tag:") and (method not in _METHODS or not path.startswith("/")):
         raise ValueError(f"{text[:60]!r} is no method and path; write them as GET /path/** (methods in capitals)")
     return text
 

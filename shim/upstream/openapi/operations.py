@@ -173,8 +173,10 @@ def _check_path(path: str) -> None:
 def _parameters(document: Document, heading: Heading) -> Iterator[Parameter]:
     found: dict[tuple[str, str], Parameter] = {}
     for holder in (heading.item, heading.said):
-        held = holder.get("parameters")
-        for one in held if isinstance(held, list) else ():
+        held = holder.get("parameters") or []
+        if not isinstance(held, list):
+            raise Broken("its parameters are no list")
+        for one in held:
             parameter = _parameter(document.resolved(one))
             if parameter is not None:
                 # Two headers whose names differ in their case are one: a caller could send what is fixed once more.
@@ -244,18 +246,27 @@ def _body(document: Document, said: Json) -> Body | None:
         return None
     media = min(offered, key=_rank)
     held = document.resolved(offered[media])
-    encoding = held.get("encoding")
+    schema, encoding = held.get("schema", {}), held.get("encoding")
+    said_of = {
+        name: document.resolved(one)
+        for name, one in (encoding.items() if isinstance(encoding, dict) else ())
+        if isinstance(one, dict)
+    }
     return Body(
         media,
-        held.get("schema", {}),
-        {
-            name: document.resolved(one)
-            for name, one in (encoding.items() if isinstance(encoding, dict) else ())
-            if isinstance(one, dict)
-        },
+        schema,
+        {**dict(_encoded(document, schema)), **said_of} if media.startswith("multipart/") else said_of,
         said.get("required") is True,
         _text(said.get("description")),
     )
+
+
+def _encoded(document: Document, schema: Json) -> Iterator[tuple[str, JsonObject]]:
+    """What is said of members that are bytes in an encoding of the service's own: no part of theirs is plain text."""
+    members = document.resolved(schema).get("properties") if isinstance(schema, dict) else None
+    for name, one in members.items() if isinstance(members, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("contentEncoding"), str):
+            yield name, {"contentType": one.get("contentMediaType", "application/octet-stream")}
 
 
 def _is_json(media: str) -> bool:

@@ -172,7 +172,7 @@ class _Conversion:
                 made[key] = self.schema(value[key])
         for key in _LISTS:
             if isinstance(value.get(key), list) and value[key]:
-                made[key] = [self.schema(one) for one in value[key]]
+                made[_alternatives(key, value)] = [self.schema(one) for one in value[key]]
         for key in _MAPS:
             if isinstance(value.get(key), dict):
                 made[key] = {
@@ -203,6 +203,12 @@ class _Conversion:
         if not isinstance(reference, str):
             return False
         return self.schemas.document.resolved(schema).get("readOnly") is True
+
+
+def _alternatives(key: str, value: JsonObject) -> str:
+    """`oneOf` with a discriminator as `anyOf`: which one is meant is told by a value, though others may fit it, too."""
+    is_told = key == "oneOf" and isinstance(value.get("discriminator"), dict) and "anyOf" not in value
+    return "anyOf" if is_told else key
 
 
 def _as_of_31(value: JsonObject, made: JsonObject) -> JsonObject:

@@ -34,6 +34,8 @@ _SEPARATORS: Final = {"form": (",", ","), "spaceDelimited": ("%20", " "), "pipeD
 Write: TypeAlias = Callable[[Json, str], str]
 """Writes one scalar, in which none of these characters may be."""
 
+_WHOLE: Final = 2**53
+"""Below it a float that is a whole number is exactly that one."""
 _LAYERS: Final = 8
 _DEEPEST: Final = 32
 
@@ -50,6 +52,9 @@ def scalar(value: Json) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
+        # 3.0 is an integer in JSON Schema; a server that reads one from text takes no point.
+        return str(int(value))
     if isinstance(value, int | float):
         return jsontext.dump(value).decode("ascii")
     what = "null" if value is None else "a list or an object"

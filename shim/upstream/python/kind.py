@@ -23,6 +23,7 @@ class Python:
     """One process for each session, with the variables of a stdio upstream. Its arguments are judged before that."""
 
     over_http = False
+    rests = True
     can_judge = True
 
     def __init__(self, name: str, block: UpstreamBlock, making: Making) -> None:

@@ -31,6 +31,8 @@ def body(media: str, **encoding: Any) -> Body:
 
 def plain(value: Any) -> str:
     """How a form writes one value."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 

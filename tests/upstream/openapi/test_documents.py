@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,13 @@ def test_what_is_asked_of_a_document_and_is_not_there(tmp_path: Path, old: str, 
 
 def test_what_is_broken_is_left_out_and_said_and_the_rest_works(tmp_path: Path) -> None:
     (tmp_path / "api.yaml").write_text(
-        HEAD + ONE + "  /b: {get: {parameters: [{$ref: '#/none'}]}}\n  /../c: {get: {}}\n"
+        HEAD + ONE + "  /b: {get: {parameters: [{$ref: '#/none'}]}}\n  /../c: {get: {}}\n  /d: {get: {parameters: q}}\n"
     )
     (tmp_path / "shim.yaml").write_text(CONFIG.replace('**"]', '**", "tag:none"]'))
     warnings = [problem.message for problem in load(tmp_path / "shim.yaml", {}).warnings]
     assert "left out GET /b: #/none leads nowhere" in warnings
     assert "left out /../c: its path has dot segments" in warnings
+    assert "left out GET /d: its parameters are no list" in warnings
     assert "no operation fits 'tag:none'" in warnings
 
 
@@ -145,6 +147,12 @@ def test_names() -> None:
     assert set(turned.tools) == set(names)
 
 
+def test_a_tag_of_several_words_is_chosen_and_taken_away() -> None:
+    paths = {"/a": {"get": {"tags": ["Git LFS"]}}, "/b": {"get": {"tags": ["Git data"]}}, "/c": {"get": {}}}
+    assert list(offered(paths, operations=("tag:Git LFS",)).tools) == ["get_a"]
+    assert list(offered(paths, operations=("* /**", "!tag:Git *")).tools) == ["get_c"]
+
+
 def test_schemas_of_30_say_the_same_in_json_schema() -> None:
     body = {
         "type": "object",
@@ -156,6 +164,10 @@ def test_schemas_of_30_say_the_same_in_json_schema() -> None:
             "size": {"type": "integer", "minimum": 1, "exclusiveMinimum": True},
             "next": {"$ref": "#/components/schemas/Node"},
             "other": {"allOf": [{"$ref": "#/components/schemas/Node"}], "nullable": True},
+            "pet": {
+                "oneOf": [{"properties": {"kind": {}, "claws": {"type": "integer"}}}, {"required": ["kind"]}],
+                "discriminator": {"propertyName": "kind"},
+            },
             "odd": {"type": "int", "pattern": "(", "maxLength": "9", "enum": []},
         },
     }
@@ -179,10 +191,21 @@ def test_schemas_of_30_say_the_same_in_json_schema() -> None:
         ({"id": 1}, False),
         ({"name": "a", "other": None, "next": {"next": {"next": {}}}}, True),
         ({"name": "a", "next": {"next": 1}}, False),
+        ({"name": "a", "pet": {"kind": "b", "claws": 1}}, True),
+        ({"name": "a", "pet": {"claws": "no"}}, False),
         ({"name": "a", "odd": ["anything"]}, True),
     ):
         assert judge.is_valid({"body": value}) is fits, value
     assert judge.is_valid({"body": {"name": "a"}, "more": 1}) is False
+
+
+def test_a_member_in_an_encoding_of_the_service_is_no_part_of_plain_text() -> None:
+    members = {"a": {"contentEncoding": "base64"}, "b": {"contentEncoding": "base32", "contentMediaType": "image/png"}}
+    content = {"multipart/form-data": {"schema": {"properties": members}, "encoding": {"c": {"contentType": "a/c"}}}}
+    made = offered({"/a": {"post": {"requestBody": {"content": content}}}})
+    sent = made.request("post_a", {"body": {"a": "AA==", "b": "AAAA", "c": "c"}}, {})
+    types = re.findall(rb"Content-Type: (.*)\r\n\r\n(.*)\r\n", sent.content or b"")
+    assert types == [(b"application/octet-stream", b"AA=="), (b"image/png", b"AAAA"), (b"a/c", b"c")]
 
 
 def test_what_is_fixed_is_not_shown_and_always_sent() -> None:
@@ -286,6 +309,20 @@ def test_a_pin_is_over_what_a_definition_does_not_show(change: dict[str, Any], d
 def test_faults_of_the_block_stand_at_their_line(tmp_path: Path) -> None:
     text = CONFIG.replace("api.yaml", "'http://127.0.0.1:1/x'").replace("https://api.example.com", "http://127.0.0.1:1")
     assert faults(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("tls", "why"),
+    [
+        ("{ca: none.pem}", "shim.yaml:7: there is no file"),
+        ("{cert: api.yaml, key: api.yaml}", "shim.yaml:7: group or others can read"),
+        ("{key: api.yaml}", "a key without a cert"),
+    ],
+)
+def test_its_certificates_are_looked_at_like_those_of_any_upstream(tmp_path: Path, tls: str, why: str) -> None:
+    (tmp_path / "api.yaml").touch()
+    (tmp_path / "api.yaml").chmod(0o644)
+    assert why in wrong(tmp_path, HEAD + ONE, CONFIG.replace('["GET /**"]\n', f'["GET /**"]\n    tls: {tls}\n'))
 
 
 def test_a_credential_that_stands_in_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from shim.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from shim.upstream import attendant
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.openapi.credentials import credentials
 from tests.upstream.support import Running, running, text
@@ -35,6 +36,7 @@ PATHS: dict[str, Any] = {
     "/silent": {"post": {"operationId": "silent"}},
     "/moved": {"post": {"operationId": "moved"}},
     "/odd": {"get": {"operationId": "odd"}},
+    "/marked": {"get": {"operationId": "marked"}},
     "/lies": {"get": {"operationId": "lies"}},
     "/twice": {"get": {"operationId": "twice"}},
     "/counted": {"get": {"operationId": "counted"}},
@@ -53,6 +55,7 @@ ANSWERS = {
     "/odd": b"HTTP/1.1 200 X\r\ncontent-type: application/zip\r\ncontent-length: 2\r\n\r\nPK",
     "/twice": b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nhi"
     b"HTTP/1.1 500 X\r\netag: e\r\ncontent-length: 6\r\n\r\nforged",
+    "/marked": b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n\xef\xbb\xbf{}",
     "/lies": b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n{no}",
 }
 
@@ -135,7 +138,9 @@ async def test_answers_of_all_sorts(tmp_path: Path) -> None:
         lies = await run.call("api", "lies")
         assert text(lies) == "{no}"
         assert "structuredContent" not in (lies.result or {})
-        assert service.asked == ["HEAD /head", "POST /moved", "GET /odd", "GET /lies"]
+        marked = await run.call("api", "marked")
+        assert (text(marked), (marked.result or {}).get("structuredContent")) == ("{}", {})
+        assert service.asked == ["HEAD /head", "POST /moved", "GET /odd", "GET /lies", "GET /marked"]
 
 
 async def test_a_service_that_is_not_there_has_not_seen_the_call(tmp_path: Path) -> None:
@@ -166,6 +171,41 @@ async def test_what_is_left_out_is_not_told_without_end(
         told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
         assert len(told) == 51
         assert told[-1] == "api: left out 950 more of its document"
+
+
+async def test_a_document_that_changed_is_noticed_and_one_that_is_none_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fronted(tmp_path, Service()) as run:
+        block = run.blocks["api"]
+        for text_, told in (
+            (json.dumps({"openapi": "3.1.0", "paths": {"/odd": PATHS["/odd"]}}), lambda: len(run.offers) == 2),
+            ("no document", lambda: "the one before still is" in caplog.text),
+        ):
+            (tmp_path / "api.json").write_text(text_)
+            run.upstreams = run.upstreams.replace({"api": block}, run.broker)
+            await run.until(told)
+        assert [tool["name"] for tool in run.offer("api").tools] == ["odd"]
+        assert (await run.call("api", "odd")).result is not None
+        assert run.upstreams.status()["api"].state == "up"
+
+
+async def test_a_document_of_the_service_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendant, "_UNSAID_TTL", 0.1)
+    server = await asyncio.start_server(Service(), "127.0.0.1", 0)
+    base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    block = {"openapi": f"{base}/doc", "base": base, "operations": ["* /**"], "pool": {"idle": "1s"}}
+
+    def serve(path: str) -> None:
+        document = json.dumps({"openapi": "3.1.0", "paths": {path: PATHS[path]}}).encode()
+        answer = b"HTTP/1.1 200 X\r\ncontent-length: %d\r\n\r\n%s" % (len(document), document)
+        monkeypatch.setitem(ANSWERS, "/doc", answer)
+
+    serve("/odd")
+    async with server, running({"api": UpstreamBlock.model_validate(block)}) as run:
+        assert [tool["name"] for tool in run.offer("api").tools] == ["odd"]
+        serve("/lies")
+        await run.until(lambda: [tool["name"] for tool in run.offer("api").tools] == ["lies"])
 
 
 async def test_a_document_that_is_elsewhere_than_it_says_is_no_document(tmp_path: Path) -> None:

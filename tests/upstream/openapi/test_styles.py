@@ -171,6 +171,10 @@ def test_reserved_characters_part_nothing() -> None:
     assert text == "a%26b%3Dc%23d%2Be%3Bf"
 
 
+def test_a_whole_number_is_written_as_one() -> None:
+    assert [styles.scalar(one) for one in (3.0, -2.0, 1.5, 1e300, 2**70)] == ["3", "-2", "1.5", "1e+300", str(2**70)]
+
+
 ARRAY, OBJECT = ["blue", "black", "brown"], {"R": 100, "G": 200, "B": 150}
 
 
