@@ -28,6 +28,8 @@ OBJECT: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}
         ("text", None, b"a\n", None),
         ("lines", None, b"a\nb\n", {"result": ["a", "b"]}),
         ("lines", None, b"", {"result": []}),
+        ("lines", None, b"\na\r\n\n", {"result": ["", "a", ""]}),
+        ("lines", None, "a\fb\x1ec\u2028d\ne".encode(), {"result": ["a\fb\x1ec\u2028d", "e"]}),
         ("json", None, b'{"a": 1}', {"a": 1}),
         ("json", None, b"[1]", {"result": [1]}),
         ("json", NUMBERS, b"[1, 2]", {"result": [1, 2]}),
@@ -80,7 +82,7 @@ def test_what_is_no_text_is_shown_and_said() -> None:
 
 
 def test_a_signal_is_told_as_one() -> None:
-    assert failed("x", -9, "image/png", b"\x00", "")["content"] == [
+    assert failed("/opt/bin/x", -9, "image/png", b"\x00", "")["content"] == [
         {"type": "text", "text": "x was ended by signal 9."}
     ]
 
@@ -106,6 +108,11 @@ pieces = st.sampled_from([b"\n", b"\r", b"\r\n", b"\v", b"\x1c", b"\x1d", "\x85\
 @given(st.sampled_from(["text", "lines", "image/png"]), st.lists(pieces | st.binary(max_size=3)).map(b"".join))
 def test_no_result_is_smaller_than_it_was_said_to_be(output: str, written: bytes) -> None:
     assert least(output, written) <= len(jsontext.dump(result(output, None, written, None)))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n", b"\f", b"\x1c"])
+def test_nor_is_one_of_many_ends(end: bytes) -> None:
+    assert least("lines", end * 1000) <= len(jsontext.dump(result("lines", None, end * 1000, None)))
 
 
 def test_lines_that_are_empty_are_told_by_what_their_list_takes() -> None:

@@ -11,8 +11,6 @@ from shim.model import Json, JsonObject
 from shim.upstream.arguments import compiled
 
 _NOTHING: Final = "(no output)"
-_ENDS: Final = b"\n\r\v\f\x1c\x1d\x1e"
-"""What ends a line, of single bytes (`str.splitlines`)."""
 _LISTED: Final[JsonObject] = {"type": "array", "items": {"type": "string"}}
 
 
@@ -33,9 +31,9 @@ def least(output: str, written: bytes) -> int:
     """
     if output != "lines":
         return len(written)
-    ends = len(written) - len(written.translate(None, _ENDS))
-    # All of it as text, where each of these is escaped; the lines without them, and two quotes and a comma for each.
-    return (len(written) + ends) + (len(written) - ends) + 3 * (ends - written.count(b"\r\n"))
+    ends = written.count(b"\n")
+    # All of it as text, where each end is escaped; the lines without ends, and two quotes and a comma for each.
+    return (len(written) + ends) + (len(written) - ends - written.count(b"\r\n")) + 3 * ends
 
 
 def result(output: str, schema: JsonObject | None, written: bytes, invocation: str | None) -> JsonObject:
@@ -45,8 +43,7 @@ def result(output: str, schema: JsonObject | None, written: bytes, invocation: s
             return {"content": _texts(written)}
         case "lines":
             content = _texts(written)
-            lines = written.decode("utf-8", "replace").splitlines()
-            return {"content": content, "structuredContent": {"result": lines}}
+            return {"content": content, "structuredContent": {"result": _lines(written)}}
         case "json":
             return _json(schema, written)
     data = base64.b64encode(written).decode()
@@ -60,11 +57,20 @@ def result(output: str, schema: JsonObject | None, written: bytes, invocation: s
 def failed(program: str, code: int, output: str, written: bytes, said: str) -> JsonObject:
     """Of a program that ended otherwise: how, the end of what it said about that, and what it wrote as text."""
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    first = f"{program} {how}." + (f"\n{said}" if said else "")
+    # Where it is installed is nothing for callers.
+    first = f"{program.rpartition('/')[2]} {how}." + (f"\n{said}" if said else "")
     content: list[Json] = [{"type": "text", "text": first}]
     if written and "/" not in output:
         content += _texts(written)
     return {"content": content, "isError": True}
+
+
+def _lines(written: bytes) -> list[Json]:
+    # Not `splitlines`, which takes form feeds and a dozen other characters within a line for its end.
+    lines = written.decode("utf-8", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 def _json(schema: JsonObject | None, written: bytes) -> JsonObject:
