@@ -20,7 +20,16 @@ def schema_of(output: str, schema: JsonObject | None) -> JsonObject | None:
         return _wrapped(_LISTED)
     if output != "json" or schema is None:
         return None
-    return schema if schema.get("type") == "object" else _wrapped(schema)
+    return _meant(schema) if _is_of_objects(schema) else _wrapped(schema)
+
+
+def _is_of_objects(schema: JsonObject) -> bool:
+    return schema.get("type", "object" if "properties" in schema else None) == "object"
+
+
+def _meant(schema: JsonObject) -> JsonObject:
+    """Who writes `properties` alone means an object, and MCP wants it said."""
+    return {"type": "object", **schema} if _is_of_objects(schema) else schema
 
 
 def least(output: str, written: bytes) -> int:
@@ -78,8 +87,8 @@ def _json(schema: JsonObject | None, written: bytes) -> JsonObject:
         value = jsontext.parse(written)
     except InvalidText as error:
         return _unfit(f"The program's output is not the JSON that it should be: {error}.")
-    is_object = isinstance(value, dict) if schema is None else schema.get("type") == "object"
-    if schema is not None and (fault := _fault(schema, value)) is not None:
+    is_object = isinstance(value, dict) if schema is None else _is_of_objects(schema)
+    if schema is not None and (fault := _fault(_meant(schema), value)) is not None:
         return _unfit(f"The program's output does not fit the tool's output schema: {fault}.")
     return {"content": _texts(written), "structuredContent": value if is_object else {"result": value}}
 
