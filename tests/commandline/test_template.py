@@ -167,6 +167,11 @@ def test_what_is_marked_as_secret_stays_out_of_the_record(mark: dict[str, Any]) 
     assert (kept, count) == ({"pin": REDACTED, "user": "me"}, 1)
 
 
+def test_a_text_that_is_given_needs_no_type() -> None:
+    made = declaration(["a", "{x}", "{y}"], None, {"x": {"const": "one"}, "y": {"enum": ["two", "three"]}})
+    assert [schema["type"] for schema in made.schema["properties"].values()] == ["string", "string"]
+
+
 def test_braces_are_written_twice() -> None:
     assert text_of("stash@{{0}}: {{{a}}}").text({"a": "x"}) == "stash@{0}: {x}"
 

@@ -150,7 +150,8 @@ def declared(name: str, written: object) -> Input:
 def _schema(name: str, written: JsonObject) -> JsonObject:
     """What is shown of an argument; checked, because what is not enforced would be a promise."""
     schema = {key: value for key, value in written.items() if key not in _OWN}
-    if "type" not in schema and isinstance(schema.get("enum"), list) and all(map(_is_string, schema["enum"])):
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if "type" not in schema and isinstance(values, list) and all(map(_is_string, values)):
         schema["type"] = "string"
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in (*_KEYWORDS, "object"):
