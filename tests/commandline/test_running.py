@@ -200,7 +200,7 @@ async def test_a_failure_is_told_with_its_last_words(tmp_path: Path, base: Path)
         assert reply.result is not None
         assert reply.result["isError"] is True
         first, second = map(str, content(reply.result))
-        assert first.startswith(f"{fails} ended with exit code 3.\n…")
+        assert first.startswith(f"{Path(fails).name} ended with exit code 3.\n…")
         assert first.endswith("\n1999\n2000\nno way")
         assert len(first) < 4200
         assert second == "partial\n"
