@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 import anyio.to_thread
 
+from shim.errors import Refusal
 from shim.model import JsonObject, Tool
 from shim.upstream.arguments import Judge
 from shim.upstream.config import UpstreamBlock
 from shim.upstream.endpoint import CannotTrust, trust
-from shim.upstream.failures import Unfitting, fault, rejected, unavailable
+from shim.upstream.failures import NotAccepted, Rejected, Unfitting, fault, rejected, unavailable
 from shim.upstream.handing import Handed
 from shim.upstream.hiding import Hiding
 from shim.upstream.inbox import Watcher
@@ -91,24 +92,33 @@ class OpenApi:
     async def read(self, values: Mapping[str, str], service: Service) -> Offering:
         """Read the document, and keep what it offers; of one that is none any more, what it offered before. Raises the
         Refusals."""
-        data = await (self._fetched(values, service) if self._block.is_fetched else self._from_file())
+        try:
+            data = await (self._fetched(values, service) if self._block.is_fetched else self._from_file())
+        except NotAccepted:
+            # Its credential is over, and another one may be had.
+            raise
+        except Rejected as error:
+            return self._kept(str(error), error)
         digest = hashlib.sha256(data).digest()
         if self._offering is not None and digest == self._digest:
             return self._offering
         try:
             made = await anyio.to_thread.run_sync(lambda: offering(read(data), self._block))
         except Unreadable as error:
-            if self._offering is None:
-                raise unavailable(self._name, f"its OpenAPI document cannot be used: {error}") from None
-            # As with the configuration: what works is not given up for what does not.
-            self._digest = digest
-            _log.warning("%s: its OpenAPI document cannot be used, and the one before still is: %s", self._name, error)
-            return self._offering
+            refusal = unavailable(self._name, f"its OpenAPI document cannot be used: {error}")
+            return self._kept(str(error), refusal)
         self._digest = digest
         if self._offering is None or made.left_out != self._offering.left_out:
             self._tell(made.left_out)
         self._offering = made
         return made
+
+    def _kept(self, why: str, refusal: Refusal) -> Offering:
+        # As with the configuration: what works is not given up for what does not.
+        if self._offering is None:
+            raise refusal from None
+        _log.warning("%s: its OpenAPI document cannot be used, and the one before still is: %s", self._name, why)
+        return self._offering
 
     def _tell(self, left_out: Sequence[tuple[str, str]]) -> None:
         for spot, why in left_out[:_TOLD]:

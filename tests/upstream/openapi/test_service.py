@@ -190,7 +190,9 @@ async def test_a_document_that_changed_is_noticed_and_one_that_is_none_changes_n
         assert run.upstreams.status()["api"].state == "up"
 
 
-async def test_a_document_of_the_service_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_document_of_the_service_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(attendant, "_UNSAID_TTL", 0.1)
     server = await asyncio.start_server(Service(), "127.0.0.1", 0)
     base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -206,6 +208,11 @@ async def test_a_document_of_the_service_is_read_again(monkeypatch: pytest.Monke
         assert [tool["name"] for tool in run.offer("api").tools] == ["odd"]
         serve("/lies")
         await run.until(lambda: [tool["name"] for tool in run.offer("api").tools] == ["lies"])
+        # A service that has no document for a while still does what it did.
+        monkeypatch.setitem(ANSWERS, "/doc", b"HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n")
+        await run.until(lambda: "the one before still is: The upstream api refused" in caplog.text)
+        assert text(await run.call("api", "lies")) == "{no}"
+        assert run.upstreams.status()["api"].state == "up"
 
 
 async def test_a_document_that_is_elsewhere_than_it_says_is_no_document(tmp_path: Path) -> None:
