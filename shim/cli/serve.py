@@ -85,7 +85,11 @@ def stdio(
             raise Unauthenticated("the token is another identity's")
         return found
 
-    logs.configure(logging.WARNING, debug=bool(os.environ.get(DEBUG_VARIABLE)))
+    debug = bool(os.environ.get(DEBUG_VARIABLE))
+    logs.configure(logging.WARNING, debug=debug)
+    if not debug:
+        # What servers say on their stderr a client has heard of them without us, too.
+        logging.getLogger("shim.upstream").setLevel(logging.INFO)
     running.serve(lambda stop: app.stdio(loaded, prove, stop=stop))
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from shim.model import JsonObject
-from tests.promises.running import SHIM, START, environment, run, serving
+from tests.cli.conftest import edit
+from tests.promises.running import BIN, SHIM, START, environment, run, serving
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -56,6 +57,8 @@ async def test_a_port_that_is_taken_is_a_line(config: Path) -> None:
 
 
 async def test_one_client_over_stdio(config: Path) -> None:
+    server = f"[{BIN}/mcp-server-time"
+    edit(config, server, f"[/bin/sh, -c, 'echo I am here >&2; exec \"$0\" \"$@\"', {server[1:]}")
     process = await asyncio.create_subprocess_exec(
         *(SHIM, "stdio", "--identity", "writer", "--config", str(config)),
         stdin=asyncio.subprocess.PIPE,
@@ -86,6 +89,9 @@ async def test_one_client_over_stdio(config: Path) -> None:
         if "id" in message:
             answers[message["id"]] = message["result"]
     process.stdin.close()
+    assert process.stderr is not None
+    lines = [json.loads(line) for line in (await process.stderr.read()).splitlines()]
     assert await process.wait() == 0
+    assert ("shim.upstream.time", "I am here") in {(line["logger"], line["message"]) for line in lines}
     assert answers[1]["protocolVersion"] == "2025-11-25"
     assert "git__git_commit" in {tool["name"] for tool in answers[2]["tools"]}
