@@ -58,7 +58,7 @@ async def test_a_port_that_is_taken_is_a_line(config: Path) -> None:
 
 async def test_one_client_over_stdio(config: Path) -> None:
     server = f"[{BIN}/mcp-server-time"
-    edit(config, server, f"[/bin/sh, -c, 'echo I am here >&2; exec \"$0\" \"$@\"', {server[1:]}")
+    edit(config, server, f'[/bin/sh, -c, \'echo I am here >&2; exec "$0" "$@"\', {server[1:]}')
     process = await asyncio.create_subprocess_exec(
         *(SHIM, "stdio", "--identity", "writer", "--config", str(config)),
         stdin=asyncio.subprocess.PIPE,
