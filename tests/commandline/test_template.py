@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given, settings
@@ -103,40 +104,49 @@ def test_words_are_those_of_the_template(run: list[Any], values: dict[str, Any])
     assert list(found) == [word for words in each if words is not None for word in words]
 
 
-async def said(words: tuple[str, ...]) -> list[str]:
+Said: TypeAlias = Callable[[tuple[str, ...]], list[str]]
+
+
+@pytest.fixture(scope="module")
+def said() -> Iterator[Said]:
     """The words that a real child has, besides its own name and format."""
-    what = Program(("/usr/bin/printf", "[%s]\\0", *words), {"PATH": "/usr/bin:/bin"}, "/")
-    out = b""
-    guards = Guards()
-    child = await guards.start("printf", what, str)
-    try:
-        while chunk := await child.output.read():
-            out += chunk
-    finally:
-        await child.stop()
-        await guards.stop()
-    return [word[1:-1].decode() for word in out.split(b"\0")[:-1]]
+    with asyncio.Runner() as runner:
+        guards = Guards()
+
+        async def run(words: tuple[str, ...]) -> list[str]:
+            what = Program(("/usr/bin/printf", "[%s]\\0", *words), {"PATH": "/usr/bin:/bin"}, "/")
+            child = await guards.start("printf", what, str)
+            out = b""
+            try:
+                while chunk := await child.output.read():
+                    out += chunk
+            finally:
+                await child.stop()
+            return [word[1:-1].decode() for word in out.split(b"\0")[:-1]]
+
+        yield lambda words: runner.run(run(words))
+        runner.run(guards.stop())
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(TEXTS, min_size=1, max_size=8))
-def test_a_child_has_exactly_these_words(texts: list[str]) -> None:
+@settings(max_examples=300, deadline=None)
+@given(texts=st.lists(TEXTS, min_size=1, max_size=8))
+def test_a_child_has_exactly_these_words(said: Said, texts: list[str]) -> None:
     words = argv(
         [parsed("--x={a}"), parsed("{list}")], {"a": texts[0], "list": tuple(t.lstrip("-") for t in texts[1:])}
     )
-    assert asyncio.run(said(words)) == list(words)
+    assert said(words) == list(words)
     assert len(words) == len(texts)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(ELEMENTS.filter(is_plain), min_size=1, max_size=6), VALUES)
-def test_a_child_has_the_words_of_any_template(run: list[Any], values: dict[str, Any]) -> None:
+@settings(max_examples=600, deadline=None)
+@given(run=st.lists(ELEMENTS.filter(is_plain), min_size=1, max_size=6), values=VALUES)
+def test_a_child_has_the_words_of_any_template(said: Said, run: list[Any], values: dict[str, Any]) -> None:
     each = [expected(element, values) for element in run]
     if None in each:
         return
     words = [word for words in each if words is not None for word in words]
     # Without any, `printf` writes its format once.
-    assert asyncio.run(said(argv([parsed(element) for element in run], values))) == (words or [""])
+    assert said(argv([parsed(element) for element in run], values)) == (words or [""])
 
 
 @settings(max_examples=200, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -155,11 +156,23 @@ ODD = {
 }
 
 
+def odd_programs(folder: Path) -> dict[str, str]:
+    """Each by its name. All that comes of them has the FIFO `held` open."""
+    return {name: script(folder, f"exec 3>{folder}/held; {text}", name) for name, text in ODD.items()}
+
+
+async def without_end(shim: Running, name: str) -> None:
+    """Call a tool again and again, until nobody answers."""
+    with contextlib.suppress(httpx2.HTTPError):
+        while True:
+            await call(shim, name)
+
+
 async def test_odd_programs_are_bounded_and_on_the_record(tmp_path: Path) -> None:
     tools = "{t: {run: [], timeout: 1s}}"
-    programs = {name: script(tmp_path, f"exec 3>{tmp_path}/held; {text}", name) for name, text in ODD.items()}
     upstreams = "".join(
-        f"  {name}: {{program: {path}, max_result: 1MiB, tools: {tools}}}\n" for name, path in programs.items()
+        f"  {name}: {{program: {path}, max_result: 1MiB, tools: {tools}}}\n"
+        for name, path in odd_programs(tmp_path).items()
     )
     base = tmp_path / "base"
     base.mkdir()
@@ -202,15 +215,20 @@ async def until(is_so: Callable[[], bool], within: float = 10.0) -> bool:
 @pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["shim", "guards, too"])
 async def test_nothing_is_left_of_a_call_when_the_shim_is_killed(tmp_path: Path, both: bool) -> None:
     text = f"exec 3>held; echo x >$HOME/x; setsid sleep 1000 & {RELAYS}; touch began; sleep 1000"
-    program = script(tmp_path, text.replace("held", str(tmp_path / "held")), "endless")
+    program = script(tmp_path, text.replace("held", str(tmp_path / "held")), "kept")
     base = tmp_path / "base"
     base.mkdir()
-    upstream = f"  u: {{program: {program}, files: {{KEY: k3y}}, tools: {{t: {{run: []}}}}}}\n"
-    config = configured(tmp_path, upstream)
+    tools = "{t: {run: [], timeout: 1s}}"
+    upstreams = f"  u: {{program: {program}, files: {{KEY: k3y}}, tools: {{t: {{run: []}}}}}}\n" + "".join(
+        f"  {name}: {{program: {path}, max_result: 1MiB, tools: {tools}}}\n"
+        for name, path in odd_programs(tmp_path).items()
+    )
+    config = configured(tmp_path, upstreams)
     env = {"TMPDIR": str(base)}
     with held(tmp_path / "held") as ended:
         async with serving(config, env=env) as shim:
             calling = asyncio.ensure_future(call(shim, "u__t"))
+            others = asyncio.gather(*(without_end(shim, f"{name}__t") for name in ODD))
             assert await until(lambda: any("began" in path for path in left(base)))
             assert any("KEY" in path for path in left(base))
             if both:
@@ -218,6 +236,7 @@ async def test_nothing_is_left_of_a_call_when_the_shim_is_killed(tmp_path: Path,
             shim.kill()
             with pytest.raises(httpx2.HTTPError):
                 await calling
+            await others
             assert await until(ended)
             if both:
                 # The files go with the next start: nobody else is there to do it.
@@ -227,8 +246,10 @@ async def test_nothing_is_left_of_a_call_when_the_shim_is_killed(tmp_path: Path,
     if both:
         async with serving(config, env=env):
             assert left(base) == []
-    (row,) = [row for row in await exported(config) if row["upstream"] == "u"]
-    assert row["status"] == "unknown"
+    rows = await exported(config)
+    assert [row["status"] for row in rows if row["upstream"] == "u"] == ["unknown"]
+    assert {row["upstream"] for row in rows} == {"u", *ODD}
+    assert {row["status"] for row in rows} <= {"ok", "failed", "unknown"}
 
 
 async def test_what_is_put_in_and_does_not_fit_is_not_told_to_callers(tmp_path: Path) -> None:
