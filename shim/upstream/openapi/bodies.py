@@ -7,7 +7,7 @@ in multipart).
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from typing import Final
@@ -122,11 +122,7 @@ def _quoted(name: str) -> str:
 
 
 def _bytes(value: Json) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True) if isinstance(value, str) else _none()
-    except (binascii.Error, ValueError):
-        raise Misplaced("is not base64, which bytes are written in") from None
-
-
-def _none() -> bytes:
-    raise ValueError
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str):
+            return base64.b64decode(value, validate=True)
+    raise Misplaced("is not base64, which bytes are written in")

@@ -16,7 +16,7 @@ from shim import templates
 from shim.errors import SecretUnavailable
 from shim.model import JsonObject
 from shim.upstream.openapi.config import OWN
-from shim.upstream.openapi.document import Document, Unsuited
+from shim.upstream.openapi.document import Broken, Document, Unsuited
 
 _HEADER: Final = re.compile(r"[\t\x20-\x7e]*")
 _COOKIE: Final = re.compile(r"[!#-+\--:<-\[\]-~]*")
@@ -80,28 +80,28 @@ def credentials(auth: Mapping[str, Any], document: Document | None) -> Credentia
         elif name == "basic":
             found.append(_One("header", "authorization", "Basic ", (said["user"], said["password"])))
         elif document is not None:
-            found.append(_of_scheme(name, said, _schemes(document)))
+            found.append(_of_scheme(name, said, document))
     places = [(one.where, one.name) for one in found]
     if len(set(places)) != len(places):
         raise Unsuited("two credentials would be sent in one place; keep one of them", "auth")
     return Credentials(tuple(found))
 
 
-def _schemes(document: Document) -> Mapping[str, JsonObject]:
+def _scheme(name: str, document: Document) -> JsonObject:
     components = document.root.get("components")
     held = components.get("securitySchemes") if isinstance(components, dict) else None
-    return {
-        name: document.resolved(one)
-        for name, one in (held.items() if isinstance(held, dict) else ())
-        if isinstance(one, dict)
-    }
-
-
-def _of_scheme(name: str, said: Any, schemes: Mapping[str, JsonObject]) -> _One:
-    scheme = schemes.get(name)
-    if scheme is None:
+    schemes = {key: one for key, one in held.items() if isinstance(one, dict)} if isinstance(held, dict) else {}
+    if name not in schemes:
         there = ", ".join(schemes) or "none"
         raise Unsuited(f"the document has no scheme {name[:60]!r}; it has {there[:300]}", "auth", name)
+    try:
+        return document.resolved(schemes[name])
+    except Broken as error:
+        raise Unsuited(f"the scheme {name[:60]!r} cannot be read: {error}; use `header`", "auth", name) from None
+
+
+def _of_scheme(name: str, said: Any, document: Document) -> _One:
+    scheme = _scheme(name, document)
     kind, where, called = scheme.get("type"), scheme.get("in"), scheme.get("name")
     way = str(scheme.get("scheme", "")).lower()
     is_basic = kind == "http" and way == "basic"

@@ -11,13 +11,13 @@ from typing import Final
 
 from shim import jsontext, templates
 from shim.model import Json, JsonObject
-from shim.upstream.arguments import compiled
+from shim.upstream.arguments import NoSchema, compiled
 from shim.upstream.definitions import CATALOG_LIMIT
 from shim.upstream.openapi import requests
 from shim.upstream.openapi.choosing import chosen, named
 from shim.upstream.openapi.config import OpenApiBlock
 from shim.upstream.openapi.credentials import Credentials, credentials
-from shim.upstream.openapi.document import Broken, Document, Unreadable, Unsuited
+from shim.upstream.openapi.document import Broken, Document, Unsuited
 from shim.upstream.openapi.mapping import Around, Mapped, binary_members, mapped
 from shim.upstream.openapi.operations import Heading, headings, operation
 from shim.upstream.openapi.requests import Request, Unfit
@@ -109,8 +109,6 @@ def offering(document: Document, block: OpenApiBlock) -> Offering:
             size += len(jsontext.dump(tool.definition))
             if size > CATALOG_LIMIT * 3 // 4:
                 raise Unsuited(f"the definitions of its tools have more than {size} bytes; choose fewer", "operations")
-        except Unreadable:
-            raise
         except Broken as error:
             left_out.append((heading.spot, str(error)))
     if not tools:
@@ -156,11 +154,16 @@ def _check_fixed(made: Offering, schemas: Schemas) -> None:
             body = tool.operation.body
             said = parameter.schema if parameter is not None else body.schema if body is not None else {}
             used: set[str] = set()
-            schema: JsonObject = {"allOf": [schemas.converted(said, used)], "$defs": schemas.definitions(used)}
-            if not compiled(schema).is_valid(value):
+            try:
+                schema: JsonObject = {"allOf": [schemas.converted(said, used)], "$defs": schemas.definitions(used)}
+                judge = compiled(schema)
+            except (Broken, NoSchema) as error:
+                told = f"what is fixed as {argument!r} cannot be judged by {tool.operation.spot}: {error}"
+                raise Unsuited(told, "fixed", argument) from None
+            if not judge.is_valid(value):
                 raise Unsuited(f"what is fixed as {argument!r} does not fit {tool.operation.spot}", "fixed", argument)
-        for name, tool in made.tools.items():
-            if argument in tool.taken and (why := made.unplaced(name, argument, value)) is not None:
+        for tool in users:
+            if (why := made.unplaced(tool.name, argument, value)) is not None:
                 raise Unsuited(f"what is fixed as {argument!r} cannot be sent: {why}", "fixed", argument)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast
 
 from shim.model import Json, JsonObject
-from shim.upstream.openapi.document import Broken, Document, Unreadable
+from shim.upstream.openapi.document import Broken, Document
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 Where: TypeAlias = Literal["path", "query", "header", "cookie"]
@@ -60,12 +60,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method at one path. `id` as the document has it. `security`: the names of schemes that it may ask for."""
+    """One method at one path. `security`: the names of schemes that it may ask for."""
 
     method: str
     path: str
-    id: str | None
-    tags: tuple[str, ...]
     title: str | None
     description: str | None
     parameters: tuple[Parameter, ...]
@@ -105,8 +103,6 @@ def headings(document: Document) -> Iterator[Heading | tuple[str, str]]:
             if isinstance(item, dict) and "$ref" in item:
                 resolved = {**resolved, **{key: value for key, value in item.items() if key != "$ref"}}
             _check_path(path)
-        except Unreadable:
-            raise
         except Broken as error:
             yield path, str(error)
             continue
@@ -137,8 +133,6 @@ def operation(document: Document, heading: Heading) -> Operation:
     return Operation(
         heading.method,
         heading.path,
-        heading.id,
-        heading.tags,
         _text(said.get("summary")) or _text(heading.item.get("summary")),
         _text(said.get("description")) or _text(heading.item.get("description")),
         parameters,

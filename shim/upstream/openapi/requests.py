@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -36,7 +36,7 @@ class Request:
     content: bytes | None = field(default=None, repr=False)
 
 
-def request(mapped: Mapped, arguments: JsonObject, slashes: Iterable[str], binary: frozenset[str]) -> Request:
+def request(mapped: Mapped, arguments: JsonObject, slashes: frozenset[str], binary: frozenset[str]) -> Request:
     """The request of a call, whose arguments fit the schema. Raises Unfit.
 
     `slashes`: the parameters of the path that may hold `/`. `binary`: the members of a form that are in base64.
@@ -47,7 +47,7 @@ def request(mapped: Mapped, arguments: JsonObject, slashes: Iterable[str], binar
         for argument, parameter in mapped.places.items()
         if parameter.where == "path" and argument in arguments
     }
-    path = _path(operation, given, frozenset(slashes))
+    path = _path(operation, given, slashes)
     query: list[tuple[str, str]] = []
     cookies: list[tuple[str, str]] = []
     headers: list[tuple[str, str]] = []
@@ -93,7 +93,7 @@ def _elsewhere(mapped: Mapped, arguments: JsonObject) -> Iterator[tuple[str, Par
             yield argument, parameter, arguments[argument]
 
 
-def unplaced(mapped: Mapped, argument: str, value: Json, slashes: Iterable[str], binary: frozenset[str]) -> str | None:
+def unplaced(mapped: Mapped, argument: str, value: Json, slashes: frozenset[str], binary: frozenset[str]) -> str | None:
     """Why an argument cannot have a value that fits its schema, whatever else is in the call."""
     others = {name: "x" for name, parameter in mapped.places.items() if parameter.where == "path"}
     try:

@@ -388,3 +388,15 @@ def test_a_header_that_is_fixed_is_no_argument_in_another_case() -> None:
     }
     tool = offered({"/a": item}, fixed={"X-Tenant": "ours"}).tools["a"]
     assert tool.definition["inputSchema"]["properties"] == {}
+
+
+def test_what_the_configuration_needs_of_a_broken_part_is_refused() -> None:
+    nowhere = {"$ref": "#/components/gone"}
+    schemes = {"components": {"securitySchemes": {"key": nowhere, "token": {"type": "http", "scheme": "bearer"}}}}
+    paths = {"/x": {"get": {"parameters": [{"name": "q", "in": "query", "schema": nowhere}]}}, "/y": {"get": {}}}
+    with pytest.raises(Unsuited, match="the scheme 'key' cannot be read"):
+        offered(paths, more=schemes, auth={"key": "v"})
+    with pytest.raises(Unsuited, match="what is fixed as 'q' cannot be judged by GET /x"):
+        offered(paths, fixed={"q": "v"})
+    # What nobody needs may be broken.
+    assert len(offered({"/y": {"get": {}}}, more=schemes, auth={"token": "v"}).tools) == 1
