@@ -222,7 +222,8 @@ class Curation:
                 for name, value in values.items():
                     # What a secret becomes a part of is known only in the call.
                     if not _holds_secret(value):
-                        yield from _misfits(Misfit(pattern, name, "", what, ""), value, matching, schemas, places)
+                        found = Misfit(pattern, name, "", what, "")
+                        yield from _misfits(found, value, {ref: schemas[ref] for ref in matching}, takes, places)
 
     def _unmatched(self, known: Collection[str]) -> Iterator[Unmatched]:
         upstreams = {ref.partition("/")[0] for ref in known}
@@ -253,12 +254,15 @@ def _shown(definition: JsonObject, said: _Said, sent: frozenset[str], defaults: 
 
 
 def _misfits(
-    found: Misfit, value: Json, matching: Iterable[str], schemas: Mapping[str, Json], places: Places
+    found: Misfit,
+    value: Json,
+    schemas: Mapping[str, Json],
+    takes: Mapping[str, Collection[str] | None],
+    places: Places,
 ) -> Iterator[Misfit]:
-    for ref in matching:
-        why = arguments.unfit(schemas[ref], found.argument, value)
-        takes = inputs.declared(schemas[ref])
-        if why is None and takes is not None and found.argument in takes:
+    for ref, schema in schemas.items():
+        why = arguments.unfit(schema, found.argument, value)
+        if why is None and found.argument in (takes[ref] or ()):
             upstream, _, tool = ref.partition("/")
             why = places(upstream, tool, found.argument, value)
         if why is not None:

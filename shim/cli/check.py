@@ -19,6 +19,7 @@ from shim.errors import ConfigurationError, RecordUnavailable
 from shim.model import JsonObject, Offer, Problem, UpstreamStatus
 
 if TYPE_CHECKING:
+    from shim.catalog import Catalog
     from shim.config.configuration import Configuration
 
 _KINDS = ("tool", "prompt", "resource", "template")
@@ -47,10 +48,11 @@ def check(
     if not offline:
         found = reach(loaded)
         status, offers = found.status, {**offers, **found.offers}
-    problems = _problems(loaded, offers, {} if offline else secrets.unavailable(loaded))
-    offered = knowing.catalog(loaded, offers).now.offered
+    catalog = knowing.catalog(loaded, offers)
+    offered = catalog.now.offered
     usable: Counter[tuple[str, str]] = Counter((one.upstream, one.kind) for one in offered)
     heavy = weights(offered)
+    problems = _problems(loaded, catalog, heavy, {} if offline else secrets.unavailable(loaded))
     upstreams = [
         _upstream(name, status.get(name), offers.get(name), usable, heavy.get(name, Weight()))
         for name in loaded.upstreams
@@ -73,12 +75,13 @@ def _kept(loaded: Configuration) -> Mapping[str, Offer]:
         return {}
 
 
-def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mapping[str, str]) -> list[Problem]:
+def _problems(
+    loaded: Configuration, catalog: Catalog, heavy: Mapping[str, Weight], missing: Mapping[str, str]
+) -> list[Problem]:
     from shim.cli import secrets
     from shim.policy.engine import Policy
     from shim.upstream.placing import Placing
 
-    catalog = knowing.catalog(loaded, offers)
     contents = catalog.now
     found = [*loaded.warnings, *loaded.problems(Policy(loaded.grants).lint(contents.offered))]
     places = Placing(loaded.upstreams).misfit
@@ -87,7 +90,7 @@ def _problems(loaded: Configuration, offers: Mapping[str, Offer], missing: Mappi
         *loaded.curated(catalog.curation.lint(contents.offered, places, left_out)),
         *secrets.problems(loaded, missing),
     ]
-    for name, weight in weights(contents.offered).items():
+    for name, weight in heavy.items():
         if (why := weight.too_much) is not None:
             place = loaded.upstream_places[name]
             found.append(Problem(place.file, place.line, "warning", why))

@@ -100,10 +100,10 @@ def adopt(
             secrets.back_to(before)
             left_out += [LeftOut(spot, str(error)) for spot in draft.places]
     taken = {draft.name for draft in drafts}
+    cwd = os.path.relpath(around.folder, around.config)
     for program in programs:
         name = naming.distinct(naming.upstream(program.program), taken.__contains__)
         taken.add(name)
-        cwd = os.path.relpath(around.folder, around.config)
         upstreams.append(Adopted(name, (_GIVEN,), cwd=cwd, wrapped=program, remarks=(program.remark,)))
     return Plan(tuple(upstreams), tuple(left_out), secrets.kept, secrets.awaited, secrets.variables)
 

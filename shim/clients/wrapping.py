@@ -20,7 +20,6 @@ from shim.upstream.commandline.template import parsed
 _SERVER: Final = re.compile(r"mcp|server|stdio", re.IGNORECASE)
 _RUNNERS: Final = naming.RUNNERS | frozenset({"perl", "ruby", "php", "dotnet", "go", "cargo"})
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:@][A-Za-z0-9_./:@-]{0,99}")
-_PATTERN: Final = _PLAIN.pattern
 _NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
 _NO_VALUE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST: Final = 1000
@@ -119,7 +118,7 @@ def _may_be_value(text: str) -> bool:
 def _input(value: str) -> JsonObject:
     if value.isascii() and value.isdigit() and len(value) < 16 and str(int(value)) == value:
         return {"type": "integer", "minimum": 0, "default": int(value)}
-    bound: dict[str, Json] = {"pattern": _PATTERN} if _PLAIN.fullmatch(value) else {"maxLength": _LONGEST}
+    bound: dict[str, Json] = {"pattern": _PLAIN.pattern} if _PLAIN.fullmatch(value) else {"maxLength": _LONGEST}
     return {"type": "string", **bound, "default": value}
 
 

@@ -95,7 +95,7 @@ def explain(model: type, path: Path, fault: ErrorDetails) -> str:
         return _literal(model, path, fault)
     if kind == "string_pattern_mismatch":
         # What may be a secret is not repeated.
-        is_hidden = key == "sha256" or path[-2:-1] in {(key,) for key in SECRETS_IN}
+        is_hidden = key == "sha256" or (len(path) > 1 and path[-2] in SECRETS_IN)
         value = "" if is_hidden else f"{shown(fault['input'])} does not fit: "
         return value + _PATTERNS.get(context.get("pattern", ""), _NAME)
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")

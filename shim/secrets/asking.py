@@ -64,12 +64,10 @@ class Asking:
             # Of one that breaks its word, too, nothing is left.
             await self._failed(row, source, prepared, "its source failed")
             raise
-        return await self._issued(asked, row, source, issued, prepared)
+        return await self._issued(asked, row, issued, prepared)
 
-    async def _issued(
-        self, asked: Asked, row: LeaseRow, source: Source[Any], issued: Issued, prepared: JsonObject | None
-    ) -> Held:
-        now = self._around.clock()
+    async def _issued(self, asked: Asked, row: LeaseRow, issued: Issued, prepared: JsonObject | None) -> Held:
+        source, now = asked.of, self._around.clock()
         revocation = issued.revocation
         expires = _first(issued.expires, asked.purpose.ttl, now, asked.scope)
         long_lived = issued.expires is None and revocation is None

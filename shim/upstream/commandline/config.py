@@ -171,9 +171,8 @@ def _places(keys: ProgramKeys, env: Mapping[str, str], cwd: str | None) -> Itera
 
 
 def _codes(keys: ProgramKeys, found: finding.Found) -> Iterator[tuple[Where, str]]:
-    for name, elements in _lines(keys):
-        stdin = keys.tools[name].declaration.stdin
-        is_fed = stdin is not None and not (isinstance(stdin, Text) and not stdin.names)
+    for name, made, elements in _lines(keys):
+        is_fed = made.stdin is not None and not (isinstance(made.stdin, Text) and not made.stdin.names)
         if (why := code.fault(found.names, elements, is_fed)) is not None:
             yield ("tools", name, "run"), why
 
@@ -184,8 +183,8 @@ def doubts(keys: ProgramKeys) -> Iterator[tuple[Where, str]]:
         found = finding.found(keys.program or "", folders(keys))
     except finding.NotFit:
         return
-    for name, elements in _lines(keys):
-        inputs = keys.tools[name].declaration.inputs.values()
+    for name, made, elements in _lines(keys):
+        inputs = made.inputs.values()
         taken = git.Taken(
             frozenset(one.name for one in inputs if one.shape == "array"),
             frozenset(one.name for one in inputs if one.under is not None or one.as_file),
@@ -194,11 +193,12 @@ def doubts(keys: ProgramKeys) -> Iterator[tuple[Where, str]]:
             yield ("tools", name, "run"), why
 
 
-def _lines(keys: ProgramKeys) -> Iterator[tuple[str, Sequence[Element]]]:
-    """The elements of every tool's command line, those of `args` first."""
+def _lines(keys: ProgramKeys) -> Iterator[tuple[str, Declaration, Sequence[Element]]]:
+    """Every tool, and the elements of its command line, those of `args` first."""
     try:
         before = [Text((word,)) for word in literals(keys)]
     except ValueError:
         return
     for name, tool in keys.tools.items():
-        yield name, (*before, *tool.declaration.elements)
+        made = tool.declaration
+        yield name, made, (*before, *made.elements)
