@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -29,7 +29,7 @@ from shim.upstream.session import Peer
 class Doing:
     """What one call is done with. `limit` is in bytes, of the whole result.
 
-    `values` are those of the secrets, by reference. `began` is called before anything happens that may have an effect:
+    `began` is called before anything happens that may have an effect:
     a call that ends before it was never made. `progress` tells the caller how far it is (done, of how much, in words).
     """
 
@@ -37,7 +37,6 @@ class Doing:
     limit: int
     began: Callable[[], None]
     progress: Callable[[float, float | None, str | None], None]
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Toolset(Protocol):
@@ -59,16 +58,13 @@ class LocalSession:
     `is_ours`: results are made here of what was said, and may have members in `_meta` that only the shim sets.
     """
 
-    def __init__(
-        self, name: str, toolset: Toolset, watcher: Watcher, values: Mapping[str, str], *, is_ours: bool = False
-    ) -> None:
+    def __init__(self, name: str, toolset: Toolset, watcher: Watcher, *, is_ours: bool = False) -> None:
         self.peer: Peer | None = None
         self.ended = asyncio.Event()
         self.inbox = Inbox(name, watcher, lambda _: None)
         self._name = name
         self._toolset = toolset
         self._is_ours = is_ours
-        self._values = values
         self._ids = itertools.count(1)
         self._waiting: set[Exchange] = set()
 
@@ -156,7 +152,6 @@ class LocalSession:
                     ask.limit,
                     lambda: _began(exchange),
                     lambda *how: _progress(exchange, *how),
-                    self._values,
                 )
                 return await self._toolset.call(ask.params["name"], ask.params.get("arguments") or {}, doing)
         return None

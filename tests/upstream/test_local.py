@@ -68,7 +68,7 @@ class Hears:
 
 def session(work: Callable[[Doing], Awaitable[JsonObject]]) -> tuple[LocalSession, Tools]:
     tools = Tools(work)
-    return LocalSession("up", tools, Nobody(), {"key": "value-of-it"}), tools
+    return LocalSession("up", tools, Nobody()), tools
 
 
 def calling(timeout: float = 5.0, limit: int = 1000, listener: Hears | None = None) -> Ask:
@@ -96,7 +96,7 @@ async def _never() -> JsonObject:
 
 
 async def _done(doing: Doing) -> JsonObject:
-    assert (doing.invocation, doing.limit, doing.values) == ("i1", 1000, {"key": "value-of-it"})
+    assert (doing.invocation, doing.limit) == ("i1", 1000)
     return OK
 
 

@@ -61,7 +61,7 @@ class CommandLine:
 
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
         self.program()
-        return LocalSession(self.name, _Commands(self, handed), watcher, handed.values)
+        return LocalSession(self.name, _Commands(self, handed), watcher)
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         """See `Kind`."""

@@ -56,7 +56,7 @@ class OpenApi:
 
     async def start(self, watcher: Watcher, handed: Handed) -> Session:
         toolset = _Operations(self, self._opened(), handed.values)
-        return LocalSession(self._name, toolset, watcher, handed.values, is_ours=True)
+        return LocalSession(self._name, toolset, watcher, is_ours=True)
 
     def misfit(self, tool: Tool, arguments: JsonObject) -> str | None:
         """By the schema, and by where each value is to go, with what is put in beside them."""

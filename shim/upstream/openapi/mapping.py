@@ -15,7 +15,8 @@ from shim.upstream.openapi.document import Broken
 from shim.upstream.openapi.operations import Body, Operation, Parameter
 from shim.upstream.openapi.schemas import Schemas, is_binary
 
-_BODY: Final = "body"
+BODY: Final = "body"
+"""The argument that is the body of a request."""
 _ARGUMENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST: Final = 1500
@@ -31,7 +32,6 @@ class Mapped:
     definition: JsonObject
     operation: Operation
     places: Mapping[str, Parameter]
-    body: str | None
     taken: frozenset[str]
     kept_out: frozenset[tuple[str, str]]
 
@@ -56,7 +56,7 @@ def mapped(name: str, operation: Operation, around: Around) -> Mapped:
     """The tool of an operation. Raises Broken, and Outside."""
     places = _placed([one for one in operation.parameters if not _is_kept_out(one, around.kept_out)])
     body = operation.body
-    taken = frozenset(one for one in (*places, *([_BODY] if body else ())) if one in around.fixed)
+    taken = frozenset(one for one in (*places, *([BODY] if body else ())) if one in around.fixed)
     used: set[str] = set()
     properties: JsonObject = {}
     required: list[str] = []
@@ -65,9 +65,9 @@ def mapped(name: str, operation: Operation, around: Around) -> Mapped:
             schema = around.schemas.converted(parameter.schema, used)
             properties[argument] = _described(schema, parameter.description)
             required += [argument] if parameter.required else []
-    if body is not None and _BODY not in taken:
-        properties[_BODY] = _described(_body_schema(body, around.schemas, used), body.description)
-        required += [_BODY] if body.required else []
+    if body is not None and BODY not in taken:
+        properties[BODY] = _described(_body_schema(body, around.schemas, used), body.description)
+        required += [BODY] if body.required else []
     root: JsonObject = {"type": "object", "properties": properties, "additionalProperties": False}
     if required:
         root["required"] = required
@@ -79,7 +79,7 @@ def mapped(name: str, operation: Operation, around: Around) -> Mapped:
         raise Broken(f"its schemas cannot be used: {error}") from None
     definition = {"name": name, **_words(operation), "inputSchema": root, "annotations": _hints(operation.method)}
     hidden = _hidden(operation, places, around)
-    return Mapped(name, defined(definition, hidden), operation, places, _BODY if body else None, taken, around.kept_out)
+    return Mapped(name, defined(definition, hidden), operation, places, taken, around.kept_out)
 
 
 def _is_kept_out(parameter: Parameter, kept_out: frozenset[tuple[str, str]]) -> bool:
@@ -89,11 +89,11 @@ def _is_kept_out(parameter: Parameter, kept_out: frozenset[tuple[str, str]]) -> 
 def _placed(parameters: list[Parameter]) -> Mapping[str, Parameter]:
     """The parameters by the names of their arguments: with their place where two would be the same."""
     wanted = [_argument(one.name) for one in parameters]
-    shared = Counter([_BODY, *wanted])
+    shared = Counter([BODY, *wanted])
     placed: dict[str, Parameter] = {}
     for name, parameter in zip(wanted, parameters, strict=True):
         argument = f"{name[:56]}_{parameter.where}" if shared[name] > 1 else name
-        if argument in placed or argument == _BODY:
+        if argument in placed or argument == BODY:
             raise Broken(f"two of its parameters would be the argument {argument}")
         placed[argument] = parameter
     return placed

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from shim.model import Json, JsonObject
 from shim.upstream.openapi import bodies, styles
-from shim.upstream.openapi.mapping import Mapped
+from shim.upstream.openapi.mapping import BODY, Mapped
 from shim.upstream.openapi.operations import Operation, Parameter, parts
 from shim.upstream.openapi.styles import Misplaced
 
@@ -64,9 +64,9 @@ def request(mapped: Mapped, arguments: JsonObject, slashes: frozenset[str], bina
                     if (text := styles.in_header(parameter, value)) is not None:
                         headers.append((parameter.name.lower(), text))
     content: bytes | None = None
-    if operation.body is not None and mapped.body in arguments:
-        with _Named(mapped.body):
-            media, content = bodies.written(operation.body, binary, arguments[mapped.body])
+    if operation.body is not None and BODY in arguments:
+        with _Named(BODY):
+            media, content = bodies.written(operation.body, binary, arguments[BODY])
         headers.append(("content-type", media))
     elif operation.method not in _SPARED:
         content = b""
